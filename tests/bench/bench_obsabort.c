@@ -1,0 +1,106 @@
+/* This library through its C ABI, loaded as a program without its headers' macros would: dlopen, then the functions by name. */
+#include "bench.h"
+
+#include <dlfcn.h>
+#include <obsabort.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static __typeof__(obs_abort_version) *version;
+static __typeof__(obs_abort_config_new) *config_new;
+static __typeof__(obs_abort_config_free) *config_free;
+static __typeof__(obs_abort_config_set_endpoint) *set_endpoint;
+static __typeof__(obs_abort_config_set_credentials) *set_credentials;
+static __typeof__(obs_abort_config_set_addressing) *set_addressing;
+static __typeof__(obs_abort_config_set_signature) *set_signature;
+static __typeof__(obs_abort_config_set_connect_timeout_ms) *set_connect_timeout;
+static __typeof__(obs_abort_config_set_timeout_ms) *set_timeout;
+static __typeof__(obs_abort_config_set_max_connections) *set_max_connections;
+static __typeof__(obs_abort_config_set_ca_file) *set_ca_file;
+static __typeof__(obs_abort_client_new) *client_new;
+static __typeof__(obs_abort_multipart) *multipart;
+
+/* obs_abort_many, by its place in the contract and not from the header: a library without it is measured all the same. */
+struct upload { const char *key, *upload_id; };
+typedef int32_t many_function(const obs_abort_client *, const void *, const char *, const struct upload *, size_t, void *, void *,
+                              void **, char **);
+static many_function *many;
+
+static obs_abort_client *client;
+
+static void *library;
+
+static void load_symbol(const char *name, void *function) {
+    void *symbol = dlsym(library, name);
+    if (symbol == NULL) bench_fail(name, dlerror());
+    memcpy(function, &symbol, sizeof symbol);
+}
+
+static void must(int32_t code, const char *what) {
+    char text[32];
+    snprintf(text, sizeof text, "code %d", (int)code);
+    if (code != OBS_ABORT_OK) bench_fail(what, text);
+}
+
+void bench_load(struct bench *bench) {
+    const char *path = getenv("OBSABORT_LIB");
+    library = dlopen(path != NULL ? path : "libobsabort.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) bench_fail("OBSABORT_LIB", dlerror());
+    load_symbol("obs_abort_version", &version);
+    load_symbol("obs_abort_config_new", &config_new);
+    load_symbol("obs_abort_config_free", &config_free);
+    load_symbol("obs_abort_config_set_endpoint", &set_endpoint);
+    load_symbol("obs_abort_config_set_credentials", &set_credentials);
+    load_symbol("obs_abort_config_set_addressing", &set_addressing);
+    load_symbol("obs_abort_config_set_signature", &set_signature);
+    load_symbol("obs_abort_config_set_connect_timeout_ms", &set_connect_timeout);
+    load_symbol("obs_abort_config_set_timeout_ms", &set_timeout);
+    load_symbol("obs_abort_config_set_max_connections", &set_max_connections);
+    load_symbol("obs_abort_config_set_ca_file", &set_ca_file);
+    load_symbol("obs_abort_client_new", &client_new);
+    load_symbol("obs_abort_multipart", &multipart);
+    void *symbol = dlsym(library, "obs_abort_many");
+    memcpy(&many, &symbol, sizeof symbol);
+    if (bench->endpoint == NULL) return; /* asked for the version only */
+
+    obs_abort_config *config = config_new();
+    char *error = NULL;
+    must(set_endpoint(config, bench->endpoint), "endpoint");
+    must(set_credentials(config, BENCH_ACCESS_KEY, BENCH_SECRET_KEY, NULL), "credentials");
+    must(set_addressing(config, OBS_ABORT_ADDRESSING_PATH), "addressing");
+    must(set_signature(config, OBS_ABORT_SIGNATURE_OBS), "signature");
+    must(set_connect_timeout(config, 10000), "connect timeout");
+    must(set_timeout(config, 60000), "timeout");
+    must(set_max_connections(config, (uint32_t)bench->at_once), "max connections");
+    if (bench->ca_file != NULL) must(set_ca_file(config, bench->ca_file), "CA file");
+    if (client_new(config, &client, &error) != OBS_ABORT_OK) bench_fail("obs_abort_client_new", error);
+    config_free(config);
+}
+
+const char *bench_version(void) { return version(); }
+
+void *bench_worker(struct bench *bench) { return bench; }
+
+void bench_abort(void *worker, const char *key, const char *upload_id) {
+    int32_t status;
+    char *error;
+    (void)worker;
+    if (multipart(client, BENCH_BUCKET, key, upload_id, &status, &error) != OBS_ABORT_OK || status != 204)
+        bench_fail("obs_abort_multipart", error);
+}
+
+int bench_many(struct bench *bench, long count) {
+    if (many == NULL) return -1;
+    struct upload *uploads = calloc((size_t)count, sizeof *uploads);
+    void *report = NULL;
+    char *error = NULL;
+    for (long i = 0; i < count; i++) {
+        uploads[i].key = bench->uploads[i % BENCH_UPLOADS].key;
+        uploads[i].upload_id = bench->uploads[i % BENCH_UPLOADS].upload_id;
+    }
+    if (many(client, NULL, BENCH_BUCKET, uploads, (size_t)count, NULL, NULL, &report, &error) != OBS_ABORT_OK)
+        bench_fail("obs_abort_many", error);
+    free(uploads);
+    return 0;
+}
