@@ -12,6 +12,7 @@ import http.server
 import itertools
 import socket
 import socketserver
+import sys
 import threading
 import urllib.parse
 
@@ -25,10 +26,7 @@ SIGNED_QUERY = ("uploadId", "uploads")
 def string_to_sign(method, headers, bucket, target, prefix):
     """The string the client must have signed; `headers` are lower-case names to values."""
     path, _, query = target.partition("?")
-    if bucket is None:
-        resource = path
-    else:
-        resource = "/" + bucket + path
+    resource = path if bucket is None else "/" + bucket + path
     signed = []
     for part in query.split("&") if query else []:
         name, equals, value = part.partition("=")
@@ -37,16 +35,10 @@ def string_to_sign(method, headers, bucket, target, prefix):
     if signed:
         resource += "?" + "&".join(sorted(signed))
     canonical = "".join(
-        "%s:%s\n" % (name, headers[name]) for name in sorted(headers) if name.startswith(prefix)
+        f"{name}:{headers[name]}\n" for name in sorted(headers) if name.startswith(prefix)
     )
-    return "%s\n%s\n%s\n%s\n%s%s" % (
-        method,
-        headers.get("content-md5", ""),
-        headers.get("content-type", ""),
-        headers.get("date", ""),
-        canonical,
-        resource,
-    )
+    lines = [method, *(headers.get(name, "") for name in ("content-md5", "content-type", "date"))]
+    return "\n".join(lines) + "\n" + canonical + resource
 
 
 def sign(secret, text):
@@ -66,8 +58,10 @@ class Seen:
         self.access_key = None
 
     def __repr__(self):
-        return "<%s %s on connection %d, host %s, verified %s>" % (
-            self.method, self.target, self.connection, self.headers.get("host"), self.verified)
+        return (
+            f"<{self.method} {self.target} for {self.headers.get('host')}, connection "
+            f"{self.connection}, verified {self.verified}>"
+        )
 
 
 class Origin:
@@ -110,13 +104,21 @@ class Origin:
                 with origin.lock:
                     origin.journal.append(seen)
                 self.send_response(status)
-                self.send_header("x-obs-request-id", "ORIGIN%026d" % len(origin.journal))
+                self.send_header("x-obs-request-id", f"ORIGIN{len(origin.journal):026d}")
                 if body or status != 204:
                     self.send_header("Content-Type", "application/xml")
                     self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
                 self.wfile.flush()
+
+            def finish(self):
+                try:
+                    super().finish()
+                finally:
+                    # The server closes the plain socket it knows, which TLS has taken over.
+                    if self.tls is not None:
+                        self.request.close()
 
             do_DELETE = do_GET = do_PUT = do_POST = answer
 
@@ -134,7 +136,6 @@ class Origin:
                 self.server_name, self.server_port = self.server_address[0], self.server_address[1]
 
             def handle_error(self, request, client_address):
-                import sys
                 with origin.lock:
                     origin.handshake_failures.append(repr(sys.exc_info()[1]))
 
