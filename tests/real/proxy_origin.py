@@ -45,6 +45,25 @@ def sign(secret, text):
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
 
 
+def shake_hands(context, plain):
+    """The TLS connection. A client that is refused gets the alert: closing while its request is
+    still on the way would reset the connection, and the alert might be lost with it."""
+    tls = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+    try:
+        tls.do_handshake()
+    except OSError:
+        try:
+            tls.settimeout(1)
+            socket.socket.shutdown(tls, socket.SHUT_WR)
+            while socket.socket.recv(tls, 65536):
+                pass
+        except OSError:
+            pass
+        tls.close()
+        raise
+    return tls
+
+
 class Seen:
     """One request as it arrived."""
 
@@ -93,7 +112,7 @@ class Origin:
                 self.tls = None
                 if context is not None:
                     self.request.settimeout(10)
-                    self.request = context.wrap_socket(self.request, server_side=True)
+                    self.request = shake_hands(context, self.request)
                     self.tls = (self.request.version(), self.request.session_reused)
                 super().setup()
 
