@@ -39,6 +39,9 @@ osd_crush_chooseleaf_type = 0
 mon_allow_pool_size_one = true
 mon_max_pg_per_osd = 2000
 mon_osd_full_ratio = 0.999
+# RGW makes its pools one by one; each would wait a second for others to join it.
+paxos_propose_interval = 0.05
+paxos_min_wait = 0.01
 osd_objectstore = memstore
 memstore_device_bytes = 1073741824
 run_dir = {dir}
@@ -133,10 +136,15 @@ class Rgw:
     def start_skewed(self, offset="+1h"):
         """Another RGW on the same store whose clock is off. -> its port"""
         support.need(("faketime",), "faketime")
-        # The monotonic clock stays true, or Ceph's own timers would go wrong.
-        env = dict(os.environ, FAKETIME_DONT_FAKE_MONOTONIC="1", DONT_FAKE_MONOTONIC="1")
+        # Only the environment faketime makes: it would itself be the process that is started,
+        # and ending it leaves the server running. The monotonic clock stays true, or Ceph's own
+        # timers would go wrong.
+        shown = support.run(("faketime", "-f", offset, "env", "-0")).stdout
+        env = dict(line.split("=", 1) for line in shown.split("\0") if line)
+        env.pop("FAKETIME_SHARED", None)
+        env.update(FAKETIME_DONT_FAKE_MONOTONIC="1", DONT_FAKE_MONOTONIC="1")
         port = support.free_port()
-        self._start_rgw(port, prefix=("faketime", "-f", offset), env=env)
+        self._start_rgw(port, env=env)
         return port
 
     def start_sts(self):
@@ -184,11 +192,11 @@ class Rgw:
         self._run(*osd, "--mkfs", "--osd-uuid", osd_uuid)
         self._start(osd + ("-f",), None)
 
-    def _start_rgw(self, port, *options, prefix=(), env=None):
+    def _start_rgw(self, port, *options, env=None):
         # Without tcp_nodelay each answer with a body waits 40 ms for the ACK of its head.
         frontend = f"beast endpoint=127.0.0.1:{port} tcp_nodelay=1 max_header_size=65536"
         command = ("radosgw", "-c", self.conf, "-n", "client.rgw", "-f")
-        self._start(prefix + command + (f"--rgw_frontends={frontend}",) + options, port, env)
+        self._start(command + (f"--rgw_frontends={frontend}",) + options, port, env)
 
     def _start_nginx(self):
         conf = self._write(
