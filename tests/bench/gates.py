@@ -163,6 +163,9 @@ def run(bench):
         count = len(Gates.ALL)
         print(f"0 passed, {count if in_ci else 0} failed, {0 if in_ci else count} skipped")
         return 1 if in_ci else 0
+    except subprocess.CalledProcessError as wrong:
+        print(f"FAILED every gate: could not build what is measured: {wrong}\n0 passed, {len(Gates.ALL)} failed, 0 skipped")
+        return 1
     for gate in Gates.ALL:
         name = gate.__name__
         try:

@@ -203,7 +203,7 @@ class Bench:
                     continue
                 name = match.group(1)
                 calls[name] = calls.get(name, 0) + 1
-                if re.search(r"resolv\.conf|/etc/hosts|nsswitch|host\.conf|htons\(53\)|nscd", line):
+                if re.search(r"resolv\.conf|/etc/hosts|nsswitch|systemd/resolve|host\.conf|htons\(53\)|nscd", line):
                     lookups.append(line.strip())
                 if name in ("clone", "clone3", "fork", "vfork"):
                     started.append(line.strip())
