@@ -1,0 +1,148 @@
+/* From options and environment to a client. */
+#define _POSIX_C_SOURCE 200809L
+#include "obs-abort.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The variables of an environment file, by the names that the environment has them under. */
+struct secrets {
+    char *access_key, *secret_key, *security_token;
+};
+
+static void wipe(char *text)
+{
+    volatile char *byte = text;
+
+    while (byte != NULL && *byte != '\0')
+        *byte++ = '\0';
+    free(text);
+}
+
+static bool keep_secret(struct secrets *secrets, char *line)
+{
+    static const char *const names[] = {"OBS_ACCESS_KEY_ID=", "OBS_SECRET_ACCESS_KEY=", "OBS_SECURITY_TOKEN="};
+    char **values[] = {&secrets->access_key, &secrets->secret_key, &secrets->security_token};
+    size_t i;
+
+    line[strcspn(line, "\r\n")] = '\0';
+    for (i = 0; i < 3; i++) {
+        size_t length = strlen(names[i]);
+
+        if (strncmp(line, names[i], length) == 0) {
+            wipe(*values[i]);
+            *values[i] = strdup(line + length);
+            return *values[i] != NULL;
+        }
+    }
+    return true; /* the file may be shared with programs that want other things, too */
+}
+
+static bool set_credentials_file(obs_abort_config *config, const char *path, struct failure *failure)
+{
+    struct secrets secrets = {NULL, NULL, NULL};
+    FILE *file = fopen(path, "r");
+    char *line = NULL;
+    size_t size = 0;
+    bool complete = false;
+
+    if (file == NULL) {
+        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_NO_CREDENTIALS, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    while (getline(&line, &size, file) >= 0 && keep_secret(&secrets, line))
+        continue;
+    if (!feof(file)) {
+        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_NO_CREDENTIALS, "%s: %s", path, strerror(errno));
+    } else if (secrets.access_key == NULL || secrets.secret_key == NULL) {
+        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_NO_CREDENTIALS,
+             "%s: no line OBS_ACCESS_KEY_ID=... or OBS_SECRET_ACCESS_KEY=...", path);
+    } else {
+        obs_abort_config_set_credentials(config, secrets.access_key, secrets.secret_key, secrets.security_token);
+        complete = true;
+    }
+    fclose(file);
+    wipe(line);
+    wipe(secrets.access_key);
+    wipe(secrets.secret_key);
+    wipe(secrets.security_token);
+    return complete;
+}
+
+static bool set_credentials(obs_abort_config *config, const char *from, struct failure *failure)
+{
+    int32_t source;
+
+    if (from == NULL || strcmp(from, "env") == 0) {
+        source = OBS_ABORT_CREDENTIALS_ENV;
+    } else if (strcmp(from, "ecs") == 0) {
+        source = OBS_ABORT_CREDENTIALS_ECS;
+    } else if (strcmp(from, "chain") == 0) {
+        source = OBS_ABORT_CREDENTIALS_CHAIN;
+    } else if (strncmp(from, "file:", 5) == 0) {
+        return set_credentials_file(config, from + 5, failure);
+    } else {
+        fail(failure, STATUS_USAGE, OBS_ABORT_INVALID_ARGUMENT, "--credentials: env, ecs, chain or file:PATH");
+        return false;
+    }
+    obs_abort_config_set_credential_source(config, source);
+    return true;
+}
+
+/* No return value is looked at: obs_abort_client_new refuses a config of which a setter failed,
+   and its message names the setting. */
+static void set_options(obs_abort_config *config, const struct options *options, const char *endpoint)
+{
+    static const int32_t levels[] = {OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_INFO, OBS_ABORT_LOG_DEBUG};
+    char agent[64];
+
+    obs_abort_config_set_endpoint(config, endpoint);
+    obs_abort_config_set_addressing(config, options->addressing);
+    obs_abort_config_set_signature(config, options->signature);
+    obs_abort_config_set_confirm(config, options->confirm);
+    obs_abort_config_set_request_payer(config, options->request_payer);
+    if (options->timeout_ms > 0)
+        obs_abort_config_set_timeout_ms(config, options->timeout_ms);
+    if (options->connect_timeout_ms > 0)
+        obs_abort_config_set_connect_timeout_ms(config, options->connect_timeout_ms);
+    if (options->max_attempts > 0)
+        obs_abort_config_set_max_attempts(config, options->max_attempts);
+    if (options->connections > 0)
+        obs_abort_config_set_max_connections(config, options->connections);
+    if (options->ca_file != NULL)
+        obs_abort_config_set_ca_file(config, options->ca_file);
+    if (options->client_cert != NULL)
+        obs_abort_config_set_client_certificate(config, options->client_cert, options->client_key);
+    if (options->proxy != NULL)
+        obs_abort_config_set_proxy(config, options->proxy);
+    if (options->verbose > 0)
+        obs_abort_config_set_log(config, log_line, NULL, levels[options->verbose < 3 ? options->verbose - 1 : 2]);
+    snprintf(agent, sizeof agent, "obs-abort/%s", obs_abort_version());
+    obs_abort_config_set_user_agent(config, agent);
+}
+
+obs_abort_client *client_open(const struct options *options, struct failure *failure)
+{
+    const char *endpoint = options->endpoint != NULL ? options->endpoint : getenv("OBS_ENDPOINT");
+    obs_abort_config *config;
+    obs_abort_client *client = NULL;
+    char *error = NULL;
+    int32_t code;
+
+    if (endpoint == NULL || *endpoint == '\0') {
+        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INVALID_CONFIG,
+             "no endpoint: give --endpoint URL or set OBS_ENDPOINT");
+        return NULL;
+    }
+    config = obs_abort_config_new();
+    set_options(config, options, endpoint);
+    if (set_credentials(config, options->credentials, failure)) {
+        code = obs_abort_client_new(config, &client, &error);
+        if (code != OBS_ABORT_OK)
+            fail(failure, STATUS_COULD_NOT_START, code, "%s", error != NULL ? error : obs_abort_strerror(code));
+    }
+    obs_abort_string_free(error);
+    obs_abort_config_free(config);
+    return client;
+}

@@ -1,0 +1,162 @@
+/* The progress bar on standard error. */
+#define _POSIX_C_SOURCE 200809L
+#include "obs-abort.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_AFTER_MS 300 /* what is done sooner needs no bar */
+#define REDRAW_MS 100
+#define SAMPLE_MS 500
+#define WIDEST 160
+
+/* One bar, as there is one terminal. Written with stderr locked: log lines come from other threads. */
+static struct {
+    bool wanted, on_screen, finding;
+    const char *what;
+    uint64_t expected;
+    int64_t started, drawn, sampled;
+    uint64_t sampled_done;
+    double rate; /* uploads a second, the recent ones weighing more */
+} bar;
+
+int64_t monotonic_ms(void)
+{
+    struct timespec now = {0, 0};
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool terminal_is_capable(int descriptor)
+{
+    const char *terminal = getenv("TERM");
+
+    return isatty(descriptor) && terminal != NULL && *terminal != '\0' && strcmp(terminal, "dumb") != 0;
+}
+
+bool colours_wanted(int descriptor)
+{
+    const char *refused = getenv("NO_COLOR"); /* no-color.org: present and not empty */
+
+    return terminal_is_capable(descriptor) && (refused == NULL || *refused == '\0');
+}
+
+static size_t terminal_width(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return 80;
+    return size.ws_col < WIDEST ? size.ws_col : WIDEST;
+}
+
+void progress_start(const char *what, bool finding, uint64_t expected)
+{
+    flockfile(stderr);
+    memset(&bar, 0, sizeof bar);
+    bar.wanted = true;
+    bar.what = what;
+    bar.finding = finding;
+    bar.expected = expected;
+    bar.started = bar.sampled = monotonic_ms();
+    funlockfile(stderr);
+}
+
+void progress_clear(void)
+{
+    if (bar.on_screen)
+        fputs("\r\033[K", stderr);
+    bar.on_screen = false;
+}
+
+void progress_stop(void)
+{
+    flockfile(stderr);
+    progress_clear();
+    fflush(stderr);
+    bar.wanted = false;
+    funlockfile(stderr);
+}
+
+static void sample_rate(uint64_t done, int64_t now)
+{
+    double seconds = (double)(now - bar.sampled) / 1000, recent;
+
+    if (now - bar.sampled < SAMPLE_MS && bar.rate > 0)
+        return;
+    if (seconds <= 0)
+        return;
+    recent = (double)(done - bar.sampled_done) / seconds;
+    bar.rate = bar.rate > 0 ? 0.7 * bar.rate + 0.3 * recent : recent;
+    bar.sampled = now;
+    bar.sampled_done = done;
+}
+
+/* "7 of 30+" while more are still being found. */
+static void describe(char *text, size_t size, uint64_t done, uint64_t total, uint64_t failed)
+{
+    bool exact = bar.expected >= total;
+    size_t used;
+
+    if (bar.finding) { /* nobody knows yet how many there are */
+        snprintf(text, size, "%llu found", (unsigned long long)total);
+        return;
+    }
+    used = (size_t)snprintf(text, size, "%llu of %llu%s", (unsigned long long)done, (unsigned long long)total,
+                            exact ? "" : "+");
+    if (failed > 0)
+        used += (size_t)snprintf(text + used, size - used, ", %llu failed", (unsigned long long)failed);
+    if (bar.rate >= 0.05)
+        used += (size_t)snprintf(text + used, size - used, ", %.*f/s", bar.rate < 10 ? 1 : 0, bar.rate);
+    if (bar.rate >= 0.05 && total > done) {
+        char left[32];
+
+        format_age(left, sizeof left, (int64_t)((double)(total - done) / bar.rate + 0.5));
+        snprintf(text + used, size - used, ", %s left", left);
+    }
+}
+
+static void draw(uint64_t done, uint64_t total, uint64_t failed)
+{
+    char text[160], line[WIDEST + 1], cells[41];
+    size_t width = terminal_width();
+    int used;
+
+    describe(text, sizeof text, done, total, failed);
+    if (!bar.finding && total > 0) {
+        size_t room = width > strlen(text) + 24 ? width - strlen(text) - 24 : 0;
+        size_t length = room < 40 ? room : 40;
+
+        memset(cells, '-', length);
+        memset(cells, '#', (size_t)((double)length * (double)done / (double)total));
+        cells[length] = '\0';
+        used = snprintf(line, sizeof line, "%s [%s] %3d%%  %s", bar.what, cells, (int)(done * 100 / total), text);
+    } else {
+        used = snprintf(line, sizeof line, "%s: %s", bar.what, text);
+    }
+    if (used >= (int)width)
+        line[width - 1] = '\0'; /* a wrapped line can't be taken back */
+    fprintf(stderr, "\r%s\033[K", line);
+    fflush(stderr);
+    bar.on_screen = true;
+}
+
+void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed)
+{
+    int64_t now;
+
+    if (!bar.wanted)
+        return;
+    now = monotonic_ms();
+    flockfile(stderr);
+    sample_rate(done, now);
+    if (now - bar.started >= FIRST_AFTER_MS && (now - bar.drawn >= REDRAW_MS || !bar.on_screen)) {
+        draw(done, total_so_far > bar.expected ? total_so_far : bar.expected, failed);
+        bar.drawn = now;
+    }
+    funlockfile(stderr);
+}

@@ -1,0 +1,247 @@
+/* Strings and times, in and out. */
+#define _POSIX_C_SOURCE 200809L
+#include "obs-abort.h"
+
+#include <string.h>
+#include <time.h>
+
+/* Length of the UTF-8 sequence that text starts with, or 0 where there is none. */
+static size_t decode(const unsigned char *text, uint32_t *code_point)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length, i;
+
+    if (text[0] < 0x80) {
+        *code_point = text[0];
+        return 1;
+    }
+    length = text[0] >= 0xf0 && text[0] < 0xf8 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+    if (text[0] < 0xc2 || text[0] >= 0xf8)
+        return 0;
+    *code_point = text[0] & (0x7fu >> length);
+    for (i = 1; i < length; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        *code_point = *code_point << 6 | (text[i] & 0x3fu);
+    }
+    if (*code_point < smallest[length] || *code_point > 0x10ffff || (*code_point >= 0xd800 && *code_point < 0xe000))
+        return 0;
+    return length;
+}
+
+/* A terminal obeys control characters, those above 0x80 included, and the marks that reverse
+   the direction of writing make one key look like another. */
+static bool is_unsafe(uint32_t code_point)
+{
+    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) || code_point == 0x200e ||
+           code_point == 0x200f || (code_point >= 0x2028 && code_point <= 0x202e) ||
+           (code_point >= 0x2066 && code_point <= 0x2069);
+}
+
+static bool needs_quotes(const unsigned char *text)
+{
+    uint32_t code_point;
+    size_t length;
+
+    if (*text == '"' || *text == '\0')
+        return true;
+    for (; *text != '\0'; text += length) {
+        length = decode(text, &code_point);
+        if (length == 0 || is_unsafe(code_point))
+            return true;
+    }
+    return false;
+}
+
+void put_text(FILE *out, const char *string)
+{
+    const unsigned char *text = (const unsigned char *)string;
+    uint32_t code_point;
+    size_t length, i;
+
+    if (!needs_quotes(text)) {
+        fputs(string, out);
+        return;
+    }
+    putc('"', out);
+    for (; *text != '\0'; text += length) {
+        length = decode(text, &code_point);
+        if (length > 0 && !is_unsafe(code_point)) {
+            if (*text == '"' || *text == '\\')
+                putc('\\', out);
+            fwrite(text, 1, length, out);
+        } else if (*text == '\t') {
+            fputs("\\t", out);
+        } else if (*text == '\n') {
+            fputs("\\n", out);
+        } else {
+            length += length == 0;
+            for (i = 0; i < length; i++)
+                fprintf(out, "\\x%02x", text[i]);
+        }
+    }
+    putc('"', out);
+}
+
+static int hex_digit(char digit)
+{
+    const char *digits = "0123456789abcdef", *found = strchr(digits, digit);
+
+    return digit != '\0' && found != NULL ? (int)(found - digits) : -1;
+}
+
+bool unquote(char *text)
+{
+    const char *in = text + 1;
+    char *out = text;
+
+    if (*text != '"')
+        return true;
+    for (; *in != '"'; in++) {
+        if (*in == '\0')
+            return false;
+        if (*in != '\\') {
+            *out++ = *in;
+            continue;
+        }
+        in++;
+        if (*in == 't') {
+            *out++ = '\t';
+        } else if (*in == 'n') {
+            *out++ = '\n';
+        } else if (*in == '"' || *in == '\\') {
+            *out++ = *in;
+        } else if (*in == 'x' && hex_digit(in[1]) >= 0 && hex_digit(in[2]) >= 0) {
+            int byte = hex_digit(in[1]) * 16 + hex_digit(in[2]);
+
+            if (byte == 0)
+                return false; /* would cut the key short: another key */
+            *out++ = (char)byte;
+            in += 2;
+        } else {
+            return false;
+        }
+    }
+    *out = '\0';
+    return in[1] == '\0';
+}
+
+void put_json_string(FILE *out, const char *string)
+{
+    const unsigned char *text = (const unsigned char *)string;
+    uint32_t code_point;
+    size_t length;
+
+    if (string == NULL) {
+        fputs("null", out);
+        return;
+    }
+    putc('"', out);
+    for (; *text != '\0'; text += length) {
+        length = decode(text, &code_point);
+        if (length == 0) {
+            fputs("\\ufffd", out);
+            length = 1;
+        } else if (is_unsafe(code_point)) {
+            fprintf(out, "\\u%04x", (unsigned)code_point);
+        } else {
+            if (*text == '"' || *text == '\\')
+                putc('\\', out);
+            fwrite(text, 1, length, out);
+        }
+    }
+    putc('"', out);
+}
+
+void format_time(char *buffer, size_t size, int64_t unix_seconds)
+{
+    time_t when = (time_t)unix_seconds;
+    struct tm parts;
+
+    if (unix_seconds < 0 || gmtime_r(&when, &parts) == NULL || strftime(buffer, size, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        snprintf(buffer, size, "-");
+}
+
+void format_age(char *buffer, size_t size, int64_t seconds)
+{
+    if (seconds < 0)
+        seconds = 0; /* the server's clock is ahead of ours */
+    if (seconds < 60)
+        snprintf(buffer, size, "%ds", (int)seconds);
+    else if (seconds < 3600)
+        snprintf(buffer, size, "%dm", (int)(seconds / 60));
+    else if (seconds < 86400)
+        snprintf(buffer, size, "%dh %dm", (int)(seconds / 3600), (int)(seconds / 60 % 60));
+    else
+        snprintf(buffer, size, "%lldd %dh", (long long)(seconds / 86400), (int)(seconds / 3600 % 24));
+}
+
+/* The digits that text starts with; NULL if there are none, or too many. */
+static const char *parse_number(const char *text, uint64_t *number)
+{
+    const char *first = text;
+
+    for (*number = 0; *text >= '0' && *text <= '9'; text++) {
+        uint64_t digit = (uint64_t)(*text - '0');
+
+        if (*number > (UINT64_MAX - digit) / 10)
+            return NULL;
+        *number = *number * 10 + digit;
+    }
+    return text > first ? text : NULL;
+}
+
+/* A number and a unit: a bare 24 could mean hours or days, and what it decides can't be undone. */
+bool parse_age(const char *text, uint64_t *seconds)
+{
+    static const struct {
+        const char *name;
+        uint64_t seconds;
+    } units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+    const char *unit = parse_number(text, seconds);
+    size_t i;
+
+    for (i = 0; unit != NULL && i < sizeof units / sizeof *units; i++) {
+        if (strcmp(unit, units[i].name) == 0) {
+            if (*seconds > INT64_MAX / units[i].seconds)
+                return false;
+            *seconds *= units[i].seconds;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Seconds, unless a unit says otherwise, as with other tools' timeouts. */
+bool parse_milliseconds(const char *text, uint32_t *ms)
+{
+    uint64_t number;
+    const char *unit = parse_number(text, &number);
+    uint64_t each;
+
+    if (unit == NULL)
+        return false;
+    if (strcmp(unit, "ms") == 0)
+        each = 1;
+    else if (*unit == '\0' || strcmp(unit, "s") == 0)
+        each = 1000;
+    else if (strcmp(unit, "m") == 0)
+        each = 60000;
+    else
+        return false;
+    if (number == 0 || number > UINT32_MAX / each)
+        return false;
+    *ms = (uint32_t)(number * each);
+    return true;
+}
+
+bool parse_count(const char *text, uint32_t *count)
+{
+    uint64_t number;
+    const char *end = parse_number(text, &number);
+
+    if (end == NULL || *end != '\0' || number == 0 || number > UINT32_MAX)
+        return false;
+    *count = (uint32_t)number;
+    return true;
+}

@@ -1,0 +1,117 @@
+/* What the files of obs-abort share. */
+#ifndef OBS_ABORT_TOOL_H
+#define OBS_ABORT_TOOL_H
+
+#include <obsabort.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum exit_status {
+    STATUS_GONE = 0,            /* everything asked for is gone */
+    STATUS_SOME_LEFT = 1,       /* something is not, or could not be shown */
+    STATUS_USAGE = 2,
+    STATUS_COULD_NOT_START = 3, /* configuration, credentials, endpoint: nothing was aborted */
+    STATUS_SIGNALLED = 128      /* plus the signal's number */
+};
+
+/* Why nothing was begun: an exit status, the library's code nearest to it, and words. */
+struct failure {
+    int status;
+    int32_t code;
+    char message[1024];
+};
+
+/* ---- obs-abort-options.c: the command line ---- */
+
+enum mode { MODE_ONE, MODE_LIST, MODE_STALE, MODE_FROM };
+
+struct options {
+    enum mode mode;
+    char *bucket; /* the one string that is allocated */
+    const char *key, *upload_id;
+    const char *from, *prefix, *stale;
+    uint64_t age; /* what stale says, in seconds */
+    bool list, dry_run, yes, include_live;
+
+    const char *endpoint, *credentials, *ca_file, *client_cert, *client_key, *proxy;
+    int32_t addressing, signature;
+    uint32_t timeout_ms, connect_timeout_ms, max_attempts, connections; /* 0: the library's default */
+    bool confirm, request_payer;
+
+    bool json, quiet, help, version;
+    uint32_t verbose;
+};
+
+/* -1 to go on, or the exit status: --help and --version were printed, or the usage is wrong. */
+int options_parse(struct options *options, int argc, char **argv);
+
+/* ---- obs-abort-client.c: options to a client ---- */
+
+/* NULL on failure. */
+obs_abort_client *client_open(const struct options *options, struct failure *failure);
+
+/* ---- obs-abort-input.c: the list of --from ---- */
+
+struct upload_list {
+    obs_abort_upload *uploads;
+    size_t count, room;
+};
+
+/* False on failure, and when a signal interrupted it. */
+bool upload_list_read(struct upload_list *list, const char *path, struct failure *failure);
+void upload_list_free(struct upload_list *list);
+
+/* ---- obs-abort-text.c: strings and times ---- */
+
+/* Bare where that is safe on a terminal and unambiguous in a line of columns, in double quotes
+   with backslash escapes otherwise. */
+void put_text(FILE *out, const char *text);
+/* Undoes put_text in place; false if the text is not well formed. */
+bool unquote(char *text);
+void put_json_string(FILE *out, const char *text /* NULL: null */);
+void format_time(char *buffer, size_t size, int64_t unix_seconds);
+void format_age(char *buffer, size_t size, int64_t seconds);
+bool parse_age(const char *text, uint64_t *seconds);
+bool parse_milliseconds(const char *text, uint32_t *ms);
+bool parse_count(const char *text, uint32_t *count);
+
+/* ---- obs-abort-view.c: what the user sees ---- */
+
+struct view {
+    const struct options *options;
+    bool finding;       /* a list or a dry run: uploads are shown, not aborted */
+    bool each;          /* a line on standard output for each upload */
+    bool colour;        /* on standard error */
+    bool output_failed; /* standard output can't be written: stop */
+    uint64_t failed;
+    int64_t started_ms;
+};
+
+void view_open(struct view *view, const struct options *options, bool finding, uint64_t expected);
+void view_outcome(struct view *view, const obs_abort_outcome *outcome);
+/* report may be NULL: the verb did not begin. */
+void view_summary(struct view *view, int32_t code, const char *error, const obs_abort_report *report, int status);
+void fail(struct failure *failure, int status, int32_t code, const char *format, ...);
+/* A line on standard error that does not collide with the progress bar; any thread may call it. */
+void complain(const char *format, ...);
+void log_line(int32_t level, const char *message, void *userdata);
+
+/* ---- obs-abort-progress.c: the bar ---- */
+
+bool terminal_is_capable(int descriptor);
+bool colours_wanted(int descriptor);
+int64_t monotonic_ms(void);
+void progress_start(const char *what, bool finding, uint64_t expected /* 0: not known */);
+void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed);
+/* Takes the bar off the screen until the next update. Called with stderr locked. */
+void progress_clear(void);
+void progress_stop(void);
+
+/* ---- obs-abort-signals.c: Ctrl-C ---- */
+
+extern volatile sig_atomic_t signals_seen; /* 1: begin nothing more; 2: stop at once */
+extern volatile sig_atomic_t last_signal;
+void signals_install(void);
+
+#endif
