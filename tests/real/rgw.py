@@ -9,6 +9,8 @@ import json
 import os
 import uuid
 
+import obsabort
+import s3client
 import support
 
 PROGRAMS = ("ceph-mon", "ceph-osd", "ceph", "ceph-authtool", "monmaptool", "radosgw")
@@ -127,6 +129,30 @@ class Rgw:
         except BaseException:
             self.stop()
             raise
+
+    def port_of(self, scheme):
+        return self.obs_port if scheme == "OBS" else self.port
+
+    def other_client(self, scheme="AWS", virtual_host=False, port=None):
+        """A client that is not the library under test."""
+        domain = DOMAIN if virtual_host else None
+        port = port or self.port_of(scheme)
+        return s3client.S3(port, ACCESS_KEY, SECRET_KEY, scheme, domain)
+
+    def library_client(self, scheme="AWS", virtual_host=False, port=None, **settings):
+        host, addressing = "127.0.0.1", obsabort.ADDRESSING_PATH
+        if virtual_host:
+            host, addressing = DOMAIN, obsabort.ADDRESSING_VIRTUAL_HOST
+        signature = obsabort.SIGNATURE_OBS if scheme == "OBS" else obsabort.SIGNATURE_AWS_V2
+        settings.setdefault("credentials", (ACCESS_KEY, SECRET_KEY))
+        settings.setdefault("timeout_ms", 20000)
+        return obsabort.Client(
+            endpoint=f"http://{host}:{port or self.port_of(scheme)}",
+            proxy="",
+            addressing=addressing,
+            signature=signature,
+            **settings,
+        )
 
     def stop(self):
         for process in reversed(self.processes):

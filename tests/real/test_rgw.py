@@ -8,48 +8,13 @@ import collections
 import threading
 import unittest
 
+import hard_keys
 import obsabort
 import rgw
-import s3client
 
 BUCKET, MISSING_BUCKET = "backups", "no-such-bucket"
 PART = b"a part of a backup"
 
-HARD_KEYS = {
-    "one space": " ",
-    "spaces at the ends": " a b ",
-    "plus": "a+b",
-    "percent 2F as text": "a%2Fb",
-    "percent 00 as text": "a%00b",
-    "percent alone": "100%",
-    "CJK": "備份/二〇二六年/数据.tar",
-    "emoji": "\U0001f4be/\U0001f468\u200d\U0001f469\u200d\U0001f467",
-    "double slash": "a//b",
-    "nothing but slashes": "//",
-    "leading slash": "/a",
-    "trailing slash": "a/",
-    "dot": ".",
-    "two dots": "..",
-    "two dots leading": "../up",
-    "dot segments": "a/./b/../c",
-    "question mark": "a?uploadId=b",
-    "question mark alone": "?",
-    "hash": "a#b",
-    "ampersand, equals, semicolon": "a&b=c;d",
-    "quotes": "it's \"so\" `here`",
-    "newline": "a\nb",
-    "carriage return, line feed": "a\r\nX-Evil: 1",
-    "tab": "a\tb",
-    "0x01": "a\x01b",
-    "0x7f": "a\x7fb",
-    "backslash": "a\\b",
-    "angle brackets": "<Key>&amp;</Key>",
-    "what encoders leave bare": "a!*'()$,:@[]{}|^~b",
-    "combining characters": "e\u0301 is not \u00e9",
-    "right to left": "\u05d2\u05d9\u05d1\u05d5\u05d9/\u0646\u0633\u062e\u0629",
-    "1024 bytes": "k" * 1024,
-    "1024 bytes that treble": "\u5099" * 341 + "%",
-}
 # nginx takes these for a way out of the root when they are the whole path, and answers 400.
 NGINX_REFUSES_AS_PATH = {"..", "../up"}
 
@@ -60,7 +25,7 @@ def setUpModule():
     global server
     hosts = [rgw.DOMAIN, f"{BUCKET}.{rgw.DOMAIN}", f"{MISSING_BUCKET}.{rgw.DOMAIN}"]
     server = rgw.Rgw(hosts)
-    other = other_client("AWS", False)
+    other = server.other_client("AWS", False)
     other.create_bucket(BUCKET)
     other.close()
 
@@ -70,49 +35,17 @@ def tearDownModule():
         server.stop()
 
 
-def port_of(scheme):
-    return server.obs_port if scheme == "OBS" else server.port
-
-
-def other_client(scheme, virtual_host, port=None, **options):
-    return s3client.S3(
-        port or port_of(scheme),
-        options.pop("access_key", rgw.ACCESS_KEY),
-        options.pop("secret_key", rgw.SECRET_KEY),
-        scheme,
-        rgw.DOMAIN if virtual_host else None,
-        **options,
-    )
-
-
-def library_client(
-    scheme, virtual_host, port=None, credentials=(rgw.ACCESS_KEY, rgw.SECRET_KEY), **settings
-):
-    host = rgw.DOMAIN if virtual_host else "127.0.0.1"
-    settings.setdefault("timeout_ms", 20000)
-    return obsabort.Client(
-        endpoint=f"http://{host}:{port or port_of(scheme)}",
-        credentials=credentials,
-        proxy="",
-        addressing=(
-            obsabort.ADDRESSING_VIRTUAL_HOST if virtual_host else obsabort.ADDRESSING_PATH
-        ),
-        signature=obsabort.SIGNATURE_OBS if scheme == "OBS" else obsabort.SIGNATURE_AWS_V2,
-        **settings,
-    )
-
-
 class Case(unittest.TestCase):
     scheme, virtual_host = "AWS", False
 
     def setUp(self):
-        self.other = other_client(self.scheme, self.virtual_host)
+        self.other = server.other_client(self.scheme, self.virtual_host)
         self.addCleanup(self.other.close)
 
     def client(self, **settings):
         settings.setdefault("scheme", self.scheme)
         settings.setdefault("virtual_host", self.virtual_host)
-        client = library_client(**settings)
+        client = server.library_client(**settings)
         self.addCleanup(client.free)
         return client
 
@@ -249,7 +182,7 @@ class Ways:
     def test_hard_keys(self):
         """Each is initiated beside an object of that name, listed, aborted, and listed no more."""
         client = self.client()
-        for name, key in HARD_KEYS.items():
+        for name, key in hard_keys.HARD_KEYS.items():
             with self.subTest(name):
                 self.abort_hard_key(client, key)
 
@@ -257,7 +190,7 @@ class Ways:
         other = self.other
         if self.scheme == "OBS" and self.virtual_host and key in NGINX_REFUSES_AS_PATH:
             client = self.client(scheme="AWS")
-            self.other = other_client("AWS", True)
+            self.other = server.other_client("AWS", True)
             self.addCleanup(self.other.close)
         self.other.put_object(BUCKET, key, b"precious")
         upload_id = self.initiate(key)
@@ -352,7 +285,7 @@ class SecurityToken(Case):
     @classmethod
     def setUpClass(cls):
         cls.port = server.start_sts()
-        other = other_client("AWS", False, cls.port)
+        other = server.other_client("AWS", False, cls.port)
         cls.temporary = other.assume_role(server.create_role())
         other.close()
 
