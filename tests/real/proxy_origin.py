@@ -42,7 +42,9 @@ def string_to_sign(method, headers, bucket, target, prefix):
 
 
 def sign(secret, text):
-    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
+    return base64.b64encode(
+        hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
+    ).decode()
 
 
 def shake_hands(context, plain):
@@ -84,8 +86,9 @@ class Seen:
 
 
 class Origin:
-    """An origin on `address`; `bucket_suffix` is the endpoint's host, so that a virtual host can be told apart.
+    """An origin on `address`.
 
+    bucket_suffix: the endpoint's host; what stands before it in a virtual host is the bucket.
     keys: access key -> secret key, or -> (secret key, security token).
     """
 
@@ -117,8 +120,13 @@ class Origin:
                 super().setup()
 
             def answer(self):
-                seen = Seen(self.number, self.command, self.path,
-                            {k.lower(): v for k, v in self.headers.items()}, self.tls)
+                seen = Seen(
+                    self.number,
+                    self.command,
+                    self.path,
+                    {k.lower(): v for k, v in self.headers.items()},
+                    self.tls,
+                )
                 status, body = origin.judge(seen)
                 with origin.lock:
                     origin.journal.append(seen)
@@ -167,9 +175,15 @@ class Origin:
         """Status and body for one request; overridden where a suite wants another answer."""
         seen.verified = self.verify(seen)
         if not seen.verified:
-            return 403, b"<Error><Code>SignatureDoesNotMatch</Code><Message>no match</Message></Error>"
+            return (
+                403,
+                b"<Error><Code>SignatureDoesNotMatch</Code><Message>no match</Message></Error>",
+            )
         if seen.method != "DELETE" or "uploadId=" not in seen.target:
-            return 405, b"<Error><Code>MethodNotAllowed</Code><Message>aborts only</Message></Error>"
+            return (
+                405,
+                b"<Error><Code>MethodNotAllowed</Code><Message>aborts only</Message></Error>",
+            )
         return 204, b""
 
     def verify(self, seen):

@@ -45,8 +45,8 @@ class Squid(support.Process):
             asked = "# INSERT YOUR OWN RULE(S) HERE"
             assert asked in text
             text = text.replace(asked, self._authentication(users) + asked)
-        # The client's port in the log tells its connections apart. The pinger, which measures routes
-        # by ICMP, would outlive squid by some seconds.
+        # The client's port in the log tells its connections apart. The pinger, which measures
+        # routes by ICMP, would outlive squid by some seconds.
         return text + (
             "\npinger_enable off"
             f"\npid_filename {self.directory}/squid.pid\n"

@@ -1,4 +1,4 @@
-"""Real proxies: squid and tinyproxy with Debian's own configuration, and scripted ones for the rest.
+"""Real proxies: squid and tinyproxy as Debian configures them, and scripted ones for the rest.
 
 Needs root (a network namespace, in which the https origin can have port 443: squid's stock rules
 refuse CONNECT to any other) and: apt-get install squid tinyproxy openssl iproute2 mount
@@ -131,7 +131,9 @@ class RealProxies:
         for request in seen:
             self.assertEqual(request.headers["host"], f"{BUCKET}.{HOST}")
             self.assertNotIn("via", request.headers, "the tunnel's inside was rewritten")
-        self.assertEqual({s.connection for s in seen}, {seen[0].connection}, "one tunnel serves all")
+        self.assertEqual(
+            {s.connection for s in seen}, {seen[0].connection}, "one tunnel serves all"
+        )
 
     def test_https_certificate_is_verified_through_the_tunnel(self):
         proxy = self.open_proxy()
@@ -231,7 +233,9 @@ class SquidTest(RealProxies, ProxyTest):
         self.addCleanup(origin.close)
         client = self.client(f"https://{HOST}:{origin.port}", "http://" + self.stock.address)
         outcome = client.abort(BUCKET, "key", "id")
-        self.assertEqual((outcome.code, outcome.http_status), (obsabort.CONNECT, 0), outcome.message)
+        self.assertEqual(
+            (outcome.code, outcome.http_status), (obsabort.CONNECT, 0), outcome.message
+        )
         self.assertIn("403", outcome.message)
         self.assertIn(self.stock.address, outcome.message)
         self.assertEqual(origin.connections, 0)
@@ -287,8 +291,12 @@ class BrokenProxyTest(ProxyTest):
 
     def test_connect_refused_by_status(self):
         """What the proxy says is told; 407 and 403 mean the same the second time, so no retry."""
-        for status, retried in (("403 Forbidden", False), ("407 Proxy Authentication Required", False),
-                                ("502 Bad Gateway", True), ("504 Gateway Timeout", True)):
+        for status, retried in (
+            ("403 Forbidden", False),
+            ("407 Proxy Authentication Required", False),
+            ("502 Bad Gateway", True),
+            ("504 Gateway Timeout", True),
+        ):
             proxy = self.scripted(answering(status, "Proxy-Authenticate: Basic realm=x"))
             with self.subTest(status=status):
                 outcome = self.https(proxy.url, max_attempts=2).abort(BUCKET, "key", "id")
@@ -302,7 +310,7 @@ class BrokenProxyTest(ProxyTest):
         self.assertEqual(https_origin.take(), [])
 
     def test_connect_head(self):
-        """The request a proxy gets: the name is the proxy's to resolve, and Host names the target."""
+        """What a proxy gets: the name, which is its to resolve, and the password meant for it."""
         proxy = self.scripted(answering("403 Forbidden"))
         url = proxy.url.replace("://", f"://{URL_USER}:{URL_PASSWORD}@")
         self.https(url, max_attempts=1).abort(BUCKET, "key", "id")
@@ -332,12 +340,17 @@ class BrokenProxyTest(ProxyTest):
     def test_http_name_is_the_proxys_to_resolve(self):
         """Behind many proxies the client has no name server of its own."""
         proxy = self.scripted(answering("204 No Content"))
-        outcome = self.client("http://only.the-proxy-knows.test", proxy.url).abort(BUCKET, "k", "id")
+        outcome = self.client("http://only.the-proxy-knows.test", proxy.url).abort(
+            BUCKET, "k", "id"
+        )
         self.assertEqual(outcome.code, 0, outcome.message)
 
     def test_garbage_instead_of_an_answer(self):
-        for name, garbage in (("text", b"SSH-2.0-OpenSSH_9.2\r\n"), ("zeros", bytes(300)),
-                              ("endless", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 60_000)):
+        for name, garbage in (
+            ("text", b"SSH-2.0-OpenSSH_9.2\r\n"),
+            ("zeros", bytes(300)),
+            ("endless", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 60_000),
+        ):
             proxy = self.scripted(garbage)
             for make in (self.http, self.https):
                 with self.subTest(garbage=name, kind=make.__name__):
@@ -380,7 +393,7 @@ class BrokenProxyTest(ProxyTest):
         self.assertIn(proxy.address, outcome.message)
 
     def test_bytes_after_the_connect_answer(self):
-        """A proxy that says more than it may: nothing of it may be taken for TLS, or for an answer."""
+        """A proxy that says too much: nothing of it may be taken for TLS, or for an answer."""
         proxy = self.scripted(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
         outcome = self.https(proxy.url, max_attempts=1).abort(BUCKET, "key", "id")
         self.assertNotEqual(outcome.code, 0)
@@ -389,10 +402,20 @@ class BrokenProxyTest(ProxyTest):
 
 class SettingTest(ProxyTest):
     def test_bad_urls(self):
-        for url in ("ftp://127.0.0.1:3128", "http://", "http://:3128", "http://proxy:0",
-                    "http://proxy:99999", "http://proxy:port", "http://a b:3128",
-                    "http://proxy\r\nX: y:3128", "socks5://127.0.0.1:1080", "http://[::1:3128",
-                    "http://user:hidden%zzsecret@proxy:3128", "http://user:hidden\nsecret@proxy:1"):
+        for url in (
+            "ftp://127.0.0.1:3128",
+            "http://",
+            "http://:3128",
+            "http://proxy:0",
+            "http://proxy:99999",
+            "http://proxy:port",
+            "http://a b:3128",
+            "http://proxy\r\nX: y:3128",
+            "socks5://127.0.0.1:1080",
+            "http://[::1:3128",
+            "http://user:hidden%zzsecret@proxy:3128",
+            "http://user:hidden\nsecret@proxy:1",
+        ):
             with self.subTest(url=url):
                 config = obsabort.Config(endpoint="http://" + HOST, credentials=CREDENTIALS)
                 self.addCleanup(config.free)
@@ -464,37 +487,47 @@ class EnvironmentTest(ProxyTest):
                 self.assertEqual(self.way(environment, **more), expected)
 
     def test_scheme_decides(self):
-        self.check([
-            ("direct", {}, {}),
-            ("direct", {}, {"scheme": "https"}),
-            ("A", {"http_proxy": "A", "https_proxy": "B", "all_proxy": "C"}, {}),
-            ("B", {"http_proxy": "A", "https_proxy": "B", "all_proxy": "C"}, {"scheme": "https"}),
-            ("direct", {"http_proxy": "A"}, {"scheme": "https"}),
-            ("direct", {"https_proxy": "A"}, {}),
-            ("C", {"all_proxy": "C"}, {}),
-            ("C", {"all_proxy": "C"}, {"scheme": "https"}),
-            ("C", {"ALL_PROXY": "C"}, {}),
-        ])
+        self.check(
+            [
+                ("direct", {}, {}),
+                ("direct", {}, {"scheme": "https"}),
+                ("A", {"http_proxy": "A", "https_proxy": "B", "all_proxy": "C"}, {}),
+                (
+                    "B",
+                    {"http_proxy": "A", "https_proxy": "B", "all_proxy": "C"},
+                    {"scheme": "https"},
+                ),
+                ("direct", {"http_proxy": "A"}, {"scheme": "https"}),
+                ("direct", {"https_proxy": "A"}, {}),
+                ("C", {"all_proxy": "C"}, {}),
+                ("C", {"all_proxy": "C"}, {"scheme": "https"}),
+                ("C", {"ALL_PROXY": "C"}, {}),
+            ]
+        )
 
     def test_lower_case_before_upper(self):
-        self.check([
-            ("A", {"http_proxy": "A", "HTTP_PROXY": "B"}, {}),
-            ("B", {"HTTP_PROXY": "B"}, {}),
-            ("A", {"https_proxy": "A", "HTTPS_PROXY": "B"}, {"scheme": "https"}),
-            ("B", {"HTTPS_PROXY": "B"}, {"scheme": "https"}),
-            ("A", {"all_proxy": "A", "ALL_PROXY": "B"}, {}),
-            ("A", {"HTTP_PROXY": "A", "all_proxy": "B"}, {}),
-        ])
+        self.check(
+            [
+                ("A", {"http_proxy": "A", "HTTP_PROXY": "B"}, {}),
+                ("B", {"HTTP_PROXY": "B"}, {}),
+                ("A", {"https_proxy": "A", "HTTPS_PROXY": "B"}, {"scheme": "https"}),
+                ("B", {"HTTPS_PROXY": "B"}, {"scheme": "https"}),
+                ("A", {"all_proxy": "A", "ALL_PROXY": "B"}, {}),
+                ("A", {"HTTP_PROXY": "A", "all_proxy": "B"}, {}),
+            ]
+        )
 
     def test_upper_case_http_proxy_in_a_cgi_program(self):
         """There a caller's `Proxy:` header sets HTTP_PROXY (httpoxy)."""
         cgi = {"REQUEST_METHOD": "GET"}
-        self.check([
-            ("direct", {"HTTP_PROXY": "A", **cgi}, {}),
-            ("A", {"http_proxy": "A", **cgi}, {}),
-            ("C", {"HTTP_PROXY": "A", "ALL_PROXY": "C", **cgi}, {}),
-            ("B", {"HTTPS_PROXY": "B", **cgi}, {"scheme": "https"}),
-        ])
+        self.check(
+            [
+                ("direct", {"HTTP_PROXY": "A", **cgi}, {}),
+                ("A", {"http_proxy": "A", **cgi}, {}),
+                ("C", {"HTTP_PROXY": "A", "ALL_PROXY": "C", **cgi}, {}),
+                ("B", {"HTTPS_PROXY": "B", **cgi}, {"scheme": "https"}),
+            ]
+        )
 
     def test_no_proxy(self):
         path = {"addressing": obsabort.ADDRESSING_PATH}
@@ -526,40 +559,55 @@ class EnvironmentTest(ProxyTest):
             ("A", "0.0.1", {"host": "127.0.0.1"}),
             ("A", "127.0.0.1", {}),  # addresses are compared as written, not after a look-up
         ]
-        self.check([(way, {"http_proxy": "A", "no_proxy": value}, more) for way, value, more in rows])
+        self.check(
+            [(way, {"http_proxy": "A", "no_proxy": value}, more) for way, value, more in rows]
+        )
 
     def test_no_proxy_upper_case_and_all_proxy(self):
-        self.check([
-            ("direct", {"http_proxy": "A", "NO_PROXY": "obs.test"}, {}),
-            ("A", {"http_proxy": "A", "no_proxy": "other.example", "NO_PROXY": "obs.test"}, {}),
-            ("direct", {"all_proxy": "A", "no_proxy": "obs.test"}, {}),
-            ("direct", {"https_proxy": "A", "no_proxy": ".obs.test"}, {"scheme": "https"}),
-        ])
+        self.check(
+            [
+                ("direct", {"http_proxy": "A", "NO_PROXY": "obs.test"}, {}),
+                ("A", {"http_proxy": "A", "no_proxy": "other.example", "NO_PROXY": "obs.test"}, {}),
+                ("direct", {"all_proxy": "A", "no_proxy": "obs.test"}, {}),
+                ("direct", {"https_proxy": "A", "no_proxy": ".obs.test"}, {"scheme": "https"}),
+            ]
+        )
 
     def test_setting_before_environment(self):
         everything = {"http_proxy": "A", "https_proxy": "A", "all_proxy": "A"}
-        self.check([
-            ("direct", everything, {"proxy": ""}),
-            ("direct", everything, {"proxy": "", "scheme": "https"}),
-            ("B", everything, {"proxy": self.proxies["B"].url}),
-            # no_proxy belongs to the environment's proxies: what the program sets, it means.
-            ("B", {"no_proxy": "*"}, {"proxy": self.proxies["B"].url}),
-        ])
+        self.check(
+            [
+                ("direct", everything, {"proxy": ""}),
+                ("direct", everything, {"proxy": "", "scheme": "https"}),
+                ("B", everything, {"proxy": self.proxies["B"].url}),
+                # no_proxy belongs to the environment's proxies: what the program sets, it means.
+                ("B", {"no_proxy": "*"}, {"proxy": self.proxies["B"].url}),
+            ]
+        )
 
     def test_without_a_scheme(self):
         """As curl takes it: http_proxy=host:port."""
         self.assertEqual(self.way({"http_proxy": self.proxies["A"].address}), "A")
 
+    def test_bad_url_in_the_environment_does_not_matter_where_it_does_not_decide(self):
+        bad = {"http_proxy": "ftp://nowhere:1"}
+        self.assertEqual(self.way(bad, proxy=""), "direct")
+        self.assertEqual(self.way(bad, proxy=self.proxies["B"].url), "B")
+
     def test_password_in_the_environment(self):
         url = self.proxies["A"].url.replace("://", f"://{URL_USER}:{URL_PASSWORD}@")
         self.assertEqual(self.way({"http_proxy": url}), "A")
         expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        self.assertIn(f"roxy-authorization: basic {expected}".lower(), self.proxies["A"].heads[0].lower())
+        self.assertIn(
+            f"roxy-authorization: basic {expected}".lower(), self.proxies["A"].heads[0].lower()
+        )
 
     def test_bad_url_in_the_environment(self):
         """An abort that silently went round the operator's proxy would be worse than an error."""
         url = "ftp://user:hidden-secret@proxy:99999"
-        result = in_process({"http_proxy": url}, endpoint="http://" + HOST, credentials=list(CREDENTIALS))
+        result = in_process(
+            {"http_proxy": url}, endpoint="http://" + HOST, credentials=list(CREDENTIALS)
+        )
         self.assertIsInstance(result, dict, result)
         self.assertEqual(result["code"], obsabort.INVALID_CONFIG)
         self.assertIn("http_proxy", result["message"])

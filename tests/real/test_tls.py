@@ -335,9 +335,7 @@ class FileTest(TlsTest):
 
     def test_key_of_another_certificate(self):
         mine, another = root.client("mine"), root.client("another")
-        message = self.rejected(
-            "client_certificate", [mine.certificate, another.key], another.key
-        )
+        message = self.rejected("client_certificate", [mine.certificate, another.key], another.key)
         self.assertRegex(message.lower(), "match|belong")
 
     def test_encrypted_key(self):
@@ -352,7 +350,7 @@ class FileTest(TlsTest):
 
 
 class MutualTest(TlsTest):
-    """The server asks for a certificate: nginx answers 400 without one, others end the handshake."""
+    """Servers that ask for a certificate: nginx says 400 without one, others end the handshake."""
 
     @classmethod
     def setUpClass(cls):

@@ -34,7 +34,7 @@ def _utc(offset):
 
 
 class Authority:
-    """A CA; its files are NAME.pem and NAME.key in `directory`. With an issuer it is an intermediate."""
+    """A CA: NAME.pem and NAME.key in `directory`. With an issuer it is an intermediate."""
 
     def __init__(self, directory, name, issuer=None):
         self.directory, self.name = directory, name

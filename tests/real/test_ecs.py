@@ -1,0 +1,464 @@
+"""Credentials of an ECS: its metadata service, played on its real address in a network namespace.
+
+Needs root (the namespace) and: apt-get install iproute2 mount
+"""
+
+import json
+import os
+import re
+import threading
+import time
+import unittest
+
+import ecs_netns
+import obsabort
+from ecs_metadata import ADDRESS, KEY_PATH, TOKEN_PATH, Metadata
+from proxy_call import DECIDES, in_process
+from proxy_origin import ACCESS_KEY, SECRET_KEY, Origin
+from proxy_servers import ScriptedProxy, answering
+
+
+def setUpModule():
+    global namespace, origin
+    for name in DECIDES:
+        os.environ.pop(name, None)
+        os.environ.pop(name.upper(), None)
+    namespace = ecs_netns.Namespace()
+    namespace.hosts([])
+    namespace.address(ADDRESS)
+    origin = Origin()
+
+
+def tearDownModule():
+    origin.close()
+
+
+class EcsTest(unittest.TestCase):
+    def setUp(self):
+        origin.take()
+        self.log = []
+        self.metadata = None
+
+    def tearDown(self):
+        """Whatever else a test looks at: no secret in any message or log line."""
+        for text in self.log:
+            for pattern in ("hidden", re.escape(SECRET_KEY)):
+                self.assertIsNone(re.search(pattern, text), text)
+
+    def serve(self):
+        self.metadata = Metadata()
+        self.addCleanup(self.metadata.close)
+        origin.keys = self.metadata.keys
+        return self.metadata
+
+    def client(self, source=obsabort.CREDENTIALS_ECS, **more):
+        client = obsabort.Client(
+            endpoint=f"http://127.0.0.1:{origin.port}",
+            credential_source=source,
+            log=(lambda level, message: self.log.append(message), obsabort.LOG_DEBUG),
+            **{"timeout_ms": 15_000, **more},
+        )
+        self.addCleanup(client.free)
+        return client
+
+    def abort(self, client):
+        outcome = client.abort("bucket", "key", "id")
+        if outcome.message:
+            self.log.append(outcome.message)
+        return outcome
+
+    def gone(self, client, count=1):
+        """-> the access keys the origin saw"""
+        for _ in range(count):
+            outcome = self.abort(client)
+            self.assertEqual((outcome.code, outcome.http_status), (0, 204), outcome.message)
+        seen = origin.take()
+        self.assertEqual(len(seen), count)
+        self.assertTrue(all(s.verified for s in seen), seen)
+        return [s.access_key for s in seen]
+
+    def together(self, client, count):
+        """One abort of each of `count` threads at once. -> outcomes with seconds"""
+        results, barrier = [], threading.Barrier(count)
+
+        def work():
+            barrier.wait()
+            begin = time.monotonic()
+            outcome = client.abort("bucket", "key", "id")
+            results.append((outcome, time.monotonic() - begin))
+
+        threads = [threading.Thread(target=work) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return results
+
+    def none_left(self, client, within=6):
+        begin = time.monotonic()
+        outcome = self.abort(client)
+        took = time.monotonic() - begin
+        self.assertEqual(outcome.code, obsabort.NO_CREDENTIALS, outcome.message)
+        self.assertEqual((outcome.http_status, outcome.attempts), (0, 0))
+        self.assertLess(took, within)
+        self.assertEqual(origin.take(), [])
+        return outcome.message
+
+
+class FetchTest(EcsTest):
+    def test_version_2(self):
+        metadata = self.serve()
+        keys = self.gone(self.client(), count=3)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"], "fetched once, then kept")
+        put, get = metadata.fetches
+        self.assertEqual((put.path, get.path), (TOKEN_PATH, KEY_PATH))
+        self.assertEqual(put.headers["x-metadata-token-ttl-seconds"], "21600")
+        self.assertIn(get.headers["x-metadata-token"], metadata.tokens)
+        for fetch in (put, get):
+            self.assertEqual(fetch.headers["host"], ADDRESS)
+            self.assertNotIn("authorization", fetch.headers)
+        self.assertEqual(keys, list(metadata.keys) * 3)
+
+    def test_security_token_is_sent_and_signed(self):
+        self.serve()
+        for signature, prefix in (
+            (obsabort.SIGNATURE_AWS_V2, "x-amz-"),
+            (obsabort.SIGNATURE_OBS, "x-obs-"),
+        ):
+            client = self.client(signature=signature)
+            self.assertEqual(self.abort(client).code, 0)
+            (seen,) = origin.take()
+            self.assertTrue(seen.verified)
+            self.assertTrue(seen.headers[prefix + "security-token"].startswith("ecs-hidden-token"))
+
+    def test_version_1(self):
+        for status in (404, 405):
+            with self.subTest(token_status=status):
+                metadata = self.serve()
+                metadata.version, metadata.token_status = 1, status
+                self.gone(self.client(), count=2)
+                self.assertEqual(metadata.asked(), ["PUT", "GET"])
+                self.assertNotIn("x-metadata-token", metadata.fetches[1].headers)
+                metadata.close()
+
+    def test_token_refused_is_not_version_1(self):
+        """403: the agency's instance has metadata switched off. Falling back would ask in vain."""
+        metadata = self.serve()
+        metadata.version, metadata.token_status = 1, 403
+        message = self.none_left(self.client())
+        self.assertIn("403", message)
+
+    def test_nothing_is_fetched_before_it_is_needed(self):
+        metadata = self.serve()
+        self.client()
+        outcome = self.client().abort("bucket", "", "id")
+        self.assertEqual(outcome.code, obsabort.INVALID_ARGUMENT)
+        time.sleep(0.1)
+        self.assertEqual(metadata.asked(), [])
+
+    def test_first_fetch_is_shared(self):
+        """16 threads, nothing to go on with yet: one asks, all wait for it."""
+        metadata = self.serve()
+        metadata.delay = 0.4
+        client = self.client()
+        outcomes = self.together(client, 16)
+        self.assertEqual([o.code for o, _ in outcomes], [0] * 16)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"])
+
+
+class RenewalTest(EcsTest):
+    def until_renewed(self, client, metadata, seconds=20):
+        """Aborts until keys were asked for again; those that live for seconds are due at once."""
+        deadline = time.monotonic() + seconds
+        before = metadata.asked().count("GET")
+        while metadata.asked().count("GET") == before:
+            self.assertLess(time.monotonic(), deadline, "never renewed")
+            self.gone(client)
+            time.sleep(0.05)
+
+    def test_renewed_ahead_of_expiry(self):
+        metadata = self.serve()
+        metadata.lifetime = 30
+        client = self.client()
+        (first,) = self.gone(client)
+        metadata.lifetime = 86400
+        self.until_renewed(client, metadata)
+        time.sleep(0.3)
+        (second,) = self.gone(client)
+        self.assertNotEqual(first, second)
+        # The new ones live long: they are kept.
+        asked = len(metadata.asked())
+        self.assertEqual(self.gone(client, count=20), [second] * 20)
+        self.assertEqual(len(metadata.asked()), asked)
+
+    def test_slow_renewal_delays_one_caller_at_most(self):
+        metadata = self.serve()
+        metadata.lifetime = 30
+        client = self.client()
+        self.gone(client)
+        metadata.lifetime, metadata.delay = 86400, 0.9
+        metadata.most_busy = 0
+        slow, deadline = [], time.monotonic() + 20
+        while metadata.most_busy == 0 or metadata.busy:
+            self.assertLess(time.monotonic(), deadline, "never renewed")
+            results = self.together(client, 8)
+            self.assertEqual([o.code for o, _ in results], [0] * 8)
+            slow += [took for _, took in results if took > 0.4]
+        self.assertLessEqual(len(slow), 1, f"callers that waited: {slow}")
+        self.assertEqual(metadata.most_busy, 1, "renewals at once")
+        self.assertEqual(metadata.asked().count("GET"), 2)
+
+    def test_old_ones_serve_while_renewal_fails(self):
+        metadata = self.serve()
+        metadata.lifetime = 60
+        client = self.client()
+        (first,) = self.gone(client)
+        for failure in ("status", "body", "absent"):
+            with self.subTest(failure=failure):
+                if failure == "status":
+                    metadata.status = 500
+                elif failure == "body":
+                    metadata.status, metadata.body = None, '{"credential": {"access": "hidden'
+                else:
+                    metadata.close()
+                begin = time.monotonic()
+                while time.monotonic() - begin < 1.5:
+                    self.assertEqual(self.gone(client), [first])
+                    time.sleep(0.02)
+
+    def test_failed_renewal_is_not_repeated_by_every_call(self):
+        """An out-of-order service is not hammered, nor every abort slowed by asking it."""
+        metadata = self.serve()
+        metadata.lifetime = 60
+        client = self.client()
+        self.gone(client)
+        metadata.status = 500
+        self.gone(client, count=100)
+        self.assertLess(metadata.asked().count("GET"), 20)
+
+    def test_expired_while_the_service_fails(self):
+        metadata = self.serve()
+        metadata.lifetime = 3
+        client = self.client()
+        (first,) = self.gone(client)
+        metadata.status = 503
+        self.assertEqual(self.gone(client), [first])
+        time.sleep(4)
+        message = self.none_left(client)
+        self.assertIn("503", message)
+        # And it recovers by itself.
+        metadata.status, metadata.lifetime = None, 86400
+        deadline = time.monotonic() + 15
+        while self.abort(client).code == obsabort.NO_CREDENTIALS:
+            self.assertLess(time.monotonic(), deadline, "never asked again")
+            time.sleep(0.2)
+        (seen,) = origin.take()
+        self.assertNotEqual(seen.access_key, first)
+
+    def test_given_out_expired(self):
+        """Keys that are over when they come are none."""
+        metadata = self.serve()
+        metadata.lifetime = -60
+        self.assertIn("expired", self.none_left(self.client()).lower())
+
+
+class FailureTest(EcsTest):
+    def test_nobody_listens(self):
+        message = self.none_left(self.client(), within=4)
+        self.assertRegex(message.lower(), "ecs|metadata")
+        self.assertIn(ADDRESS, message)
+
+    def test_packets_are_dropped(self):
+        """As on a machine that is no ECS, where 169.254.169.254 leads nowhere."""
+        namespace.ip("addr", "del", ADDRESS + "/32", "dev", "lo")
+        self.addCleanup(namespace.address, ADDRESS)
+        with self.subTest("no route"):
+            self.none_left(self.client(), within=4)
+        namespace.black_hole()
+        namespace.ip("route", "add", ADDRESS + "/32", "dev", "hole0")
+        self.addCleanup(namespace.ip, "link", "del", "hole0")
+        namespace.silent(ADDRESS)
+        with self.subTest("silence"):
+            message = self.none_left(self.client(), within=6)
+            self.assertIn(ADDRESS, message)
+        with self.subTest("silence, and a short budget"):
+            begin = time.monotonic()
+            outcome = self.abort(self.client(timeout_ms=500))
+            self.assertIn(
+                outcome.code, (obsabort.TIMEOUT, obsabort.NO_CREDENTIALS), outcome.message
+            )
+            self.assertLess(time.monotonic() - begin, 0.75)
+        with self.subTest("silence, and cancelled"), obsabort.Call() as call:
+            threading.Timer(0.3, call.cancel).start()
+            begin = time.monotonic()
+            outcome = self.client().abort("bucket", "key", "id", call)
+            self.assertEqual(outcome.code, obsabort.CANCELLED, outcome.message)
+            self.assertLess(time.monotonic() - begin, 0.7)
+
+    def test_never_answers(self):
+        metadata = self.serve()
+        metadata.delay = 20
+        self.none_left(self.client(), within=6)
+        metadata.delay, metadata.token_delay = 0, 20
+        self.none_left(self.client(), within=6)
+
+    def test_malformed(self):
+        metadata = self.serve()
+        good = json.loads(metadata.new_keys())["credential"]
+        bodies = {
+            "empty": "",
+            "html": "<html>hidden</html>",
+            "cut": json.dumps({"credential": good})[:-20],
+            "list": "[]",
+            "null": "null",
+            "no credential": '{"hidden": 1}',
+            "numbers": json.dumps({"credential": {**good, "secret": 5}}),
+            "line end": json.dumps({"credential": {**good, "secret": "hidden\r\nX: y"}}),
+            "empty access": json.dumps({"credential": {**good, "access": ""}}),
+            "empty secret": json.dumps({"credential": {**good, "secret": ""}}),
+            "deep": '{"credential":' + "[" * 50_000,
+            "huge": '{"credential": "' + "hidden" * 500_000 + '"}',
+        }
+        for missing in ("access", "secret"):
+            kept = {name: value for name, value in good.items() if name != missing}
+            bodies["no " + missing] = json.dumps({"credential": kept})
+        for name, body in bodies.items():
+            with self.subTest(body=name):
+                metadata.body = body
+                message = self.none_left(self.client())
+                self.assertRegex(message.lower(), "ecs|metadata")
+
+    def test_json_as_others_would_write_it(self):
+        """Order, white space, escapes and further fields are the service's choice."""
+        metadata = self.serve()
+        good = json.loads(metadata.new_keys())["credential"]
+        escaped = "".join(f"\\u{ord(c):04x}" for c in good["secret"])
+        metadata.body = (
+            '{ "more" : [1, {"secret": "x"}, null, true, -1.5e3],\r\n\t"credential" : {\n'
+            f'"expires_at":"{good["expires_at"]}", "securitytoken":"{good["securitytoken"]}",'
+            f'"secret":"{escaped}" , "access":"{good["access"]}", "other":"\\"}}\\\\" }} }}\n'
+        )
+        self.gone(self.client())
+
+    def test_expiry_in_other_forms(self):
+        """ISO 8601 has several; what can't be read must not make keys immortal, nor useless."""
+        metadata = self.serve()
+        good = json.loads(metadata.new_keys())["credential"]
+        stem = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 7200))
+        for ending in ("Z", ".5Z", ".123456789Z", "+00:00"):
+            with self.subTest(ending=ending):
+                metadata.body = json.dumps({"credential": {**good, "expires_at": stem + ending}})
+                self.gone(self.client())
+
+    def test_service_refuses(self):
+        metadata = self.serve()
+        for status in (400, 401, 403, 404, 500, 503):
+            with self.subTest(status=status):
+                metadata.status = status
+                message = self.none_left(self.client())
+                self.assertIn(str(status), message)
+
+
+class SourceTest(EcsTest):
+    def child(self, environment, source, **more):
+        result = in_process(
+            environment,
+            endpoint=f"http://127.0.0.1:{origin.port}",
+            credential_source=source,
+            **more,
+        )
+        self.log += [outcome["message"] or "" for outcome in result]
+        return result[0]
+
+    def test_never_through_a_proxy(self):
+        metadata = self.serve()
+        proxy = ScriptedProxy(answering("502 Bad Gateway"))
+        self.addCleanup(proxy.close)
+        environment = {"http_proxy": proxy.url, "all_proxy": proxy.url, "no_proxy": "127.0.0.1"}
+        result = self.child(environment, obsabort.CREDENTIALS_ECS)
+        self.assertEqual(result["code"], 0, result)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"])
+        self.assertEqual(proxy.heads, [])
+        # Nor through one the program has set, which serves the endpoint.
+        result = self.child({}, obsabort.CREDENTIALS_ECS, proxy=proxy.url, max_attempts=1)
+        self.assertEqual(result["http_status"], 502, result)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+        self.assertEqual(len(proxy.heads), 1)
+        self.assertIn(f"http://127.0.0.1:{origin.port}/", proxy.heads[0])
+
+    def test_chain(self):
+        metadata = self.serve()
+        origin.keys = dict(metadata.keys)
+        origin.keys[ACCESS_KEY] = SECRET_KEY
+        named = {"OBS_ACCESS_KEY_ID": ACCESS_KEY, "OBS_SECRET_ACCESS_KEY": SECRET_KEY}
+        with self.subTest("the environment first"):
+            self.assertEqual(self.child(named, obsabort.CREDENTIALS_CHAIN)["code"], 0)
+            self.assertEqual([s.access_key for s in origin.take()], [ACCESS_KEY])
+            self.assertEqual(metadata.asked(), [])
+        origin.keys = metadata.keys
+        with self.subTest("then the ECS"):
+            self.assertEqual(self.child({}, obsabort.CREDENTIALS_CHAIN)["code"], 0)
+            self.assertEqual(metadata.asked(), ["PUT", "GET"])
+        with self.subTest("the ECS alone, environment or not"):
+            self.assertEqual(self.child(named, obsabort.CREDENTIALS_ECS)["code"], 0)
+            self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+        with self.subTest("the environment alone, ECS or not"):
+            result = self.child({}, obsabort.CREDENTIALS_ENV)
+            self.assertEqual(result["code"], obsabort.NO_CREDENTIALS, result)
+            self.assertIn("OBS_ACCESS_KEY_ID", result["message"])
+            self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+
+    def test_environment_with_a_token(self):
+        origin.keys = {ACCESS_KEY: (SECRET_KEY, "hidden-session-token")}
+        named = {"OBS_ACCESS_KEY_ID": ACCESS_KEY, "OBS_SECRET_ACCESS_KEY": SECRET_KEY}
+        named["OBS_SECURITY_TOKEN"] = "hidden-session-token"
+        self.assertEqual(self.child(named, obsabort.CREDENTIALS_ENV)["code"], 0)
+
+    def test_set_credentials_replaces_the_source(self):
+        metadata = self.serve()
+        client = self.client()
+        self.gone(client)
+        asked = metadata.asked()
+        origin.keys = {ACCESS_KEY: SECRET_KEY}
+        self.assertEqual(client.set_credentials(ACCESS_KEY, SECRET_KEY), 0)
+        self.assertEqual(self.gone(client, count=3), [ACCESS_KEY] * 3)
+        self.assertEqual(metadata.asked(), asked)
+
+    def test_set_credentials_while_the_service_is_silent(self):
+        """What was set at once is used at once, though a fetch is under way."""
+        metadata = self.serve()
+        metadata.delay = 20
+        client = self.client()
+        thread = threading.Thread(target=self.abort, args=(client,))
+        thread.start()
+        time.sleep(0.3)
+        origin.keys = {ACCESS_KEY: SECRET_KEY}
+        client.set_credentials(ACCESS_KEY, SECRET_KEY)
+        begin = time.monotonic()
+        outcome = self.abort(client)
+        self.assertEqual(outcome.code, 0, outcome.message)
+        self.assertLess(time.monotonic() - begin, 0.4)
+        thread.join()
+        # And what the fetch brought in the end must not put it aside.
+        outcome = self.abort(client)
+        self.assertEqual(outcome.code, 0, outcome.message)
+
+    def test_last_setting_wins(self):
+        metadata = self.serve()
+        config = obsabort.Config(endpoint=f"http://127.0.0.1:{origin.port}")
+        self.addCleanup(config.free)
+        origin.keys = {ACCESS_KEY: SECRET_KEY}
+        config.set("credential_source", obsabort.CREDENTIALS_ECS)
+        config.set("credentials", ACCESS_KEY, SECRET_KEY, None)
+        with obsabort.Client(config) as client:
+            self.gone(client)
+        self.assertEqual(metadata.asked(), [])
+        origin.keys = metadata.keys
+        config.set("credential_source", obsabort.CREDENTIALS_ECS)
+        with obsabort.Client(config) as client:
+            self.gone(client)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"])
+
+
+if __name__ == "__main__":
+    unittest.main()
