@@ -2,6 +2,10 @@
 
 Old uploads are made through a second RGW on the same store whose clock is an hour behind, so that
 no test waits for an upload to age. What a sweep claims is checked by another client's listing.
+
+RGW 16, asked for encoding-type=url, percent-encodes the keys, leaves the markers plain, and sends no
+EncodingType. A sweep that takes such keys as they stand gets NoSuchUpload for each, counts them as
+missing, and leaves the uploads for ever: hence the spaces, percents and CJK in the keys here.
 """
 
 import collections
