@@ -47,6 +47,7 @@ mod fault;
 mod journal;
 mod listing;
 mod options;
+mod rule;
 mod server;
 mod service;
 pub mod signing;

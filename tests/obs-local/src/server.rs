@@ -210,6 +210,10 @@ impl Server {
         self.shared.store.lock().buckets.entry(bucket.to_owned()).or_default();
     }
 
+    pub fn bucket_exists(&self, bucket: &str) -> bool {
+        self.shared.store.lock().buckets.contains_key(bucket)
+    }
+
     /// An upload initiated now; its id.
     pub fn create_upload(&self, bucket: &str, key: &str) -> String {
         self.create_upload_at(bucket, key, &Initiated::Ago(Duration::ZERO))

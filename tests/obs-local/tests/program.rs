@@ -1,0 +1,124 @@
+//! The program, from outside: serving, the client commands, control over standard input, TLS options that are wrong.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+
+struct Program {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    endpoint: String,
+}
+
+impl Program {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_obs-local"))
+            .args(["--port", "0", "--access-key", "AK", "--secret-key", "SK", "--control"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));
+        let endpoint = format!("http://{address}");
+        Self { child, input, output, endpoint }
+    }
+
+    fn control(&mut self, command: &str) -> String {
+        writeln!(self.input.as_mut().unwrap(), "{command}").unwrap();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        answer.trim().to_owned()
+    }
+
+    fn client(&self, command: &str, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_obs-local"))
+            .args([command, "--endpoint", &self.endpoint, "--access-key", "AK", "--secret-key", "SK"])
+            .args(["--bucket", "demo"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // The end of its standard input is the end of it.
+        self.input.take();
+        let status = self.child.wait().unwrap();
+        assert!(std::thread::panicking() || status.success(), "{status}");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}
+
+#[test]
+fn parts_of_a_file_are_uploaded_listed_and_aborted() {
+    let journal = std::env::temp_dir().join(format!("obs-local-{}.jsonl", std::process::id()));
+    let mut program = Program::start(&["--bucket", "demo", "--journal", journal.to_str().unwrap()]);
+    let file = env!("CARGO_BIN_EXE_obs-local");
+    let size = std::fs::metadata(file).unwrap().len();
+    let half = (size / 2 + 1).to_string();
+    let put = program.client("put-parts", &["--key", "a b", "--part-size", &half, file]);
+    let id = text(&put.stdout);
+    assert!(put.status.success() && id.len() == 32, "{put:?}");
+    let parts = program.client("list-parts", &["--key", "a b", &id]);
+    let listing = text(&parts.stdout);
+    assert!(listing.starts_with("HTTP 200") && listing.contains("\npart 2: "), "{listing}");
+    assert_eq!(parts.status.code(), Some(0));
+    let uploads = program.client("list-uploads", &["--prefix", "a", "--signature", "obs"]);
+    assert!(text(&uploads.stdout).starts_with(&format!("a b\t{id}\t20")), "{uploads:?}");
+
+    assert_eq!(program.control("upload-count demo"), "1");
+    let abort = program.client("abort", &["--key", "a b", &id]);
+    assert!(text(&abort.stdout).starts_with("HTTP 204"), "{abort:?}");
+    assert_eq!(program.control(&format!("was-aborted {id}")), "true");
+    let parts = program.client("list-parts", &["--key", "a b", &id]);
+    assert!(text(&parts.stdout).starts_with("HTTP 404 NoSuchUpload"), "{parts:?}");
+    assert_eq!(parts.status.code(), Some(1));
+    let lines = std::fs::read_to_string(&journal).unwrap();
+    assert!(lines.lines().all(|line| line.starts_with("{\"at_ms\":") && line.ends_with("}}")), "{lines}");
+    assert!(lines.contains("\"method\":\"DELETE\",\"target\":\"/demo/a%20b?uploadId="));
+    assert!(!lines.to_ascii_lowercase().contains("authorization"));
+    std::fs::remove_file(journal).unwrap();
+}
+
+#[test]
+fn it_is_controlled_over_standard_input() {
+    let mut program =
+        Program::start(&["--uploads", "demo:2500:86400:old/:60", "--object", "demo:old/000001"]);
+    assert_eq!(program.control("upload-count demo"), "2500");
+    assert_eq!(program.control("object-exists demo:old/000001"), "true");
+    assert_eq!(program.control("upload-count none"), "error: there is no bucket \"none\"");
+    let uploads = program.client("list-uploads", &[]);
+    assert_eq!(text(&uploads.stdout).lines().count(), 2500);
+    assert_eq!(program.control("fault answer=500;error=InternalError;then=close"), "ok");
+    assert!(text(&program.client("list-uploads", &[]).stdout).starts_with("HTTP 500 InternalError"));
+    assert_eq!(program.control("counts"), "requests=4 aborted=0 objects_deleted=0 faults=1 200=3 500=1");
+    assert_eq!(program.control("connections").split(' ').next(), Some("accepted=4"));
+    assert_eq!(program.control("remove-key AK"), "true");
+    assert!(text(&program.client("list-uploads", &[]).stdout).starts_with("HTTP 403 InvalidAccessKeyId"));
+    assert_eq!(program.control("nonsense"), "error: nonsense: no such command");
+}
+
+#[test]
+fn wrong_arguments_are_told() {
+    for (arguments, part) in [
+        (&["--port", "99999"][..], "99999"),
+        (&["--tls-cert", "x"], "go together"),
+        (&["--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "/nowhere"),
+        (&["--frobnicate"], "--frobnicate"),
+        (&["--fault", "answer=x"], "x"),
+        (&["list-parts"], "--endpoint"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_obs-local")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(part), "{output:?}");
+    }
+}
