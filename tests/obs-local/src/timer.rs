@@ -6,12 +6,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 pub(crate) struct Timer {
     shared: Arc<(Mutex<Queue>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -29,11 +31,11 @@ impl Timer {
     pub fn start() -> Self {
         let shared: Arc<(Mutex<Queue>, Condvar)> = Arc::default();
         let for_thread = shared.clone();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("obs-local-timer".into())
             .spawn(move || run(&for_thread))
             .expect("a thread can be started");
-        Self { shared }
+        Self { shared, thread: Some(thread) }
     }
 
     pub async fn until(&self, deadline: Instant) {
@@ -59,6 +61,10 @@ impl Drop for Timer {
     fn drop(&mut self) {
         self.shared.0.lock().unwrap().stopped = true;
         self.shared.1.notify_one();
+        // Joined, so that a test that counts its threads sees none of a server that is gone.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
