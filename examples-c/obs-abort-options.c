@@ -17,7 +17,7 @@ static const char help[] =
     "  -n, --dry-run            with --stale: show what would go, abort nothing\n"
     "  -y, --yes                with --stale: do not ask (needed off a terminal)\n"
     "      --include-live       with --stale 0s: uploads in progress, too\n"
-    "      --endpoint URL       or OBS_ENDPOINT; https://obs.REGION.myhuaweicloud.com\n"
+    "      --endpoint URL       or OBS_ENDPOINT; https://obs.REGION.example.com\n"
     "      --credentials FROM   env (the default), ecs, chain (both), file:PATH\n"
     "      --addressing HOW     auto, virtual-host, path, custom-domain\n"
     "      --signature SCHEME   auto, obs, aws-v2\n"
