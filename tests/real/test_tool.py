@@ -3,6 +3,7 @@
 OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program.
 """
 
+import http.server
 import json
 import os
 import re
@@ -233,10 +234,13 @@ class Start(WithListener):
             self.assertNotEqual(summary["code"], 0)
 
 
-def serve_tls(test, certificate):
-    """Handshakes with whoever comes, and hangs up. The port."""
+def serve_tls(test, certificate, client_ca=None, seen=None):
+    """Handshakes with whoever comes, and hangs up; `seen` gets the clients' certificates. The port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate, certificate.key)
+    if client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_ca)
     listener = socket.create_server(("127.0.0.1", 0))
     test.addCleanup(listener.close)
 
@@ -247,12 +251,140 @@ def serve_tls(test, certificate):
             except OSError:
                 return
             try:
-                context.wrap_socket(connection, server_side=True).close()
+                with context.wrap_socket(connection, server_side=True) as stream:
+                    if seen is not None:
+                        seen.append(stream.getpeercert())
             except OSError:
                 connection.close()
 
     threading.Thread(target=serve, daemon=True).start()
     return listener.getsockname()[1]
+
+
+class Recorder(http.server.ThreadingHTTPServer):
+    """Notes each request and answers all alike: also a proxy, to which any host name may be said."""
+
+    access_key, secret_key = "AK", "SK"
+
+    def __init__(self, test, status=204):
+        self.requests, self.status, self.at_once, self.most_at_once = [], status, 0, 0
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), RecorderRequest)
+        self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        test.addCleanup(self.server_close)
+        test.addCleanup(self.shutdown)
+
+
+class RecorderRequest(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        recorder = self.server
+        with recorder.lock:
+            recorder.requests.append((self.command, self.path, self.headers))
+            recorder.at_once += 1
+            recorder.most_at_once = max(recorder.at_once, recorder.most_at_once)
+        time.sleep(0.05)
+        with recorder.lock:
+            recorder.at_once -= 1
+        gone = self.command == "GET"
+        self.send_response(404 if gone else recorder.status)
+        if gone:
+            self.send_header("x-obs-error-code", "NoSuchUpload")
+            self.send_header("x-amz-error-code", "NoSuchUpload")
+        if gone or recorder.status != 204:
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_DELETE = do_GET = answer
+
+    def log_message(self, *_):
+        pass
+
+
+class Connection(unittest.TestCase):
+    """Each option has the effect on the wire that its name says."""
+
+    def abort(self, *options, status=0, answers=204, env=None):
+        recorder = Recorder(self, answers)
+        options = [option.replace("RECORDER", recorder.endpoint) for option in options]
+        done = run(*options, "obs://bucket/key", "ID", env=dict(environment(recorder), **(env or {})))
+        self.assertEqual(done.returncode, status, done.stderr)
+        return recorder.requests
+
+    def test_by_default(self):
+        ((method, target, headers),) = self.abort()
+        self.assertEqual((method, target), ("DELETE", "/bucket/key?uploadId=ID"))
+        self.assertRegex(headers["Authorization"], "^AWS AK:")
+        self.assertRegex(headers["User-Agent"], r"^obs-abort/\d\S* libobsabort/\d")
+        self.assertNotIn("x-amz-request-payer", headers)
+
+    def test_signature(self):
+        ((_, _, headers),) = self.abort("--signature", "obs")
+        self.assertRegex(headers["Authorization"], "^OBS AK:")
+
+    def test_proxy_and_addressing(self):
+        proxied = ("--endpoint", "http://obs.test", "--proxy", "RECORDER")
+        ((_, target, headers),) = self.abort(*proxied)
+        self.assertEqual(target, "http://bucket.obs.test/key?uploadId=ID")
+        self.assertRegex(headers["Authorization"], "^OBS AK:")
+        ((_, target, _),) = self.abort(*proxied, "--addressing", "path")
+        self.assertEqual(target, "http://obs.test/bucket/key?uploadId=ID")
+        ((_, target, _),) = self.abort(*proxied, "--addressing=custom-domain")
+        self.assertEqual(target, "http://obs.test/key?uploadId=ID")
+
+    def test_an_empty_proxy_is_none(self):
+        nobody = "http://127.0.0.1:%d" % support.free_port()
+        env = {"http_proxy": nobody, "no_proxy": ""}
+        self.assertEqual(len(self.abort("--proxy", "", env=env)), 1)
+        self.abort("--max-attempts=1", env=env, status=3)
+
+    def test_request_payer(self):
+        ((_, _, headers),) = self.abort("--request-payer")
+        self.assertEqual(headers["x-amz-request-payer"], "requester")
+
+    def test_security_token(self):
+        ((_, _, headers),) = self.abort(env={"OBS_SECURITY_TOKEN": "TOKEN"})
+        self.assertEqual(headers["x-amz-security-token"], "TOKEN")
+
+    def test_max_attempts(self):
+        self.assertEqual(len(self.abort("--max-attempts", "1", answers=500, status=1)), 1)
+        self.assertEqual(len(self.abort("--max-attempts", "3", answers=500, status=1)), 3)
+
+    def test_confirm(self):
+        self.assertEqual([method for method, _, _ in self.abort("--confirm")], ["DELETE", "GET"])
+
+    def test_connections(self):
+        for limit in (1, 5):
+            recorder = Recorder(self)
+            lines = "".join(f"key {n}\tID\n" for n in range(20))
+            done = run("--connections", str(limit), "--from", "-", "obs://bucket", env=environment(recorder), stdin=lines)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(recorder.most_at_once, limit)
+
+    def test_timeouts(self):
+        listener = Listener()
+        self.addCleanup(listener.socket.close)
+        started = time.monotonic()
+        done = run("--timeout", "700ms", "obs://bucket/key", "ID", env=environment(listener))
+        self.assertEqual(done.returncode, 1, "the request may have been carried out")
+        self.assertIn("timeout", done.stderr)
+        self.assertAlmostEqual(time.monotonic() - started, 0.7, delta=0.3)
+        done = run("--connect-timeout", "500ms", "--max-attempts", "1", "--endpoint",
+                   listener.endpoint.replace("http:", "https:"), "obs://bucket/key", "ID", env=environment(listener))
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("tls", done.stderr)
+
+    def test_client_certificate(self):
+        support.need(["openssl"], "openssl")
+        authority = tls_certs.Authority(support.temp_dir(), "ca")
+        client, seen = authority.client("operator"), []
+        port = serve_tls(self, authority.server("server"), client_ca=authority.certificate, seen=seen)
+        run("--ca-file", authority.certificate, "--client-cert", client.certificate, "--client-key", client.key,
+            "--max-attempts", "1", "--endpoint", f"https://127.0.0.1:{port}", "obs://bucket/key", "ID",
+            env=environment(OBS_ACCESS_KEY_ID="AK", OBS_SECRET_ACCESS_KEY="SK"))
+        self.assertTrue(seen and seen[0], "the server saw a certificate")
 
 
 class One(WithServer):
@@ -469,6 +601,54 @@ class Stale(WithServer):
         done = run("--stale", "0s", "--include-live", "--yes", "obs://leftovers", env=self.env)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.left(), [])
+
+
+class Trouble(WithServer):
+    """Some uploads fail, or the listing does, half-way."""
+
+    def setUp(self):
+        pass
+
+    def sweep(self, *options, fault):
+        self.options = ("--uploads", f"leftovers:30:{3 * DAY}", "--page-cap", "10", "--fault", fault)
+        super().setUp()
+        return run("--stale", "1h", "--yes", "--max-attempts", "1", *options, "obs://leftovers", env=self.env)
+
+    def test_some_failed(self):
+        done = self.sweep(fault="answer=403;error=AccessDenied;method=DELETE;skip=5;times=3")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(len(done.stdout.splitlines()), 27)
+        self.assertEqual(len(re.findall("(?m)^obs-abort: failed: .*access_denied.*AccessDenied", done.stderr)), 3)
+        self.assertIn("27 aborted, 3 failed", done.stderr)
+        self.assertEqual(len(self.left()), 3)
+
+    def test_some_failed_in_json(self):
+        done = self.sweep("--json", fault="answer=403;error=AccessDenied;method=DELETE;skip=5;times=3")
+        uploads, summary = self.objects(done)
+        self.assertEqual((done.returncode, summary["code_name"], summary["failed"]), (1, "partial", 3))
+        failed = [upload for upload in uploads if upload["result"] == "failed"]
+        self.assertEqual({u.upload_id for u in self.left()}, {upload["upload_id"] for upload in failed})
+        for upload in failed:
+            self.assertEqual((upload["http_status"], upload["service_code"]), (403, "AccessDenied"))
+            self.assertTrue(upload["message"].startswith("access_denied: "))
+
+    def test_the_listing_breaks_off_half_way(self):
+        done = self.sweep(fault="answer=403;error=AccessDenied;query=uploads;skip=2;times=1")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(len(done.stdout.splitlines()), 20)
+        self.assertIn("access_denied", done.stderr)
+        self.assertIn("20 aborted, 0 failed", done.stderr)
+        self.assertEqual(len(self.left()), 10)
+
+    def test_the_listing_is_refused(self):
+        done = self.sweep(fault="answer=403;error=AccessDenied;query=uploads;always")
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("access_denied", done.stderr)
+
+    def test_no_upload_could_be_sent(self):
+        done = self.sweep(fault="answer=500;method=DELETE;always")
+        self.assertEqual(done.returncode, 1, "500 is no reason to look at the configuration")
+        self.assertIn("0 aborted, 30 failed", done.stderr)
 
 
 class Output(WithServer):

@@ -21,7 +21,8 @@ def tool_path():
 
 def environment(server=None, **more):
     """Nothing of the caller's settings decides a test: only what is named here."""
-    env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LD_LIBRARY_PATH")}
+    kept = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS")
+    env = {name: value for name, value in os.environ.items() if name in kept}
     env["no_proxy"] = "*"
     if server:
         env["OBS_ENDPOINT"] = server.endpoint
