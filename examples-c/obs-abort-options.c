@@ -196,7 +196,7 @@ static bool parse_letters(struct options *options, const char *letters)
     for (; *letters != '\0'; letters++) {
         const struct spec *spec = spec_lettered(*letters);
 
-        if (spec == NULL) {
+        if (spec == NULL || takes_value(spec)) {
             complain("no such option: -%c", *letters > ' ' && *letters < 0x7f ? *letters : '?');
             return false;
         }
