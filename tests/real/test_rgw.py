@@ -15,7 +15,8 @@ import rgw
 BUCKET, MISSING_BUCKET = "backups", "no-such-bucket"
 PART = b"a part of a backup"
 
-# nginx takes these for a way out of the root when they are the whole path, and answers 400.
+# nginx takes these for a way out of the root when they are the whole path, and answers 400: by
+# virtual host they go to RGW directly, with the other scheme, and in no other way.
 NGINX_REFUSES_AS_PATH = {"..", "../up"}
 
 server = None
@@ -181,24 +182,19 @@ class Ways:
 
     def test_hard_keys(self):
         """Each is initiated beside an object of that name, listed, aborted, and listed no more."""
-        client = self.client()
         for name, key in hard_keys.HARD_KEYS.items():
-            with self.subTest(name):
-                self.abort_hard_key(client, key)
+            refused = self.scheme == "OBS" and self.virtual_host and key in NGINX_REFUSES_AS_PATH
+            if not refused:
+                with self.subTest(name):
+                    self.abort_hard_key(key)
 
-    def abort_hard_key(self, client, key):
-        other = self.other
-        if self.scheme == "OBS" and self.virtual_host and key in NGINX_REFUSES_AS_PATH:
-            client = self.client(scheme="AWS")
-            self.other = server.other_client("AWS", True)
-            self.addCleanup(self.other.close)
+    def abort_hard_key(self, key):
         self.other.put_object(BUCKET, key, b"precious")
         upload_id = self.initiate(key)
         self.assertIn((key, upload_id), self.listed(key))
-        self.assert_gone(client.abort(BUCKET, key, upload_id), key, upload_id)
+        self.assert_gone(self.client().abort(BUCKET, key, upload_id), key, upload_id)
         self.assertNotIn((key, upload_id), self.listed(key))
         self.assertEqual(self.other.get_object(BUCKET, key), b"precious")
-        self.other = other
 
     def listed(self, prefix):
         return [upload[:2] for upload in self.other.list_uploads(BUCKET, prefix)]
