@@ -179,6 +179,7 @@ static int run_asking(struct run *run, uint32_t flags)
     obs_abort_report *report = NULL;
     char *error = NULL;
     int32_t code;
+    int status;
 
     view_open(&run->view, options, false, 0);
     progress_start("finding", true, 0);
@@ -190,8 +191,10 @@ static int run_asking(struct run *run, uint32_t flags)
     obs_abort_report_free(report);
     if (ask(options, &preview))
         return run_sweep(run, flags, preview.count);
+    status = signals_seen > 0 ? STATUS_SIGNALLED + last_signal : STATUS_SOME_LEFT;
     complain("nothing was aborted");
-    return signals_seen > 0 ? STATUS_SIGNALLED + last_signal : STATUS_SOME_LEFT;
+    view_summary(&run->view, OBS_ABORT_CANCELLED, "nothing was aborted", NULL, status);
+    return status;
 }
 
 static int run_mode(struct run *run, const struct upload_list *list)

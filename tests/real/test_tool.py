@@ -503,6 +503,16 @@ class List(WithServer):
         self.assertIn(f"{len(HARD_KEYS)} aborted, 0 failed", done.stderr)
         self.assertEqual(self.left(), [])
 
+    def test_no_key_reaches_a_terminal_as_it_is(self):
+        for key in HARD_KEYS:
+            self.s3.initiate("leftovers", key)
+        for options in (["--list"], ["--list", "--json"], ["--stale", "0s", "--include-live", "--dry-run"]):
+            with Pty(*options, "obs://leftovers", env=dict(self.env, NO_COLOR="1")) as terminal:
+                status, output = terminal.finish()
+            self.assertEqual(status, 0)
+            self.assertEqual(output.count("upload_id") or output.count("Z\t"), len(HARD_KEYS))
+            self.assertIsNone(re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e]", output), output)
+
     def test_an_empty_bucket(self):
         done = run("--list", "obs://leftovers", env=self.env)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
@@ -727,6 +737,12 @@ class Terminal(WithServer):
                 screen = terminal.wait_for("exit=")
                 self.assertIn("nothing was aborted", screen)
                 self.assertIn("exit=1", screen)
+        with Pty("--json", *self.sweep, env=self.env) as terminal:
+            terminal.read_until("[y/N]")
+            terminal.type("n\n")
+            status, output = terminal.finish()
+            summary = json.loads(output.splitlines()[-1])
+            self.assertEqual((status, summary["aborted"], summary["exit_status"]), (1, 0, 1))
         with Tmux(*self.sweep, env=self.env) as terminal:
             terminal.wait_for("[y/N]")
             terminal.keys("C-c")
