@@ -1,0 +1,244 @@
+//! Status, headers and bounded body in, meaning out.
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use crate::http::Answer;
+
+/// What an answer says of itself, cleaned: one line each, at most 512 bytes, no control characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// `NoSuchUpload`
+    pub code: Option<String>,
+    /// The service's own sentence.
+    pub message: Option<String>,
+    /// What support asks for.
+    pub request_id: Option<String>,
+    /// `x-obs-id-2`
+    pub host_id: Option<String>,
+}
+
+/// Reads headers and body; headers win, as in the official Go SDK. `secrets` are blotted out, should a server
+/// echo them.
+pub fn said(answer: &Answer, secrets: &[&str]) -> Said {
+    let clean = |text: &str| clean(text, secrets);
+    let header = |names: [&str; 2]| {
+        let value =
+            names.iter().find_map(|name| answer.headers.get(*name).filter(|value| !value.is_empty()))?;
+        Some(clean(&String::from_utf8_lossy(value.as_bytes())))
+    };
+    let mut said = Said {
+        code: header(["x-obs-error-code", "x-amz-error-code"]),
+        message: header(["x-obs-error-message", "x-amz-error-message"]),
+        request_id: header(["x-obs-request-id", "x-amz-request-id"]),
+        host_id: header(["x-obs-id-2", "x-amz-id-2"]),
+    };
+    if answer.body.is_empty() {
+        return said;
+    }
+    for (name, text) in error_fields(&answer.body) {
+        let field = match name.as_str() {
+            "Code" => &mut said.code,
+            "Message" => &mut said.message,
+            "RequestId" => &mut said.request_id,
+            "HostId" => &mut said.host_id,
+            _ => continue,
+        };
+        if field.is_none() && !text.trim().is_empty() {
+            *field = Some(clean(text.trim()));
+        }
+    }
+    said
+}
+
+/// The complete children of `<Error>`, up to where the body stops being XML.
+fn error_fields(body: &[u8]) -> Vec<(String, String)> {
+    let body = String::from_utf8_lossy(body);
+    let mut reader = Reader::from_str(&body);
+    let mut fields = Vec::new();
+    let mut path: Vec<String> = Vec::new();
+    let mut text = String::new();
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(start)) => {
+                path.push(start.local_name().as_ref().to_owned());
+                text.clear();
+                // The root of anything else, HTML above all, is not worth a look.
+                if path.len() == 1 && path[0] != "Error" {
+                    return fields;
+                }
+            }
+            Ok(Event::Text(part)) => text.push_str(&part),
+            Ok(Event::CData(part)) => text.push_str(&part),
+            Ok(Event::GeneralRef(reference)) => text.push(crate::listing::resolve(&reference).unwrap_or('?')),
+            Ok(Event::End(_)) => {
+                let name = path.pop();
+                if let (Some(name), 1) = (name, path.len()) {
+                    fields.push((name, std::mem::take(&mut text)));
+                }
+                if path.is_empty() {
+                    return fields;
+                }
+            }
+            Ok(Event::Eof) | Err(_) => return fields,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// One line of at most 512 bytes without control characters and without secrets.
+pub fn clean(text: &str, secrets: &[&str]) -> String {
+    const MAX: usize = 512;
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        if text.contains(secret) {
+            text = text.replace(secret, "[secret]");
+        }
+    }
+    if text.chars().any(is_unprintable) {
+        text = text.chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect();
+    }
+    if text.len() > MAX {
+        let end = (0..=MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+/// Control characters, the two line ends that Unicode adds, and those that turn the direction of a line around.
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What an answer to an abort means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// 204, or what else the request asked for.
+    Done,
+    /// 404 NoSuchUpload or NoSuchKey.
+    NoSuchUpload,
+    /// 404 NoSuchBucket
+    NoSuchBucket,
+    /// 403 RequestTimeTooSkewed
+    ClockSkew,
+    /// 403 otherwise.
+    AccessDenied,
+    /// 429, 503
+    Throttled,
+    /// 5xx otherwise.
+    Server,
+    /// 408, or RequestTimeout whatever the status.
+    RequestTimeout,
+    /// 307, 308: may be followed.
+    Redirect,
+    /// 3xx otherwise.
+    OtherRedirect,
+    /// 4xx otherwise, a 404 without a known code among them.
+    Rejected,
+    /// 1xx that is no answer, or a 2xx that was not asked for.
+    Unexpected,
+}
+
+/// The meaning of a status and a service code, where `wanted` is the status that means success.
+pub fn meaning(status: u16, code: Option<&str>, wanted: u16) -> Meaning {
+    match (status, code) {
+        (status, _) if status == wanted => Meaning::Done,
+        (400..=599, Some("RequestTimeout")) | (408, _) => Meaning::RequestTimeout,
+        (404, Some("NoSuchUpload" | "NoSuchKey")) => Meaning::NoSuchUpload,
+        (404, Some("NoSuchBucket")) => Meaning::NoSuchBucket,
+        (403, Some("RequestTimeTooSkewed")) => Meaning::ClockSkew,
+        (403, _) => Meaning::AccessDenied,
+        (429 | 503, _) => Meaning::Throttled,
+        (307 | 308, _) => Meaning::Redirect,
+        (300..=399, _) => Meaning::OtherRedirect,
+        (400..=499, _) => Meaning::Rejected,
+        (500..=599, _) => Meaning::Server,
+        _ => Meaning::Unexpected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{HeaderMap, HeaderName, HeaderValue};
+
+    fn answer(headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_bytes(value.as_bytes()).expect("a value"),
+            );
+        }
+        Answer { status: 404, headers: map, body: body.to_vec() }
+    }
+
+    fn code(headers: &[(&'static str, &str)], body: &str) -> Option<String> {
+        said(&answer(headers, body.as_bytes()), &[]).code
+    }
+
+    #[test]
+    fn codes() {
+        let xml = "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchUpload</Code><Message>a &amp; b</Message><RequestId>R</RequestId><HostId>H</HostId></Error>";
+        let all = said(&answer(&[], xml.as_bytes()), &[]);
+        assert_eq!(all.code.as_deref(), Some("NoSuchUpload"));
+        assert_eq!(all.message.as_deref(), Some("a & b"));
+        assert_eq!((all.request_id.as_deref(), all.host_id.as_deref()), (Some("R"), Some("H")));
+        assert_eq!(code(&[("x-obs-error-code", "Header")], xml).as_deref(), Some("Header"), "headers win");
+        assert_eq!(code(&[("x-amz-error-code", "Header")], "").as_deref(), Some("Header"));
+        assert_eq!(code(&[], "<Error><Code>A</Code><Message>\u{1}</Mess").as_deref(), Some("A"), "cut short");
+        assert_eq!(code(&[], "<Error><Code>NoSuchUp"), None, "half a code is none");
+        assert_eq!(
+            code(&[], "<Error><Resource><Code>Evil</Code></Resource><Code>A</Code></Error>").as_deref(),
+            Some("A")
+        );
+        assert_eq!(code(&[], "<Error xmlns=\"x\"><Code><![CDATA[A]]></Code></Error>").as_deref(), Some("A"));
+        for none in [
+            "",
+            "{\"Code\":\"NoSuchUpload\"}",
+            "<html><Code>NoSuchUpload</Code></html>",
+            "\u{0}\u{1}",
+            "<Error>",
+            "<",
+            "<Error><Code/></Error>",
+        ] {
+            assert_eq!(code(&[], none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn texts_are_one_clean_line() {
+        assert_eq!(clean("a\r\nb\u{0}\u{1b}[31m\u{2028}\u{202e}", &[]), "a??b??[31m??");
+        assert_eq!(clean("the s3cret and the s3cret", &["s3cret", ""]), "the [secret] and the [secret]");
+        assert_eq!(clean(&"é".repeat(400), &[]).len(), 512);
+        assert_eq!(clean(&format!("x{}", "é".repeat(400)), &[]).len(), 511);
+    }
+
+    #[test]
+    fn meanings() {
+        for (status, code, want) in [
+            (204, None, Meaning::Done),
+            (200, None, Meaning::Unexpected),
+            (206, None, Meaning::Unexpected),
+            (101, None, Meaning::Unexpected),
+            (301, None, Meaning::OtherRedirect),
+            (307, Some("TemporaryRedirect"), Meaning::Redirect),
+            (400, Some("RequestTimeout"), Meaning::RequestTimeout),
+            (400, None, Meaning::Rejected),
+            (403, Some("SignatureDoesNotMatch"), Meaning::AccessDenied),
+            (403, Some("RequestTimeTooSkewed"), Meaning::ClockSkew),
+            (404, Some("NoSuchKey"), Meaning::NoSuchUpload),
+            (404, Some("NoSuchBucket"), Meaning::NoSuchBucket),
+            (404, Some("Unheard"), Meaning::Rejected),
+            (404, None, Meaning::Rejected),
+            (408, None, Meaning::RequestTimeout),
+            (429, None, Meaning::Throttled),
+            (500, None, Meaning::Server),
+            (503, Some("SlowDown"), Meaning::Throttled),
+            (599, None, Meaning::Server),
+            (999, None, Meaning::Unexpected),
+        ] {
+            assert_eq!(meaning(status, code, 204), want, "{status} {code:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What stands between C and Rust: pointers in and out, and panics, which end here.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Code, Error};
+
+thread_local! {
+    static INSIDE: Cell<u32> = const { Cell::new(0) };
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+static HOOKED: AtomicBool = AtomicBool::new(false);
+
+/// Keeps our own panics off stderr, and every other one as it was. Twice, by two threads at once, does no harm.
+fn hook() {
+    if HOOKED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if INSIDE.try_with(|inside| inside.get() > 0).unwrap_or(false) {
+            // A panic's message names places in the source, never values of the caller's.
+            let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
+            PANIC.with(|panic| *panic.borrow_mut() = format!("panicked{place}"));
+        } else {
+            before(info);
+        }
+    }));
+}
+
+/// Runs something of ours; a panic comes back as the line that tells of it.
+pub fn caught<R>(run: impl FnOnce() -> R) -> Result<R, String> {
+    hook();
+    INSIDE.with(|inside| inside.set(inside.get() + 1));
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    INSIDE.with(|inside| inside.set(inside.get() - 1));
+    outcome.map_err(|payload: Box<dyn Any + Send>| {
+        // Its destructor could panic again.
+        std::mem::forget(payload);
+        PANIC.take()
+    })
+}
+
+/// The same for functions that have a value to return when all else fails.
+pub fn guarded<R>(otherwise: R, run: impl FnOnce() -> R) -> R {
+    caught(run).unwrap_or(otherwise)
+}
+
+/// The same for functions that can fail: a panic is OBS_ABORT_INTERNAL.
+pub fn fallible<R>(run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    caught(run).unwrap_or_else(|panic| Err(crate::client::internal(&panic)))
+}
+
+/// The code of a result that has nothing else to give.
+pub fn code_of(outcome: Result<(), Error>) -> i32 {
+    outcome.map_or_else(|error| error.code as i32, |()| Code::Ok as i32)
+}
+
+/// A handle that may not be NULL.
+///
+/// # Safety
+/// `pointer` is NULL, or came from the constructor of `T` and has not been freed.
+pub unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a T, Error> {
+    // SAFETY: as promised by the caller.
+    unsafe { pointer.as_ref() }.ok_or_else(|| Error::argument(format!("the {what} is NULL")))
+}
+
+/// A handle that may be NULL.
+///
+/// # Safety
+/// As for [`handle`].
+pub unsafe fn optional<'a, T>(pointer: *const T) -> Option<&'a T> {
+    // SAFETY: as promised by the caller.
+    unsafe { pointer.as_ref() }
+}
+
+/// A handle to write through.
+///
+/// # Safety
+/// As for [`handle`], and no other thread uses it meanwhile.
+pub unsafe fn handle_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T, Error> {
+    // SAFETY: as promised by the caller.
+    unsafe { pointer.as_mut() }.ok_or_else(|| Error::argument(format!("the {what} is NULL")))
+}
+
+/// A string that may not be NULL.
+///
+/// # Safety
+/// `pointer` is NULL or a NUL-terminated string that outlives `'a`.
+pub unsafe fn text<'a>(pointer: *const c_char, what: &str) -> Result<&'a str, Error> {
+    // SAFETY: as promised by the caller.
+    unsafe { optional_text(pointer, what) }?.ok_or_else(|| Error::argument(format!("the {what} is NULL")))
+}
+
+/// A string that may be NULL.
+///
+/// # Safety
+/// As for [`text`].
+pub unsafe fn optional_text<'a>(pointer: *const c_char, what: &str) -> Result<Option<&'a str>, Error> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: not NULL, and NUL-terminated as promised by the caller.
+    let bytes = unsafe { CStr::from_ptr(pointer) };
+    bytes.to_str().map(Some).map_err(|_| Error::argument(format!("the {what} is not UTF-8")))
+}
+
+/// What can be shown of a string that may be anything.
+///
+/// # Safety
+/// As for [`text`].
+pub unsafe fn lossy(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: not NULL, and NUL-terminated as promised by the caller.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+/// Writes an output that the caller may not want.
+///
+/// # Safety
+/// `out` is NULL or valid for a write.
+pub unsafe fn put<T>(out: *mut T, value: T) {
+    if !out.is_null() {
+        // SAFETY: not NULL, and valid as promised by the caller.
+        unsafe { out.write(value) };
+    }
+}
+
+/// Gives a handle away.
+///
+/// # Safety
+/// As for [`put`].
+pub unsafe fn give<T>(out: *mut *mut T, value: impl FnOnce() -> T) {
+    if !out.is_null() {
+        // SAFETY: not NULL, and valid as promised by the caller.
+        unsafe { out.write(Box::into_raw(Box::new(value()))) };
+    }
+}
+
+/// Takes a handle back; NULL is nobody's.
+///
+/// # Safety
+/// As for [`handle`], and it is not used again.
+pub unsafe fn take<T>(pointer: *mut T) -> Option<Box<T>> {
+    // SAFETY: not NULL, and from Box::into_raw in the constructor.
+    (!pointer.is_null()).then(|| unsafe { Box::from_raw(pointer) })
+}
+
+/// Gives an error string away.
+///
+/// # Safety
+/// As for [`put`].
+pub unsafe fn give_error(out: *mut *mut c_char, message: &str) {
+    if !out.is_null() {
+        // SAFETY: as promised by the caller.
+        unsafe { put(out, c_string(message).into_raw()) };
+    }
+}
+
+/// A string for C: one line, an inner NUL being replaced.
+pub fn c_string(text: &str) -> CString {
+    let clean: Vec<u8> = text.bytes().map(|b| if b == 0 { b'?' } else { b }).collect();
+    CString::new(clean).unwrap_or_default()
+}
+
+/// Frees a string that this library gave away: an error string.
+///
+/// \param string  The string, or NULL, which is ignored. It must have come from an `error` out-pointer of this
+///                library, and must not be used afterwards. Never pass it to free().
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_string_free(string: *mut c_char) {
+    if !string.is_null() {
+        // SAFETY: not NULL, and from CString::into_raw in give_error.
+        guarded((), || drop(unsafe { CString::from_raw(string) }));
+    }
+}

@@ -1,0 +1,231 @@
+//! A client: settings that no longer change, credentials and a clock that may, and the connections of this process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::call::Call;
+use crate::config::{Config, Level, Settings, Signature};
+use crate::credentials::{Choice, Credentials, Source};
+use crate::ecs::{self, Agency};
+use crate::error::{Code, Error};
+use crate::http::proxy::Proxies;
+use crate::http::{self, HeaderValue, Http, tls};
+use crate::process;
+use crate::sign::Scheme;
+use crate::target::{Endpoint, Place};
+use crate::watch::{Flag, Watch};
+
+/// What threads share. Nothing in it that outlives a fork is guarded by a lock.
+#[derive(Debug)]
+pub struct Client {
+    settings: Settings,
+    endpoint: Endpoint,
+    user_agent: HeaderValue,
+    connections: http::Settings,
+    source: ArcSwap<Source>,
+    agency: Agency,
+    /// Server's clock minus ours, in seconds.
+    clock_offset: AtomicI64,
+    shutdown: Flag,
+    local: ArcSwap<Local>,
+}
+
+/// What belongs to one process: locks, threads, sockets. A child leaks its parent's, and makes its own.
+#[derive(Debug)]
+pub struct Local {
+    generation: u64,
+    /// The connections.
+    pub http: Http,
+    /// Who renews the credentials of an agency.
+    pub renewal: ecs::Renewal,
+}
+
+impl Local {
+    fn new(connections: &http::Settings) -> Local {
+        let mut connections = connections.clone();
+        // The cache of TLS sessions has a lock, and the parent's sessions are the parent's.
+        connections.tls = connections.tls.map(|config| {
+            let mut own = rustls::ClientConfig::clone(&config);
+            own.resumption = rustls::client::Resumption::default();
+            Arc::new(own)
+        });
+        Local {
+            generation: process::generation(),
+            http: Http::new(connections),
+            renewal: ecs::Renewal::default(),
+        }
+    }
+}
+
+impl Client {
+    /// Judges the config as a whole, and reads what is read once: the environment and the trusted roots.
+    pub fn new(config: &Config) -> Result<Client, Error> {
+        let settings = config.checked()?.clone();
+        let Some(endpoint) = settings.endpoint.clone() else {
+            return Err(Error::config("no endpoint"));
+        };
+        let variable = |name: &str| std::env::var(name).ok();
+        let proxies = match &settings.proxy {
+            Some(proxy) => Proxies::fixed(proxy.clone()),
+            None => Proxies::from_env(variable)?,
+        };
+        let ssl_cert_file =
+            std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let tls =
+            tls::client_config(settings.ca_file.as_deref(), ssl_cert_file, settings.identity.as_deref());
+        let tls = match tls {
+            Ok(config) => Some(Arc::new(config)),
+            Err(e) if endpoint.https => return Err(e),
+            // Needed only should a plain endpoint redirect to https.
+            Err(_) => None,
+        };
+        let product = concat!("libobsabort/", env!("CARGO_PKG_VERSION"));
+        let user_agent = match &settings.user_agent {
+            Some(own) => HeaderValue::from_str(&format!("{own} {product}")),
+            None => Ok(HeaderValue::from_static(product)),
+        }
+        .map_err(|_| Error::config("the user agent can't be sent"))?;
+        let connections = http::Settings { max_connections: settings.max_connections as usize, proxies, tls };
+        process::watch_forks();
+        Ok(Client {
+            source: ArcSwap::from_pointee(Choice::resolve(settings.credentials.as_ref())),
+            agency: Agency::default(),
+            clock_offset: AtomicI64::new(0),
+            shutdown: Flag::default(),
+            local: ArcSwap::from_pointee(Local::new(&connections)),
+            settings,
+            endpoint,
+            user_agent,
+            connections,
+        })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where the service is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The User-Agent header.
+    pub fn user_agent(&self) -> &HeaderValue {
+        &self.user_agent
+    }
+
+    /// The bucket, checked, as this client addresses it.
+    pub fn place(&self, bucket: &str) -> Result<Place, Error> {
+        Place::new(&self.endpoint, self.settings.addressing, bucket)
+    }
+
+    /// The scheme that signs for a place.
+    pub fn scheme(&self, path_style: bool) -> Scheme {
+        match self.settings.signature {
+            Signature::Obs => Scheme::Obs,
+            Signature::AwsV2 => Scheme::AwsV2,
+            Signature::Auto if path_style => Scheme::AwsV2,
+            Signature::Auto => Scheme::Obs,
+        }
+    }
+
+    /// What bounds a call that begins now and has `budget`, the call handle's own budget coming on top.
+    pub fn watch(&self, call: Option<&Call>, budget: Duration) -> Watch {
+        Watch::new(far(budget), self.shutdown.clone(), call.map(|call| call.flag().clone()))
+    }
+
+    /// The budget of one abort: the call's, or else the client's.
+    pub fn budget(&self, call: Option<&Call>) -> Duration {
+        call.and_then(Call::timeout).unwrap_or(self.settings.timeout)
+    }
+
+    /// What belongs to this process.
+    pub fn local(&self) -> Arc<Local> {
+        let local = self.local.load_full();
+        if local.generation == process::generation() {
+            return local;
+        }
+        let own = Arc::new(Local::new(&self.connections));
+        let old = self.local.swap(Arc::clone(&own));
+        for not_ours in [local, old] {
+            if not_ours.generation != own.generation {
+                // Dropping it would close the parent's TLS sessions, and take locks that nobody will release.
+                std::mem::forget(not_ours);
+            }
+        }
+        own
+    }
+
+    /// The credentials for the next attempt.
+    pub fn credentials(&self, watch: &Watch) -> Result<Arc<Credentials>, http::Trouble> {
+        match &**self.source.load() {
+            Source::Fixed(credentials) => Ok(Arc::clone(credentials)),
+            Source::Missing(error) => Err(http::Trouble::Final(error.clone())),
+            Source::Ecs => {
+                let local = self.local();
+                let fetch = |watch: &Watch| ecs::fetch(&local.http, &self.user_agent, watch);
+                self.agency.credentials(&local.renewal, self.now(), watch, fetch).inspect_err(|e| {
+                    self.log(Level::Warn, || format!("ECS metadata: {e:?}"));
+                })
+            }
+        }
+    }
+
+    /// Replaces whatever source there was.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        self.source.store(Arc::new(Source::Fixed(Arc::new(credentials))));
+    }
+
+    /// Unix seconds by the server's clock, as far as it is known.
+    pub fn now(&self) -> i64 {
+        crate::date::unix_now().saturating_add(self.clock_offset.load(Ordering::Relaxed))
+    }
+
+    /// Learns the server's clock.
+    pub fn correct_clock(&self, server_now: i64) {
+        self.clock_offset.store(server_now.saturating_sub(crate::date::unix_now()), Ordering::Relaxed);
+    }
+
+    /// Ends every call in flight, and every later one at once.
+    pub fn shutdown(&self) {
+        self.shutdown.raise();
+        self.local().http.close_idle();
+    }
+
+    /// What a server or a proxy might echo, beside the credentials.
+    pub fn proxy_secrets(&self) -> impl Iterator<Item = &str> {
+        self.connections.proxies.secrets()
+    }
+
+    /// Tells the log, if there is one that wants to know.
+    pub fn log(&self, level: Level, line: impl FnOnce() -> String) {
+        if let Some(log) = self.settings.log.as_ref().filter(|log| level <= log.level) {
+            (log.sink)(level, &line());
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let local = self.local.load_full();
+        if local.generation != process::generation() {
+            std::mem::forget(local);
+        }
+    }
+}
+
+/// Now plus a duration that may be larger than the clock can tell.
+pub fn far(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365))
+}
+
+/// A defect of ours, told as such.
+pub fn internal(what: &str) -> Error {
+    Error::new(Code::Internal, format!("{what}: this is a defect in libobsabort, please report it"))
+}

@@ -1,0 +1,189 @@
+//! Access key, secret key and token: static, from the environment, or from the ECS metadata service; and how a
+//! client comes by them for each attempt.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Code, Error};
+use crate::sign::SigningKey;
+
+/// The keys of one account, wiped from memory when the last user drops them.
+pub struct Credentials {
+    access_key: String,
+    secret_key: Zeroizing<String>,
+    security_token: Option<Zeroizing<String>>,
+    signing_key: SigningKey,
+}
+
+/// Longer ones do not exist, and would not fit into a request head.
+const MAX_KEY: usize = 1024;
+const MAX_TOKEN: usize = 8192;
+
+impl Credentials {
+    /// Checked credentials; a token of "" is no token.
+    pub fn new(
+        access_key: &str,
+        secret_key: &str,
+        security_token: Option<&str>,
+    ) -> Result<Credentials, Error> {
+        check("access key", access_key, MAX_KEY)?;
+        check("secret key", secret_key, MAX_KEY)?;
+        let security_token = security_token.filter(|token| !token.is_empty());
+        if let Some(token) = security_token {
+            check("security token", token, MAX_TOKEN)?;
+        }
+        Ok(Credentials {
+            access_key: access_key.to_owned(),
+            secret_key: Zeroizing::new(secret_key.to_owned()),
+            security_token: security_token.map(|token| Zeroizing::new(token.to_owned())),
+            signing_key: SigningKey::new(secret_key),
+        })
+    }
+
+    /// From OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SECURITY_TOKEN, which the official SDKs read too.
+    pub fn from_env() -> Result<Credentials, Error> {
+        let variable = |name: &str| match std::env::var(name) {
+            Ok(value) => Ok(Some(Zeroizing::new(value)).filter(|value| !value.is_empty())),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(Error::new(Code::NoCredentials, format!("{name} in the environment is not UTF-8")))
+            }
+        };
+        let needed = |name: &str| {
+            variable(name)?.ok_or_else(|| {
+                Error::new(Code::NoCredentials, format!("{name} is not set in the environment"))
+            })
+        };
+        let access_key = needed("OBS_ACCESS_KEY_ID")?;
+        let secret_key = needed("OBS_SECRET_ACCESS_KEY")?;
+        let security_token = variable("OBS_SECURITY_TOKEN")?;
+        Credentials::new(&access_key, &secret_key, security_token.as_ref().map(|token| token.as_str()))
+            .map_err(|e| Error::new(Code::NoCredentials, format!("from the environment: {}", e.detail)))
+    }
+
+    /// The access key: not a secret.
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// The token of temporary credentials.
+    pub fn security_token(&self) -> Option<&str> {
+        self.security_token.as_ref().map(|token| token.as_str())
+    }
+
+    /// What signs.
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.signing_key
+    }
+
+    /// What no message may repeat, should a server echo it.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.secret_key.as_str()).chain(self.security_token())
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// Visible ASCII without white space, so that a line end read from a file along with a key is an error here
+/// rather than a 403 later.
+fn check(what: &str, value: &str, max: usize) -> Result<(), Error> {
+    if value.is_empty() {
+        return Err(Error::argument(format!("the {what} is empty")));
+    }
+    if value.len() > max {
+        return Err(Error::argument(format!("the {what} is too long: {max} characters are allowed")));
+    }
+    if !value.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Error::argument(format!(
+            "the {what} has white space, a line end or another character that is not visible ASCII"
+        )));
+    }
+    Ok(())
+}
+
+/// Where a client's credentials come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// These, until they are replaced.
+    Fixed(Arc<Credentials>),
+    /// None, and why.
+    Missing(Error),
+    /// The agency of the ECS that this runs on.
+    Ecs,
+}
+
+/// What a config asks for.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// `obs_abort_config_set_credentials`
+    Static(Arc<Credentials>),
+    /// `OBS_ABORT_CREDENTIALS_ENV`
+    Env,
+    /// `OBS_ABORT_CREDENTIALS_ECS`
+    Ecs,
+    /// `OBS_ABORT_CREDENTIALS_CHAIN`: the environment, then ECS.
+    Chain,
+}
+
+impl Choice {
+    /// Reads the environment, once.
+    pub fn resolve(choice: Option<&Choice>) -> Source {
+        match choice {
+            None => Source::Missing(Error::new(
+                Code::NoCredentials,
+                "none were configured: call obs_abort_config_set_credentials or obs_abort_config_set_credential_source",
+            )),
+            Some(Choice::Static(credentials)) => Source::Fixed(Arc::clone(credentials)),
+            Some(Choice::Env) => match Credentials::from_env() {
+                Ok(credentials) => Source::Fixed(Arc::new(credentials)),
+                Err(e) => Source::Missing(e),
+            },
+            Some(Choice::Ecs) => Source::Ecs,
+            // Half a pair of variables is a mistake to tell, not a reason to use another identity.
+            Some(Choice::Chain) => match (Credentials::from_env(), std::env::var_os("OBS_ACCESS_KEY_ID")) {
+                (Ok(credentials), _) => Source::Fixed(Arc::new(credentials)),
+                (Err(e), Some(name)) if !name.is_empty() => Source::Missing(e),
+                (Err(_), _) => Source::Ecs,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_stay_out_of_debug() {
+        let credentials = Credentials::new("AK", "top-secret", Some("a-token")).expect("credentials");
+        let text = format!("{credentials:?} {:?}", Choice::Static(Arc::new(credentials)));
+        assert!(text.contains("AK") && !text.contains("top-secret") && !text.contains("a-token"), "{text}");
+    }
+
+    #[test]
+    fn limits() {
+        for (access_key, secret_key, token) in [
+            ("", "s", None),
+            ("a", "", None),
+            ("a\n", "s", None),
+            ("a", "s\n", None),
+            ("a", "s s", None),
+            ("é", "s", None),
+            ("a", "s", Some("t\r")),
+            ("a", "s", Some(" ")),
+        ] {
+            assert!(
+                Credentials::new(access_key, secret_key, token).is_err(),
+                "{access_key:?} {secret_key:?} {token:?}"
+            );
+        }
+        assert!(Credentials::new(&"a".repeat(1025), "s", None).is_err());
+        assert!(Credentials::new("a", "s", Some("")).expect("no token").security_token().is_none());
+    }
+}

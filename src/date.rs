@@ -1,0 +1,136 @@
+//! Dates as the protocol writes them: RFC 1123 in requests and answers, ISO 8601 in listings and credentials.
+
+use std::cell::Cell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds since the epoch by this machine's clock.
+pub fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// `Wed, 01 Jul 2015 05:28:27 GMT`, in English whatever the locale.
+pub fn rfc1123(unix: i64) -> [u8; 29] {
+    // A daemon signs thousands of requests a second, and the date changes once.
+    thread_local!(static LAST: Cell<(i64, [u8; 29])> = const { Cell::new((i64::MIN, [0; 29])) });
+    LAST.with(|last| {
+        let (at, text) = last.get();
+        if at == unix {
+            return text;
+        }
+        let text = render(unix);
+        last.set((unix, text));
+        text
+    })
+}
+
+fn render(unix: i64) -> [u8; 29] {
+    // The range httpdate can print: the epoch to the end of the year 9999.
+    let seconds = u64::try_from(unix).unwrap_or(0).min(253_402_300_799);
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+    let mut bytes = [b' '; 29];
+    let n = text.len().min(29);
+    bytes[..n].copy_from_slice(&text.as_bytes()[..n]);
+    bytes
+}
+
+/// Reads the Date header of an answer.
+pub fn parse_http(text: &str) -> Option<i64> {
+    let at = httpdate::parse_http_date(text.trim()).ok()?;
+    i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+}
+
+/// Reads `2015-07-01T02:30:54[.582](Z|+08:00)`. A time without a zone is not a point in time: None.
+pub fn parse_iso8601(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let bytes = text.as_bytes();
+    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    if bytes.len() < 20
+        || separators.iter().any(|(at, c)| bytes[*at] != *c)
+        || !matches!(bytes[10], b'T' | b't' | b' ')
+    {
+        return None;
+    }
+    let number = |from: usize, to: usize| -> Option<i64> {
+        let digits = bytes.get(from..to)?;
+        digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let month_days = match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if day < 1 || day > month_days || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let mut zone = &text[19..];
+    if let Some(fraction) = zone.strip_prefix(['.', ',']) {
+        let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+        if digits == 0 {
+            return None;
+        }
+        zone = &fraction[digits..];
+    }
+    let offset = match zone.as_bytes() {
+        b"Z" | b"z" => 0,
+        [sign @ (b'+' | b'-'), h1 @ b'0'..=b'9', h2 @ b'0'..=b'9', rest @ ..] => {
+            let minutes = match rest {
+                [] => 0,
+                [b':', m1 @ b'0'..=b'5', m2 @ b'0'..=b'9'] | [m1 @ b'0'..=b'5', m2 @ b'0'..=b'9'] => {
+                    i64::from(m1 - b'0') * 10 + i64::from(m2 - b'0')
+                }
+                _ => return None,
+            };
+            let seconds = (i64::from(h1 - b'0') * 10 + i64::from(h2 - b'0')) * 3600 + minutes * 60;
+            if *sign == b'+' { seconds } else { -seconds }
+        }
+        _ => return None,
+    };
+    Some(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset)
+}
+
+/// Days since the epoch in the proleptic Gregorian calendar; the year is taken to begin in March, so that
+/// the leap day is its last.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_read_and_written() {
+        assert_eq!(&rfc1123(1_435_728_507), b"Wed, 01 Jul 2015 05:28:27 GMT");
+        assert_eq!(&rfc1123(1_435_728_507), b"Wed, 01 Jul 2015 05:28:27 GMT", "from the cache");
+        assert_eq!(parse_http("Wed, 01 Jul 2015 05:28:27 GMT"), Some(1_435_728_507));
+        assert_eq!(parse_http("yesterday"), None);
+    }
+
+    #[test]
+    fn iso8601() {
+        for (text, want) in [
+            ("2015-07-01T05:28:27.582Z", Some(1_435_728_507)),
+            ("2015-07-01T05:28:27Z", Some(1_435_728_507)),
+            ("2015-07-01T13:28:27+08:00", Some(1_435_728_507)),
+            ("2015-07-01T05:28:27.1-0000", Some(1_435_728_507)),
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T00:00:00Z", Some(951_782_400)),
+            ("2100-02-29T00:00:00Z", None),
+            ("2015-07-01T05:28:27", None),
+            ("2015-13-01T05:28:27Z", None),
+            ("2015-07-01T05:28:27.Z", None),
+            ("2015-07-01T05:28:2é", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_iso8601(text), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Name resolution with a deadline: getaddrinfo on a thread of its own, one lookup per host at a time, shared by
+//! all who wait for it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::error::{Code, Error};
+use crate::process;
+use crate::target::ip_literal;
+use crate::watch::{Stop, Watch};
+
+use super::Trouble;
+
+/// The lookups under way in one process for one client.
+#[derive(Debug, Default)]
+pub struct Lookups {
+    under_way: Arc<Mutex<HashMap<String, Arc<Lookup>>>>,
+}
+
+#[derive(Debug, Default)]
+struct Lookup {
+    answer: Mutex<Option<Result<Vec<IpAddr>, String>>>,
+    done: Condvar,
+}
+
+impl Lookups {
+    /// The addresses of a host. The lookup itself can't be interrupted: a caller who gives up leaves it behind,
+    /// and who comes later joins it rather than starting another.
+    pub fn resolve(&self, host: &str, watch: &Watch) -> Result<Vec<IpAddr>, Trouble> {
+        if let Some(address) = ip_literal(host) {
+            return Ok(vec![address]);
+        }
+        let failed = |why: &str| Error::new(Code::Resolve, format!("the host {host} did not resolve: {why}"));
+        let lookup = self.join(host).map_err(|e| failed(&format!("no thread for the lookup: {e}")))?;
+        let mut answer = lookup.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &*answer {
+                Some(Ok(addresses)) if addresses.is_empty() => {
+                    return Err(failed("it has no addresses").into());
+                }
+                Some(Ok(addresses)) => return Ok(addresses.clone()),
+                Some(Err(why)) => return Err(failed(why).into()),
+                None => {}
+            }
+            watch.check().map_err(|stop| match stop {
+                Stop::Cancelled => Trouble::Stopped(stop),
+                Stop::Deadline => Trouble::TooSlow(failed("no answer within the time allowed")),
+            })?;
+            (answer, _) =
+                lookup.done.wait_timeout(answer, watch.slice()).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn join(&self, host: &str) -> std::io::Result<Arc<Lookup>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lookup) = under_way.get(host) {
+            return Ok(Arc::clone(lookup));
+        }
+        let lookup = Arc::new(Lookup::default());
+        let (all, mine, name) = (Arc::clone(&self.under_way), Arc::clone(&lookup), host.to_owned());
+        process::spawn_quiet("obsabort-lookup", move || {
+            let found = (name.as_str(), 0)
+                .to_socket_addrs()
+                .map(|addresses| addresses.map(|a| a.ip()).collect())
+                .map_err(|e| plain(&e));
+            all.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            *mine.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+            mine.done.notify_all();
+        })?;
+        under_way.insert(host.to_owned(), Arc::clone(&lookup));
+        Ok(lookup)
+    }
+}
+
+/// `failed to lookup address information: Name or service not known` without what the caller knows already.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,351 @@
+//! HTTP proxies: which one serves a host, the tunnel for https (CONNECT), the absolute form for http.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::error::{Code, Error};
+use crate::target::{decode, ip_literal, split_port};
+
+use super::Trouble;
+
+/// One proxy.
+#[derive(Clone)]
+pub struct Proxy {
+    /// Lower case, IPv6 in brackets.
+    pub host: String,
+    /// 80 where the URL has none, as its scheme says.
+    pub port: u16,
+    /// `Basic …`
+    authorization: Option<Zeroizing<String>>,
+    password: Option<Zeroizing<String>>,
+}
+
+impl Proxy {
+    /// Reads `http://[user:password@]host[:port][/]`; the scheme may be missing, as in many environments.
+    pub fn parse(url: &str) -> Result<Proxy, Error> {
+        let refuse =
+            |why: &str| Error::config(format!("the proxy URL {why}: give http://[user:password@]host:port"));
+        let rest = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+            Some(_) => return Err(refuse("has a scheme other than http")),
+            None => url,
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        // The last @: a password that was not percent-encoded may hold one.
+        let (user_info, authority) = match rest.rsplit_once('@') {
+            Some((user_info, authority)) => (Some(user_info), authority),
+            None => (None, rest),
+        };
+        if authority.is_empty() {
+            return Err(refuse("has no host"));
+        }
+        let (host, port) = split_port(authority).map_err(refuse)?;
+        let mut proxy = Proxy { host, port: port.unwrap_or(80), authorization: None, password: None };
+        if let Some(user_info) = user_info {
+            let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
+            let plain = |text| {
+                let bytes =
+                    decode(text).ok_or_else(|| refuse("has a % that is not followed by two digits"))?;
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| refuse("has a user or password that is not UTF-8"))?;
+                if text.chars().any(char::is_control) {
+                    return Err(refuse("has a control character in its user or password"));
+                }
+                Ok(Zeroizing::new(text))
+            };
+            let (user, password) = (plain(user)?, plain(password)?);
+            if user.contains(':') {
+                return Err(refuse("has a colon in its user"));
+            }
+            let pair = Zeroizing::new(format!("{}:{}", *user, *password));
+            proxy.authorization = Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))));
+            proxy.password = Some(password).filter(|password| !password.is_empty());
+        }
+        Ok(proxy)
+    }
+
+    /// What no message may repeat.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let token = self.authorization.as_ref().and_then(|a| a.strip_prefix("Basic "));
+        self.password.as_ref().map(|p| p.as_str()).into_iter().chain(token)
+    }
+
+    fn authorization_line(&self) -> Zeroizing<String> {
+        Zeroizing::new(match &self.authorization {
+            Some(value) => format!("Proxy-Authorization: {}\r\n", **value),
+            None => String::new(),
+        })
+    }
+
+    /// The request that opens a tunnel.
+    pub fn connect_request(&self, host: &str, port: u16) -> Zeroizing<String> {
+        let authorization = self.authorization_line();
+        Zeroizing::new(format!(
+            "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{}\r\n",
+            *authorization
+        ))
+    }
+
+    /// A request head in origin form, made one for a proxy: `DELETE http://host/key… HTTP/1.1`.
+    pub fn absolute_form(&self, authority: &str, head: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let target_at = head.iter().position(|b| *b == b' ')? + 1;
+        let headers_at = head.windows(2).position(|w| w == b"\r\n")? + 2;
+        let authorization = self.authorization_line();
+        let mut out =
+            Zeroizing::new(Vec::with_capacity(head.len() + authority.len() + authorization.len() + 8));
+        out.extend_from_slice(&head[..target_at]);
+        out.extend_from_slice(b"http://");
+        out.extend_from_slice(authority.as_bytes());
+        out.extend_from_slice(&head[target_at..headers_at]);
+        out.extend_from_slice(authorization.as_bytes());
+        out.extend_from_slice(&head[headers_at..]);
+        Some(out)
+    }
+
+    /// Judges the head of an answer to CONNECT.
+    pub fn judge_tunnel(&self, host: &str, port: u16, head: &[u8]) -> Result<(), Trouble> {
+        let refused = |why: &str| {
+            Error::new(
+                Code::Connect,
+                format!("the proxy {self} opened no tunnel to {host} port {port}: {why}"),
+            )
+        };
+        let line = head.split(|b| *b == b'\r' || *b == b'\n').next().unwrap_or_default();
+        let status = line
+            .strip_prefix(b"HTTP/1.")
+            .and_then(|rest| rest.get(2..5))
+            .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
+        match status {
+            Some(200..=299) => Ok(()),
+            Some(407) if self.authorization.is_none() => Err(Trouble::Final(refused(
+                "407, it wants a user and a password: give them in the proxy URL",
+            ))),
+            Some(407) => {
+                Err(Trouble::Final(refused("407, it refuses the user or the password in the proxy URL")))
+            }
+            Some(status @ 400..=499) => Err(Trouble::Final(refused(&format!("it answered {status}")))),
+            Some(status) => Err(refused(&format!("it answered {status}")).into()),
+            None => Err(refused("its answer is not HTTP").into()),
+        }
+    }
+}
+
+/// Host and port alone: the rest is secret.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({self})")
+    }
+}
+
+/// Which hosts are reached through which proxy.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    http: Option<Proxy>,
+    https: Option<Proxy>,
+    no_proxy: Vec<Exception>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Exception {
+    Everything,
+    /// The host itself and all below it, on this port or any.
+    Domain(String, Option<u16>),
+    Address(IpAddr, Option<u16>),
+    /// Addresses that share their first bits.
+    Network(IpAddr, u8),
+}
+
+impl Proxies {
+    /// One proxy for every host, or none at all.
+    pub fn fixed(proxy: Option<Proxy>) -> Proxies {
+        Proxies { http: proxy.clone(), https: proxy, no_proxy: Vec::new() }
+    }
+
+    /// As the environment says, lower case before upper.
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Proxies, Error> {
+        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let either = |lower: &str| {
+            set(lower).map(|v| (lower.to_owned(), v)).or_else(|| {
+                let upper = lower.to_ascii_uppercase();
+                // A CGI server sets HTTP_PROXY from a request's "Proxy:" header: not to be believed there.
+                let trusted = upper != "HTTP_PROXY" || variable("REQUEST_METHOD").is_none();
+                set(&upper).filter(|_| trusted).map(|v| (upper, v))
+            })
+        };
+        let proxy = |name: &str| {
+            let Some((name, url)) = either(name).or_else(|| either("all_proxy")) else { return Ok(None) };
+            Proxy::parse(url.trim())
+                .map(Some)
+                .map_err(|e| Error::config(format!("{name} in the environment: {}", e.detail)))
+        };
+        let no_proxy = either("no_proxy").map(|(_, list)| list).unwrap_or_default();
+        Ok(Proxies {
+            http: proxy("http_proxy")?,
+            https: proxy("https_proxy")?,
+            no_proxy: exceptions(&no_proxy),
+        })
+    }
+
+    /// The proxy that serves this host.
+    pub fn serving(&self, https: bool, host: &str, port: u16) -> Option<&Proxy> {
+        let proxy = if https { &self.https } else { &self.http };
+        proxy
+            .as_ref()
+            .filter(|_| host != super::METADATA_HOST && !self.no_proxy.iter().any(|e| e.covers(host, port)))
+    }
+
+    /// What no message may repeat.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.http.iter().chain(&self.https).flat_map(Proxy::secrets)
+    }
+}
+
+fn exceptions(list: &str) -> Vec<Exception> {
+    list.split([',', ' ', '\t'])
+        .filter(|entry| !entry.is_empty())
+        .filter_map(|entry| {
+            if entry == "*" {
+                return Some(Exception::Everything);
+            }
+            if let Some((network, bits)) = entry.split_once('/') {
+                let network = ip_literal(network)?;
+                let most = if network.is_ipv4() { 32 } else { 128 };
+                return Some(Exception::Network(network, bits.parse().ok().filter(|bits| *bits <= most)?));
+            }
+            if let Some(address) = ip_literal(entry) {
+                return Some(Exception::Address(address, None));
+            }
+            let (host, port) = split_port(entry.trim_start_matches("*.").trim_start_matches('.')).ok()?;
+            Some(match ip_literal(&host) {
+                Some(address) => Exception::Address(address, port),
+                None => Exception::Domain(host, port),
+            })
+        })
+        .collect()
+}
+
+impl Exception {
+    fn covers(&self, host: &str, port: u16) -> bool {
+        let on_port = |wanted: &Option<u16>| wanted.is_none_or(|wanted| wanted == port);
+        match self {
+            Exception::Everything => true,
+            Exception::Domain(domain, wanted) => {
+                let below = host.strip_suffix(domain.as_str());
+                on_port(wanted) && below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+            Exception::Address(address, wanted) => on_port(wanted) && ip_literal(host) == Some(*address),
+            Exception::Network(network, bits) => match (network, ip_literal(host)) {
+                (IpAddr::V4(a), Some(IpAddr::V4(b))) => {
+                    same_prefix(a.to_bits().into(), b.to_bits().into(), 32, *bits)
+                }
+                (IpAddr::V6(a), Some(IpAddr::V6(b))) => same_prefix(a.to_bits(), b.to_bits(), 128, *bits),
+                _ => false,
+            },
+        }
+    }
+}
+
+fn same_prefix(a: u128, b: u128, width: u8, bits: u8) -> bool {
+    bits == 0 || (a ^ b) >> (width - bits) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &'static [(&str, &str)]) -> Result<Proxies, Error> {
+        Proxies::from_env(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn urls() {
+        let proxy = Proxy::parse("http://us%40er:p%3Aw%25@Proxy.example:3128/").expect("a proxy");
+        assert_eq!(proxy.to_string(), "proxy.example:3128");
+        assert_eq!(proxy.authorization.as_deref().map(String::as_str), Some("Basic dXNAZXI6cDp3JQ=="));
+        assert!(!format!("{proxy:?}").contains("p:w"));
+        assert_eq!(Proxy::parse("10.0.0.1:8080").expect("no scheme").port, 8080);
+        for bad in [
+            "",
+            "http://",
+            "https://p:1",
+            "socks5://p:1",
+            "http://p:0",
+            "http://p:x",
+            "http://p/x",
+            "http://u%zz@p:1",
+            "http://u%0a:p@p:1",
+            "http://p q:1",
+        ] {
+            assert!(Proxy::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn environment() {
+        let both = env(&[
+            ("http_proxy", "http://low:1"),
+            ("HTTP_PROXY", "http://up:1"),
+            ("all_proxy", "http://all:1"),
+        ])
+        .expect("proxies");
+        assert_eq!(both.serving(false, "h", 80).map(|p| p.host.as_str()), Some("low"));
+        assert_eq!(both.serving(true, "h", 443).map(|p| p.host.as_str()), Some("all"));
+        assert!(both.serving(false, "169.254.169.254", 80).is_none());
+        let cgi = env(&[("HTTP_PROXY", "http://up:1"), ("REQUEST_METHOD", "GET")]).expect("proxies");
+        assert!(cgi.serving(false, "h", 80).is_none());
+        assert!(env(&[("https_proxy", "socks5://x:1")]).is_err());
+        let no = env(&[
+            ("http_proxy", "p:1"),
+            ("no_proxy", "localhost, .a.example,*.b.example 10.0.0.1,192.168.0.0/16,[::1]:81,c.example:8080"),
+        ])
+        .expect("proxies");
+        for (host, port, direct) in [
+            ("localhost", 80, true),
+            ("x.localhost", 80, true),
+            ("xlocalhost", 80, false),
+            ("a.example", 80, true),
+            ("k.a.example", 80, true),
+            ("ba.example", 80, false),
+            ("b.example", 80, true),
+            ("z.b.example", 80, true),
+            ("10.0.0.1", 80, true),
+            ("10.0.0.2", 80, false),
+            ("192.168.7.7", 80, true),
+            ("192.169.0.1", 80, false),
+            ("[::1]", 81, true),
+            ("[::1]", 80, false),
+            ("c.example", 8080, true),
+            ("c.example", 80, false),
+        ] {
+            assert_eq!(no.serving(false, host, port).is_none(), direct, "{host}:{port}");
+        }
+        assert!(
+            env(&[("http_proxy", "p:1"), ("NO_PROXY", "*")])
+                .expect("proxies")
+                .serving(false, "h", 80)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn absolute_form() {
+        let proxy = Proxy::parse("http://u:p@h:1").expect("a proxy");
+        let head = proxy
+            .absolute_form("b.h:81", b"DELETE /k?uploadId=i HTTP/1.1\r\nhost: b.h:81\r\n\r\n")
+            .expect("a head");
+        assert_eq!(
+            String::from_utf8_lossy(&head),
+            "DELETE http://b.h:81/k?uploadId=i HTTP/1.1\r\nProxy-Authorization: Basic dTpw\r\nhost: b.h:81\r\n\r\n"
+        );
+    }
+}

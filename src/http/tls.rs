@@ -1,0 +1,207 @@
+//! What is trusted, and what each TLS failure is called. Verification has no switch.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use rustls::client::WebPkiServerVerifier;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
+
+use crate::error::{Code, Error};
+
+use super::Trouble;
+
+/// Where distributions keep their bundle of roots: Debian and Arch, Fedora and RHEL, SUSE, Alpine and OpenBSD.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The roots of one bundle, parsed once per process. Replaced without a lock: one held at a fork would hang the
+/// child, while parsing twice does no harm.
+static BUNDLE: ArcSwapOption<Bundle> = ArcSwapOption::const_empty();
+
+struct Bundle {
+    path: PathBuf,
+    roots: Arc<RootCertStore>,
+}
+
+/// The certificates of a PEM file that can serve as roots.
+pub fn roots_from(path: &Path) -> Result<RootCertStore, Error> {
+    let unusable =
+        |why: String| Error::config(format!("the CA file {} can't be used: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    let (mut seen, mut refused) = (0_usize, None);
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|e| unusable(format!("it is not PEM: {e}")))?;
+        seen += 1;
+        // Bundles hold a few certificates that webpki can't read; the others serve.
+        if let Err(e) = roots.add(certificate) {
+            refused = Some(e);
+        }
+    }
+    match (roots.is_empty(), refused) {
+        (false, _) => Ok(roots),
+        (true, None) => Err(unusable("it holds no certificate".into())),
+        (true, Some(e)) => Err(unusable(format!("none of its {seen} certificates can be read: {e}"))),
+    }
+}
+
+/// The system's roots: SSL_CERT_FILE, else the distribution's bundle.
+fn system_roots(ssl_cert_file: Option<PathBuf>) -> Result<Arc<RootCertStore>, Error> {
+    let path = ssl_cert_file.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.exists())).ok_or_else(|| {
+        Error::config("no bundle of trusted roots on this system: install ca-certificates, or set a CA file or SSL_CERT_FILE")
+    })?;
+    if let Some(bundle) = &*BUNDLE.load() {
+        if bundle.path == path {
+            return Ok(Arc::clone(&bundle.roots));
+        }
+    }
+    let roots = Arc::new(roots_from(&path)?);
+    BUNDLE.store(Some(Arc::new(Bundle { path, roots: Arc::clone(&roots) })));
+    Ok(roots)
+}
+
+/// The certificate that the client shows, with its key.
+#[derive(Debug)]
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+/// Reads a PEM chain and its key.
+pub fn identity_from(certificate: &Path, key: &Path) -> Result<Identity, Error> {
+    let unusable = |path: &Path, why: String| {
+        Error::config(format!("the client certificate: {} can't be used: {why}", path.display()))
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| unusable(certificate, e.to_string()))?;
+    if chain.is_empty() {
+        return Err(unusable(certificate, "it holds no certificate".into()));
+    }
+    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, e.to_string()))?;
+    Ok(Identity { chain, key: key_der })
+}
+
+/// What every TLS connection of a client goes by.
+pub fn client_config(
+    ca_file: Option<&RootCertStore>,
+    ssl_cert_file: Option<PathBuf>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, Error> {
+    let roots = match ca_file {
+        Some(roots) => Arc::new(roots.clone()),
+        None => system_roots(ssl_cert_file)?,
+    };
+    let unusable = |e: &dyn std::fmt::Display| Error::config(format!("TLS can't be set up: {e}"));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
+        .map_err(|e| unusable(&e))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|e| unusable(&e))?
+        .with_webpki_verifier(verifier);
+    match identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some(identity) => builder
+            .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+            .map_err(|e| Error::config(format!("the client certificate and its key can't be used: {e}"))),
+    }
+}
+
+/// Says which failure it was, and what to do about it. Those that will be the same next time are final.
+pub fn failure(host: &str, error: &rustls::Error) -> Trouble {
+    use rustls::Error as E;
+    let (why, last_word) = match error {
+        E::InvalidCertificate(refusal) => (refused(host, refusal), true),
+        E::AlertReceived(alert) => match alert {
+            AlertDescription::ProtocolVersion => {
+                ("the server shares no TLS version with us (1.2 and 1.3)".to_owned(), true)
+            }
+            AlertDescription::HandshakeFailure => (
+                "the server shares no TLS version or cipher suite with us, or wants a client certificate"
+                    .to_owned(),
+                true,
+            ),
+            AlertDescription::CertificateRequired => {
+                ("the server wants a client certificate: set one".to_owned(), true)
+            }
+            AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::DecryptError
+            | AlertDescription::AccessDenied => {
+                (format!("the server refuses our client certificate ({alert:?})"), true)
+            }
+            AlertDescription::UnrecognisedName => (format!("the server does not know the name {host}"), true),
+            alert => (format!("the server sent the alert {alert:?}"), false),
+        },
+        E::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
+        | E::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig) => {
+            ("the server shares no TLS version with us (1.2 and 1.3)".to_owned(), true)
+        }
+        E::PeerIncompatible(reason) => {
+            (format!("the server shares too little of TLS with us ({reason:?})"), true)
+        }
+        E::InvalidMessage(_) => ("what answered is not TLS: is this a plain HTTP port?".to_owned(), false),
+        E::NoCertificatesPresented => ("the server shows no certificate".to_owned(), true),
+        other => (other.to_string(), false),
+    };
+    let error = Error::new(Code::Tls, format!("TLS with {host}: {why}"));
+    if last_word { Trouble::Final(error) } else { Trouble::Failed(error) }
+}
+
+fn refused(host: &str, refusal: &CertificateError) -> String {
+    let day = |at: UnixTime| {
+        let text = crate::date::rfc1123(i64::try_from(at.as_secs()).unwrap_or(i64::MAX));
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    match refusal {
+        CertificateError::Expired => "the server's certificate has expired".to_owned(),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("the server's certificate expired on {}", day(*not_after))
+        }
+        CertificateError::NotValidYet => {
+            "the server's certificate is not valid yet: check this machine's clock".to_owned()
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!(
+                "the server's certificate is not valid yet, but from {}: check this machine's clock",
+                day(*not_before)
+            )
+        }
+        CertificateError::UnknownIssuer => {
+            "the server's certificate comes from an unknown issuer: set a CA file that holds its CA"
+                .to_owned()
+        }
+        CertificateError::NotValidForName => format!("the server's certificate is not for the name {host}"),
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            let mut why = format!("the server's certificate is not for the name {host}");
+            if let Some(first) = presented.first() {
+                let first: String = first.chars().filter(|c| !c.is_control()).take(100).collect();
+                let _ = write!(why, " but for {first}");
+            }
+            why
+        }
+        CertificateError::Revoked => "the server's certificate is revoked".to_owned(),
+        // webpki's own error, which rustls has no name for.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "the server's certificate is itself marked as a CA (self-signed, CA:TRUE), which is refused: \
+             have the server use one that a CA issued, and set that CA as the CA file"
+                .to_owned()
+        }
+        other => format!("the server's certificate is refused: {other}"),
+    }
+}

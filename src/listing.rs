@@ -1,0 +1,299 @@
+//! A page of unfinished uploads: XML in, uploads and markers out, or the reason why nothing of it may be acted on.
+
+use std::io::{BufRead, BufReader, Read};
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::{BytesRef, Event};
+
+use crate::date;
+use crate::error::{Code, Error};
+
+/// A page of 1000 uploads with the longest keys stays below this.
+const MAX_PAGE: u64 = 16 * 1024 * 1024;
+/// Text of one element: a key of 1024 bytes is at most three times that when encoded.
+const MAX_TEXT: usize = 16 * 1024;
+/// What a page was asked for; more is not this protocol.
+const MAX_UPLOADS: usize = 1000;
+
+/// One unfinished upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Decoded.
+    pub key: String,
+    /// As it is.
+    pub upload_id: String,
+    /// Unix seconds; None where the server's time is missing or unreadable.
+    pub initiated: Option<i64>,
+}
+
+/// One page, complete and decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In the server's order.
+    pub uploads: Vec<Found>,
+    /// Whether more pages follow, from these markers on.
+    pub next: Option<Marker>,
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marker {
+    /// Keys after this one; with an upload id, the rest of this one too.
+    pub key: String,
+    /// Uploads of the key after this one.
+    pub upload_id: String,
+}
+
+/// The character that `&amp;` or `&#38;` stands for.
+pub fn resolve(reference: &BytesRef<'_>) -> Option<char> {
+    if let Ok(Some(c)) = reference.resolve_char_ref() {
+        return Some(c);
+    }
+    resolve_xml_entity(reference)?.chars().next()
+}
+
+fn unfit(why: impl std::fmt::Display) -> Error {
+    Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"))
+}
+
+/// Reads and judges one page: `prefix` and `from` are what was asked for.
+pub fn read_page(body: &mut dyn Read, prefix: &str, from: &Marker) -> Result<Page, Error> {
+    let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, body.take(MAX_PAGE)))?;
+    let page = raw.decoded()?;
+    if let Some(stranger) = page.uploads.iter().find(|upload| !upload.key.starts_with(prefix)) {
+        return Err(unfit(format_args!(
+            "it has the key {:?} outside the prefix {prefix:?}: something on the way strips the query",
+            crate::answer::clean(&stranger.key, &[])
+        )));
+    }
+    if let Some(next) = &page.next {
+        // The pair must move on, or the listing would never end; the key alone may stand still, while its uploads
+        // are listed, and these in an order of the server's own.
+        if (next.key.is_empty() && next.upload_id.is_empty())
+            || next == from
+            || next.key.as_bytes() < from.key.as_bytes()
+        {
+            return Err(unfit("it is truncated, and its markers do not advance"));
+        }
+    }
+    Ok(page)
+}
+
+/// A page as it stands in the XML.
+#[derive(Default)]
+struct RawPage {
+    uploads: Vec<[Option<String>; 3]>,
+    truncated: Option<String>,
+    next_key: String,
+    next_upload_id: String,
+    encoding: String,
+}
+
+impl RawPage {
+    fn parse(input: impl BufRead) -> Result<RawPage, Error> {
+        let mut reader = Reader::from_reader(input);
+        let mut page = RawPage::default();
+        let mut buffer = Vec::new();
+        let mut path: Vec<String> = Vec::new();
+        let mut text = String::new();
+        let mut complete = false;
+        loop {
+            buffer.clear();
+            let event = match reader.read_event_into(&mut buffer) {
+                Ok(event) => event,
+                Err(quick_xml::Error::Io(e)) => {
+                    return Err(Error::new(Code::Io, format!("the list of uploads broke off: {e}")));
+                }
+                Err(e) => return Err(unfit(format_args!("it is not XML: {e}"))),
+            };
+            match event {
+                Event::Start(start) => {
+                    page.open(&path, start.local_name().as_ref(), complete)?;
+                    path.push(start.local_name().as_ref().to_owned());
+                    text.clear();
+                }
+                Event::Empty(empty) => page.open(&path, empty.local_name().as_ref(), complete)?,
+                Event::Text(part) => text.push_str(&part),
+                Event::CData(part) => text.push_str(&part),
+                Event::GeneralRef(part) => {
+                    text.push(resolve(&part).ok_or_else(|| unfit("it has an unknown entity"))?)
+                }
+                Event::End(_) => {
+                    path_end(&mut page, &mut path, &mut text);
+                    complete = path.is_empty();
+                }
+                Event::Eof => break,
+                Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+                Event::DocType(_) => return Err(unfit("it has a document type, which no service sends")),
+            }
+            if text.len() > MAX_TEXT {
+                return Err(unfit("it has an element that is too long"));
+            }
+        }
+        if !complete {
+            return Err(unfit("its XML is not complete"));
+        }
+        Ok(page)
+    }
+
+    /// An element begins, `path` being what it is in.
+    fn open(&mut self, path: &[String], name: &str, complete: bool) -> Result<(), Error> {
+        if path.is_empty() && (complete || name != "ListMultipartUploadsResult") {
+            return Err(unfit("its root is not ListMultipartUploadsResult"));
+        }
+        if path.len() > 16 {
+            return Err(unfit("it is nested too deeply"));
+        }
+        if path.len() == 1 && name == "Upload" {
+            if self.uploads.len() == MAX_UPLOADS {
+                return Err(unfit("it has more uploads than were asked for"));
+            }
+            self.uploads.push([None, None, None]);
+        }
+        Ok(())
+    }
+
+    fn decoded(self) -> Result<Page, Error> {
+        let truncated = match self.truncated.as_deref().map(str::trim) {
+            Some("true") => true,
+            Some("false") => false,
+            Some(_) => return Err(unfit("its IsTruncated is neither true nor false")),
+            None => return Err(unfit("it lacks IsTruncated")),
+        };
+        let encoded = self.encoding.trim().eq_ignore_ascii_case("url");
+        let plain = |text: String| if encoded { form_decoded(&text) } else { Ok(text) };
+        let mut uploads = Vec::with_capacity(self.uploads.len());
+        for [key, upload_id, initiated] in self.uploads {
+            let (Some(key), Some(upload_id)) = (key, upload_id) else {
+                return Err(unfit("it has an upload without a key or an upload id"));
+            };
+            let initiated = initiated.as_deref().and_then(date::parse_iso8601);
+            uploads.push(Found { key: plain(key)?, upload_id, initiated });
+        }
+        let next = Marker { key: plain(self.next_key)?, upload_id: self.next_upload_id };
+        Ok(Page { uploads, next: truncated.then_some(next) })
+    }
+}
+
+/// An element ends: its text goes where it belongs.
+fn path_end(page: &mut RawPage, path: &mut Vec<String>, text: &mut String) {
+    let name = path.pop().unwrap_or_default();
+    let text = std::mem::take(text);
+    match (path.len(), name.as_str()) {
+        (1, "IsTruncated") => page.truncated = Some(text),
+        (1, "NextKeyMarker") => page.next_key = text,
+        (1, "NextUploadIdMarker") => page.next_upload_id = text,
+        (1, "EncodingType") => page.encoding = text,
+        (2, name) if path[1] == "Upload" => {
+            let field = match name {
+                "Key" => 0,
+                "UploadId" => 1,
+                "Initiated" => 2,
+                _ => return,
+            };
+            if let Some(upload) = page.uploads.last_mut() {
+                upload[field] = Some(text);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// As forms are encoded: `+` is a space, `%2B` a plus.
+fn form_decoded(text: &str) -> Result<String, Error> {
+    let bytes = crate::target::decode(&text.replace('+', "%20"));
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| unfit("it has a key that does not decode"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(body: &str, prefix: &str, from: &Marker) -> Result<Page, Error> {
+        read_page(&mut body.as_bytes(), prefix, from)
+    }
+
+    fn xml(inner: &str) -> String {
+        format!(
+            "<?xml version=\"1.0\"?><ListMultipartUploadsResult xmlns=\"x\">{inner}</ListMultipartUploadsResult>"
+        )
+    }
+
+    fn marker(key: &str, upload_id: &str) -> Marker {
+        Marker { key: key.into(), upload_id: upload_id.into() }
+    }
+
+    #[test]
+    fn a_page() {
+        let body = xml(
+            "<IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker><NextUploadIdMarker>2</NextUploadIdMarker>
+             <Upload><Key>a&amp;b&#x21; c</Key><UploadId>1</UploadId><Initiator><ID>Key</ID></Initiator><Initiated>1970-01-01T00:00:10.5Z</Initiated></Upload>
+             <Upload><Key>b</Key><UploadId>2~x</UploadId><Initiated>whenever</Initiated></Upload>",
+        );
+        let page = page(&body, "", &Marker::default()).expect("a page");
+        assert_eq!(
+            page.uploads[0],
+            Found { key: "a&b! c".into(), upload_id: "1".into(), initiated: Some(10) }
+        );
+        assert_eq!(page.uploads[1].initiated, None);
+        assert_eq!(page.next, Some(marker("b", "2")));
+    }
+
+    #[test]
+    fn encoded_only_where_it_says_so() {
+        let upload =
+            "<IsTruncated>false</IsTruncated><Upload><Key>a%2Bb+c%0A</Key><UploadId>%41+</UploadId></Upload>";
+        let plain = page(&xml(upload), "", &Marker::default()).expect("a page");
+        assert_eq!(plain.uploads[0].key, "a%2Bb+c%0A");
+        let encoded =
+            page(&xml(&format!("{upload}<EncodingType>url</EncodingType>")), "", &Marker::default())
+                .expect("a page");
+        assert_eq!(
+            (encoded.uploads[0].key.as_str(), encoded.uploads[0].upload_id.as_str()),
+            ("a+b c\n", "%41+")
+        );
+    }
+
+    #[test]
+    fn unfit_pages() {
+        let none = Marker::default();
+        let one = "<Upload><Key>k</Key><UploadId>1</UploadId></Upload>";
+        let more = "<IsTruncated>true</IsTruncated>";
+        for (body, prefix, from) in [
+            (String::new(), "", none.clone()),
+            ("<html></html>".into(), "", none.clone()),
+            (xml(one), "", none.clone()),
+            (xml(&format!("{one}<IsTruncated>perhaps</IsTruncated>")), "", none.clone()),
+            (
+                xml("<IsTruncated>false</IsTruncated>").replace("</ListMultipartUploadsResult>", ""),
+                "",
+                none.clone(),
+            ),
+            (xml("<IsTruncated>false</IsTruncated>") + "<more/>", "", none.clone()),
+            (xml(more), "", none.clone()),
+            (xml(&format!("{more}<NextKeyMarker>k</NextKeyMarker>")), "", marker("k", "")),
+            (xml(&format!("{more}<NextKeyMarker>a</NextKeyMarker>")), "", marker("k", "9")),
+            (xml(&format!("<IsTruncated>false</IsTruncated>{one}")), "other", none.clone()),
+            (xml("<IsTruncated>false</IsTruncated><Upload><Key>k</Key></Upload>"), "", none.clone()),
+            (
+                xml(
+                    "<IsTruncated>false</IsTruncated><Upload><Key>%zz</Key><UploadId>1</UploadId></Upload><EncodingType>url</EncodingType>",
+                ),
+                "",
+                none.clone(),
+            ),
+            (xml(&format!("<IsTruncated>false</IsTruncated>{}", one.repeat(1001))), "", none.clone()),
+            (format!("<!DOCTYPE x>{}", xml("<IsTruncated>false</IsTruncated>")), "", none.clone()),
+        ] {
+            let refused = page(&body, prefix, &from).expect_err(&body);
+            assert_eq!(refused.code, Code::Protocol, "{body}");
+        }
+        // One key's uploads may be listed in any order.
+        let same_key =
+            xml(&format!("{more}<NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>"));
+        assert!(page(&same_key, "", &marker("k", "2")).is_ok());
+    }
+}

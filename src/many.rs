@@ -1,0 +1,270 @@
+//! Many uploads at once: workers for the time of one call, one report, progress on the caller's thread.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use crate::abort::{Outcome, abort_at, watch_of_one};
+use crate::call::Call;
+use crate::client::{Client, internal};
+use crate::error::{Code, Error};
+use crate::pace::Pace;
+use crate::process;
+use crate::target::Place;
+use crate::watch::{Flag, SLICE, Stop, Watch};
+
+/// Failures beyond these are counted, and not kept.
+const MAX_FAILURES: usize = 1000;
+
+/// What became of many uploads; `total` is always the sum of the other four.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Gone by this call.
+    pub aborted: u64,
+    /// Were gone already.
+    pub missing: u64,
+    /// Neither.
+    pub failed: u64,
+    /// Not to be touched, or not reached.
+    pub kept: u64,
+    /// The first of those that failed.
+    pub failures: Vec<Outcome>,
+}
+
+impl Report {
+    /// Uploads looked at.
+    pub fn total(&self) -> u64 {
+        self.aborted + self.missing + self.failed + self.kept
+    }
+
+    /// Uploads acted on.
+    fn acted_on(&self) -> u64 {
+        self.aborted + self.missing + self.failed
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        match outcome.code {
+            Code::Ok => self.aborted += 1,
+            Code::NoSuchUpload => self.missing += 1,
+            _ => {
+                self.failed += 1;
+                if self.failures.len() < MAX_FAILURES {
+                    self.failures.push(outcome);
+                }
+            }
+        }
+    }
+}
+
+/// What a verb over many uploads comes to: its failure, if it has one, and the report in any case.
+pub type Ending = (Option<Error>, Report);
+
+/// Told of each upload acted on, and without one while nothing happens: done, total so far. `true` stops.
+pub type Progress<'a> = &'a mut dyn FnMut(Option<&Outcome>, u64, u64) -> bool;
+
+/// What a worker does next.
+pub enum Job {
+    /// Abort this: key, upload id, and when it was initiated.
+    Abort(String, String, Option<i64>),
+    /// Nothing: this is settled already.
+    Settled(Box<Outcome>),
+}
+
+/// One entry of a list: key and upload id, or why it is none.
+pub type Entry<'a> = Result<(&'a str, &'a str), (String, String, Error)>;
+
+/// Aborts every upload of a list.
+pub fn abort_many(
+    client: &Client,
+    call: Option<&Call>,
+    bucket: &str,
+    entries: &[Entry<'_>],
+    progress: Progress<'_>,
+) -> Ending {
+    let place = match client.place(bucket) {
+        Ok(place) => place,
+        Err(error) => return (Some(error), Report { kept: entries.len() as u64, ..Report::default() }),
+    };
+    let crew = Crew::new(client, call, bucket, &place);
+    let taken = AtomicUsize::new(0);
+    let total = entries.len() as u64;
+    let next = |_: &Crew<'_>| {
+        let entry = entries.get(taken.fetch_add(1, Ordering::Relaxed))?;
+        Some(match entry {
+            Ok((key, upload_id)) => Job::Abort((*key).to_owned(), (*upload_id).to_owned(), None),
+            Err((key, upload_id, error)) => {
+                Job::Settled(Box::new(Outcome::unsent(key, upload_id, error.clone())))
+            }
+        })
+    };
+    let mut report =
+        crew.work(entries.len(), &next, &mut |outcome, report| progress(outcome, report.acted_on(), total));
+    report.kept = total - report.acted_on();
+    (crew.verdict(&report, None), report)
+}
+
+/// The workers of one call and what they share.
+pub struct Crew<'a> {
+    /// Whose.
+    pub client: &'a Client,
+    /// Of the uploads.
+    pub bucket: &'a str,
+    /// Where it is.
+    pub place: &'a Place,
+    /// Bounds the whole call.
+    pub watch: Watch,
+    /// Common to all requests.
+    pub pace: Pace,
+    /// No new upload is begun: the caller's callback said so.
+    pub stopped: Flag,
+    started_cancelled: bool,
+}
+
+impl<'a> Crew<'a> {
+    /// Nobody works yet.
+    pub fn new(client: &'a Client, call: Option<&Call>, bucket: &'a str, place: &'a Place) -> Crew<'a> {
+        let budget = call.and_then(Call::timeout).unwrap_or(Duration::MAX);
+        let watch = client.watch(call, budget);
+        let started_cancelled = watch.is_cancelled();
+        Crew { client, bucket, place, watch, pace: Pace::new(), stopped: Flag::default(), started_cancelled }
+    }
+
+    /// Whether new work may begin.
+    pub fn goes_on(&self) -> bool {
+        !self.stopped.is_up() && self.watch.check().is_ok()
+    }
+
+    /// Has `next` asked for jobs by all workers until it has none, `at_most` being how many there can be. `tell`
+    /// runs on this thread: with each outcome, and at least every slice; `true` stops.
+    pub fn work(
+        &self,
+        at_most: usize,
+        next: &(dyn Fn(&Crew<'_>) -> Option<Job> + Sync),
+        tell: &mut dyn FnMut(Option<&Outcome>, &Report) -> bool,
+    ) -> Report {
+        let mut report = Report::default();
+        let workers = (self.client.settings().max_connections as usize).min(at_most);
+        std::thread::scope(|scope| {
+            let (done, outcomes) = sync_channel(2 * workers + 1);
+            let started = process::with_signals_blocked(|| {
+                // Fewer than asked for will do.
+                let start = |_: &usize| {
+                    let done = done.clone();
+                    let thread =
+                        std::thread::Builder::new().name("obsabort-worker".into()).stack_size(512 * 1024);
+                    thread.spawn_scoped(scope, move || self.worker(next, &done)).is_ok()
+                };
+                (0..workers).take_while(start).count()
+            });
+            if started == 0 && workers > 0 {
+                // No thread to be had: the caller's does the work, one upload after the other.
+                self.alone(next, &mut report, tell);
+            }
+            drop(done);
+            self.listen(&outcomes, &mut report, tell);
+        });
+        report
+    }
+
+    fn worker(&self, next: &dyn Fn(&Crew<'_>) -> Option<Job>, done: &SyncSender<Outcome>) {
+        while self.goes_on() {
+            let Some(job) = next(self) else { return };
+            if done.send(self.settle(job)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn alone(
+        &self,
+        next: &dyn Fn(&Crew<'_>) -> Option<Job>,
+        report: &mut Report,
+        tell: &mut dyn FnMut(Option<&Outcome>, &Report) -> bool,
+    ) {
+        while self.goes_on() {
+            let Some(job) = next(self) else { return };
+            self.account(self.settle(job), report, tell);
+        }
+    }
+
+    fn settle(&self, job: Job) -> Outcome {
+        match job {
+            Job::Settled(outcome) => *outcome,
+            Job::Abort(key, upload_id, initiated) => {
+                let watch = watch_of_one(self.client, &self.watch);
+                let aborted = crate::capi::caught(|| {
+                    abort_at(self.client, &watch, self.place, self.bucket, &key, &upload_id, Some(&self.pace))
+                });
+                let mut outcome =
+                    aborted.unwrap_or_else(|panic| Outcome::unsent(&key, &upload_id, internal(&panic)));
+                outcome.initiated = initiated;
+                outcome
+            }
+        }
+    }
+
+    fn listen(
+        &self,
+        outcomes: &Receiver<Outcome>,
+        report: &mut Report,
+        tell: &mut dyn FnMut(Option<&Outcome>, &Report) -> bool,
+    ) {
+        let mut beat = Instant::now();
+        loop {
+            match outcomes.recv_timeout(SLICE) {
+                Ok(outcome) => self.account(outcome, report, tell),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // However many outcomes there are: who draws a clock relies on a beat.
+            if beat.elapsed() >= SLICE {
+                if tell(None, report) {
+                    self.stopped.raise();
+                }
+                beat = Instant::now();
+            }
+        }
+    }
+
+    fn account(
+        &self,
+        outcome: Outcome,
+        report: &mut Report,
+        tell: &mut dyn FnMut(Option<&Outcome>, &Report) -> bool,
+    ) {
+        // Counted first: done includes the upload that is told of.
+        let copy = outcome.clone();
+        report.add(outcome);
+        if tell(Some(&copy), report) {
+            self.stopped.raise();
+        }
+    }
+
+    /// The first that applies: cancelled, out of time, the listing's failure, some failed.
+    pub fn verdict(&self, report: &Report, listing: Option<Error>) -> Option<Error> {
+        let Report { aborted, missing, failed, kept, .. } = report;
+        let sums = format!("{aborted} aborted, {missing} were gone already, {failed} failed, {kept} kept");
+        let cut_by = |code| report.failures.iter().any(|failure| failure.code == code);
+        let unfinished = *kept > 0 || listing.is_some();
+        let stop = match self.watch.check() {
+            Err(Stop::Cancelled) if unfinished || self.started_cancelled || cut_by(Code::Cancelled) => {
+                Some(Code::Cancelled)
+            }
+            Err(Stop::Deadline) if unfinished || cut_by(Code::Timeout) => Some(Code::Timeout),
+            _ => None,
+        };
+        if self.stopped.is_up() || stop == Some(Code::Cancelled) {
+            return Some(Error::new(Code::Cancelled, format!("the call was cancelled: {sums}")));
+        }
+        if stop.is_some() {
+            return Some(Error::new(Code::Timeout, format!("the time budget of the call ran out: {sums}")));
+        }
+        if let Some(error) = listing {
+            return Some(Error::new(error.code, format!("{} ({sums})", error.detail)));
+        }
+        let first = report.failures.first().and_then(|first| first.message.as_deref());
+        (*failed > 0).then(|| {
+            Error::new(Code::Partial, format!("{sums}; the first failure: {}", first.unwrap_or("unknown")))
+        })
+    }
+}

@@ -1,0 +1,391 @@
+//! One signed request, sent until it is answered for good: retries, the clock, redirects, stale connections.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use crate::answer::{self, Meaning, Said};
+use crate::client::{Client, internal};
+use crate::config::Level;
+use crate::credentials::Credentials;
+use crate::date;
+use crate::error::{Code, Error};
+use crate::http::{self, Answer, Ask, HeaderName, HeaderValue, Method, Trouble, Unanswered};
+use crate::pace::Pace;
+use crate::redirect;
+use crate::retry;
+use crate::sign::{Signable, signature_of};
+use crate::target::{Addressing, Target};
+use crate::watch::{Stop, Watch};
+
+/// How often a 307 or 308 is followed.
+const MAX_HOPS: u32 = 3;
+
+/// What is to be done, and within which bounds.
+#[derive(Clone, Copy)]
+pub struct Errand<'a> {
+    /// Whose.
+    pub client: &'a Client,
+    /// For the log and for redirects.
+    pub bucket: &'a str,
+    /// DELETE or GET.
+    pub method: &'a Method,
+    /// The status that means success.
+    pub wanted: u16,
+    /// Bounds all attempts and waits.
+    pub watch: &'a Watch,
+    /// Shared by all who work at the same clean-up.
+    pub pace: Option<&'a Pace>,
+}
+
+/// What the attempts so far came to. Kept by the caller, since confirmation goes on with the same tally.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Requests put on the wire.
+    pub on_wire: u32,
+    /// Those that count towards max_attempts.
+    pub counted: u32,
+    /// Whether one of them may have been carried out although no answer said so.
+    pub maybe_done: bool,
+    clock_corrected: bool,
+    stale_replaced: bool,
+    hops: u32,
+}
+
+/// What came of it in the end.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// OK where the wanted status came.
+    pub code: Code,
+    /// Of the answer that decided; 0 = none did.
+    pub http_status: u16,
+    /// What that answer said of itself.
+    pub said: Said,
+    /// What happened, for a message.
+    pub detail: String,
+}
+
+impl Reply {
+    fn failed(error: Error) -> Reply {
+        Reply { code: error.code, http_status: 0, said: Said::default(), detail: error.detail }
+    }
+}
+
+/// What reads the body of a 200, where one is wanted.
+pub type PageReader<'a> = &'a mut dyn FnMut(&Answer, &mut dyn Read) -> Result<(), Error>;
+
+/// Sends until it is answered, or until attempts or budget are used up. A redirect that is followed changes
+/// `target` for what comes after.
+pub fn send(
+    errand: &Errand<'_>,
+    target: &mut Target,
+    tally: &mut Tally,
+    mut page: Option<PageReader<'_>>,
+) -> Reply {
+    let Errand { client, watch, .. } = *errand;
+    let max_attempts = client.settings().max_attempts;
+    let mut free = false;
+    let mut fresh = false;
+    let mut last: Option<Reply> = None;
+    loop {
+        let signed = watch.check().map_err(Trouble::Stopped).and_then(|()| {
+            let credentials = client.credentials(watch)?;
+            if let Some(pace) = errand.pace {
+                pace.wait(watch).map_err(Trouble::Stopped)?;
+            }
+            Ok(credentials)
+        });
+        let credentials = match signed {
+            Ok(credentials) => credentials,
+            Err(trouble) => return stopped(trouble, last),
+        };
+        if !free {
+            tally.counted += 1;
+        }
+        let of = format_args!("attempt {} of {max_attempts}", tally.counted).to_string();
+        let began = Instant::now();
+        let outcome = attempt(errand, target, &credentials, fresh, &mut page);
+        (free, fresh) = (false, false);
+        let (reply, wait_at_least) = match outcome {
+            Ok((answer, signature)) => {
+                tally.on_wire += 1;
+                let meaning_known = judge(errand, target, &answer, &credentials, &signature, &of);
+                let Judged { meaning, reply, retry_after } = meaning_known;
+                log_answer(errand, target, &reply, &of, began);
+                if let Some(pace) = errand.pace {
+                    pace.heard(meaning == Meaning::Throttled, retry_after);
+                }
+                if retry::may_have_been_carried_out(meaning, answer.status) {
+                    tally.maybe_done = true;
+                }
+                match meaning {
+                    Meaning::ClockSkew if !tally.clock_corrected => {
+                        if let Some(server_now) = answer_date(&answer) {
+                            tally.clock_corrected = true;
+                            client.correct_clock(server_now);
+                            client.log(Level::Warn, || {
+                                format!("clock corrected: the server's is {}", server_now - date::unix_now())
+                            });
+                            free = true;
+                            last = Some(reply);
+                            continue;
+                        }
+                    }
+                    Meaning::Redirect if tally.hops < MAX_HOPS => match next_hop(errand, target, &answer) {
+                        Ok(next) => {
+                            tally.hops += 1;
+                            client.log(Level::Warn, || {
+                                format!("redirected from {} to {}", target.authority, next.authority)
+                            });
+                            *target = next;
+                            free = true;
+                            last = Some(reply);
+                            continue;
+                        }
+                        Err(why) => {
+                            return Reply {
+                                detail: format!("{}: not followed, {why}", reply.detail),
+                                ..reply
+                            };
+                        }
+                    },
+                    _ => {}
+                }
+                if !retry::is_worth_another_try(meaning) {
+                    return reply;
+                }
+                (reply, retry_after)
+            }
+            Err(Unanswered { trouble, sent, stale }) => {
+                if sent {
+                    tally.on_wire += 1;
+                    tally.maybe_done = true;
+                }
+                let error = match trouble {
+                    Trouble::Failed(error) | Trouble::TooSlow(error) => error,
+                    Trouble::Final(error) => return Reply::failed(suffixed(error, &of)),
+                    stop @ Trouble::Stopped(_) => return stopped(stop, last),
+                };
+                let reply = Reply::failed(suffixed(error, &of));
+                fresh = true;
+                if stale && !tally.stale_replaced {
+                    tally.stale_replaced = true;
+                    client.log(Level::Debug, || format!("a kept connection had died: {}", reply.detail));
+                    free = true;
+                    last = Some(reply);
+                    continue;
+                }
+                (reply, None)
+            }
+        };
+        if tally.counted >= max_attempts {
+            return reply;
+        }
+        let wait = retry::backoff(tally.counted, random(), wait_at_least);
+        if wait >= watch.deadline().saturating_duration_since(Instant::now()) {
+            let detail =
+                format!("{}, no time left to wait {} ms for another", reply.detail, wait.as_millis());
+            return Reply { detail, ..reply };
+        }
+        client.log(Level::Warn, || format!("{}: again in {} ms", reply.detail, wait.as_millis()));
+        last = Some(reply);
+        if let Err(stop) = watch.sleep(wait) {
+            return stopped(Trouble::Stopped(stop), last);
+        }
+    }
+}
+
+/// One request, dated and signed now. With the answer comes the signature, which no message may repeat.
+fn attempt(
+    errand: &Errand<'_>,
+    target: &Target,
+    credentials: &Credentials,
+    fresh: bool,
+    page: &mut Option<PageReader<'_>>,
+) -> Result<(Answer, String), Unanswered> {
+    let client = errand.client;
+    let scheme = client.scheme(target.path_style);
+    let date = date::rfc1123(client.now());
+    let request_payer = client.settings().request_payer;
+    let signable = Signable {
+        scheme,
+        method: errand.method.as_str(),
+        date: &date,
+        request_payer,
+        resource: &target.resource,
+    };
+    let authorization = signable.authorize(credentials);
+    let impossible = || Unanswered {
+        trouble: Trouble::Final(internal("a header can't be made")),
+        sent: false,
+        stale: false,
+    };
+    let mut headers = http::headers(client.user_agent(), &date, &authorization).ok_or_else(impossible)?;
+    if request_payer {
+        headers.insert(
+            HeaderName::from_static(scheme.request_payer_header()),
+            HeaderValue::from_static("requester"),
+        );
+    }
+    if let Some(token) = credentials.security_token() {
+        let mut value = HeaderValue::from_str(token).map_err(|_| impossible())?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_static(scheme.security_token_header()), value);
+    }
+    let ask = Ask {
+        method: errand.method.clone(),
+        https: target.https,
+        authority: &target.authority,
+        path_and_query: &target.path_and_query,
+        headers,
+        watch: errand.watch,
+        connect_timeout: client.settings().connect_timeout,
+        fresh,
+    };
+    let local = client.local();
+    let answer = match page {
+        Some(page) => local.http.ask_page(&ask, page),
+        None => local.http.ask(&ask),
+    };
+    answer.map(|answer| (answer, authorization))
+}
+
+struct Judged {
+    meaning: Meaning,
+    reply: Reply,
+    retry_after: Option<Duration>,
+}
+
+fn judge(
+    errand: &Errand<'_>,
+    target: &Target,
+    answer: &Answer,
+    credentials: &Credentials,
+    authorization: &str,
+    of: &str,
+) -> Judged {
+    let status = answer.status;
+    let secrets: Vec<&str> = if status == errand.wanted {
+        Vec::new()
+    } else {
+        let own = credentials.secrets().chain(errand.client.proxy_secrets());
+        own.chain([signature_of(authorization)]).collect()
+    };
+    let said = answer::said(answer, &secrets);
+    let meaning = answer::meaning(status, said.code.as_deref(), errand.wanted);
+    let code = match meaning {
+        Meaning::Done => Code::Ok,
+        Meaning::NoSuchUpload => Code::NoSuchUpload,
+        Meaning::NoSuchBucket => Code::NoSuchBucket,
+        Meaning::ClockSkew => Code::ClockSkew,
+        Meaning::AccessDenied => Code::AccessDenied,
+        Meaning::Throttled => Code::Throttled,
+        Meaning::Server => Code::Server,
+        Meaning::RequestTimeout | Meaning::Rejected => Code::Rejected,
+        Meaning::Redirect | Meaning::OtherRedirect => Code::Redirect,
+        Meaning::Unexpected => Code::Protocol,
+    };
+    if code == Code::Ok {
+        return Judged {
+            meaning,
+            reply: Reply { code, http_status: status, said, detail: String::new() },
+            retry_after: None,
+        };
+    }
+    let header =
+        |name: &str| Some(String::from_utf8_lossy(answer.headers.get(name)?.as_bytes()).into_owned());
+    let mut detail = status.to_string();
+    if let Some(code) = &said.code {
+        detail.push(' ');
+        detail.push_str(code);
+    }
+    if let Some(message) = &said.message {
+        detail.push_str(" \"");
+        detail.push_str(message);
+        detail.push('"');
+    }
+    if matches!(meaning, Meaning::Redirect | Meaning::OtherRedirect) {
+        match header("location") {
+            Some(location) => {
+                detail.push_str(" to ");
+                detail.push_str(&answer::clean(&location, &secrets));
+            }
+            None => detail.push_str(" without a Location"),
+        }
+    }
+    if meaning == Meaning::ClockSkew {
+        match answer_date(answer) {
+            Some(server) => detail.push_str(&format!(
+                ", this machine's clock is {} s from the server's",
+                (date::unix_now() - server).abs()
+            )),
+            None => detail.push_str(", without a Date to correct the clock by"),
+        }
+    }
+    if meaning == Meaning::Unexpected {
+        detail.push_str(&format!(
+            " instead of {}: {} is not an OBS service, or something between answers for it",
+            errand.wanted, target.authority
+        ));
+    }
+    match &said.request_id {
+        Some(id) => detail.push_str(&format!(" (request id {id}, {of})")),
+        None => detail.push_str(&format!(" ({of})")),
+    }
+    let retry_after = header("retry-after").and_then(|value| {
+        retry::retry_after(&value, answer_date(answer).unwrap_or_else(|| errand.client.now()))
+    });
+    Judged { meaning, reply: Reply { code, http_status: status, said, detail }, retry_after }
+}
+
+fn next_hop(errand: &Errand<'_>, target: &Target, answer: &Answer) -> Result<Target, &'static str> {
+    let location = answer.headers.get("location").ok_or("it has no Location")?;
+    let location = location.to_str().map_err(|_| "its Location is not ASCII")?;
+    let custom = errand.client.settings().addressing == Addressing::CustomDomain;
+    redirect::follow(target, errand.client.endpoint(), errand.bucket, custom, location)
+}
+
+/// The server's clock.
+pub fn answer_date(answer: &Answer) -> Option<i64> {
+    date::parse_http(answer.headers.get("date")?.to_str().ok()?)
+}
+
+fn suffixed(error: Error, of: &str) -> Error {
+    Error { detail: format!("{} ({of})", error.detail), ..error }
+}
+
+fn stopped(trouble: Trouble, last: Option<Reply>) -> Reply {
+    let before =
+        last.map(|last| format!(", after {}: {}", last.code.name(), last.detail)).unwrap_or_default();
+    Reply::failed(match trouble {
+        Trouble::Stopped(Stop::Cancelled) => {
+            Error::new(Code::Cancelled, format!("the call was cancelled{before}"))
+        }
+        Trouble::Stopped(Stop::Deadline) => {
+            Error::new(Code::Timeout, format!("the time budget ran out{before}"))
+        }
+        Trouble::TooSlow(error) | Trouble::Failed(error) | Trouble::Final(error) => error,
+    })
+}
+
+fn log_answer(errand: &Errand<'_>, target: &Target, reply: &Reply, of: &str, began: Instant) {
+    errand.client.log(Level::Debug, || {
+        format!(
+            "{} {} {}: {} (request id {}, {of}, {} ms)",
+            errand.method,
+            target.authority,
+            target.path_and_query,
+            reply.http_status,
+            reply.said.request_id.as_deref().unwrap_or("none"),
+            began.elapsed().as_millis()
+        )
+    });
+}
+
+/// 0 to 1; what jitter is made of. Should the system have no randomness, there is no jitter.
+pub fn random() -> f64 {
+    let mut bytes = [0_u8; 4];
+    match rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 1.0,
+    }
+}

@@ -1,0 +1,205 @@
+//! Find and abort what crashed backups left: pages of the listing on one side, aborts on the other, by the same
+//! workers, so that no more connections are used than asked for, and no more than two pages are held.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::abort::{Outcome, watch_of_one};
+use crate::answer::Said;
+use crate::call::Call;
+use crate::client::{Client, internal};
+use crate::config::Level;
+use crate::error::{Code, Error};
+use crate::http::Method;
+use crate::listing::{Found, Marker, Page, read_page};
+use crate::many::{Crew, Ending, Job, Progress, Report};
+use crate::send::{Errand, Tally, answer_date, send};
+use crate::watch::Watch;
+
+/// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
+const LOW_WATER: usize = 500;
+
+/// What a sweep is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Keys that begin with this.
+    pub prefix: &'a str,
+    /// At least this old, by the server's clock.
+    pub older_than_seconds: u64,
+    /// Nothing is deleted.
+    pub dry_run: bool,
+}
+
+/// Lists, and aborts what is old enough.
+pub fn abort_stale(
+    client: &Client,
+    call: Option<&Call>,
+    bucket: &str,
+    wanted: Wanted<'_>,
+    progress: Progress<'_>,
+) -> Ending {
+    let place = match client.place(bucket) {
+        Ok(place) => place,
+        Err(error) => return (Some(error), Report::default()),
+    };
+    let crew = Crew::new(client, call, bucket, &place);
+    let sweep = Sweep {
+        wanted,
+        looked_at: AtomicU64::new(0),
+        kept: AtomicU64::new(0),
+        state: Mutex::new(State {
+            waiting: VecDeque::new(),
+            next: Some(Marker::default()),
+            listing: false,
+            failure: None,
+        }),
+        changed: Condvar::new(),
+    };
+    let mut report = crew.work(usize::MAX, &|crew| sweep.next(crew), &mut |outcome, report| {
+        let kept = sweep.kept.load(Ordering::Relaxed);
+        let done = report.total() + kept;
+        progress(outcome, done, sweep.looked_at.load(Ordering::Relaxed).max(done))
+    });
+    let state = sweep.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.kept = sweep.kept.into_inner() + state.waiting.len() as u64;
+    // A listing that was not finished is a reason for CANCELLED or TIMEOUT as good as an upload that was kept.
+    let unfinished = state.next.is_some().then(|| internal("the list of uploads was not read to its end"));
+    (crew.verdict(&report, state.failure.or(unfinished)), report)
+}
+
+struct Sweep<'a> {
+    wanted: Wanted<'a>,
+    /// Uploads of pages that were fit to act on.
+    looked_at: AtomicU64,
+    /// Of these, the ones that are too young, or of unknown age.
+    kept: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    waiting: VecDeque<Found>,
+    /// Where the next page begins; None after the last.
+    next: Option<Marker>,
+    /// A worker is fetching a page.
+    listing: bool,
+    failure: Option<Error>,
+}
+
+impl Sweep<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next upload; fetches a page where few are left, and waits for one where there are none.
+    fn next(&self, crew: &Crew<'_>) -> Option<Job> {
+        let mut state = self.lock();
+        loop {
+            let more = state.failure.is_none() && !state.listing;
+            if let Some(marker) = state.next.clone().filter(|_| more && state.waiting.len() < LOW_WATER) {
+                state.listing = true;
+                drop(state);
+                self.fetch(crew, &marker);
+                state = self.lock();
+                state.listing = false;
+                self.changed.notify_all();
+                // Also the worker that lists stops when it is told to.
+                if !crew.goes_on() {
+                    return None;
+                }
+                continue;
+            }
+            if let Some(found) = state.waiting.pop_front() {
+                return Some(self.job(found));
+            }
+            if !state.listing || !crew.goes_on() {
+                return None;
+            }
+            (state, _) =
+                self.changed.wait_timeout(state, crew.watch.slice()).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn job(&self, found: Found) -> Job {
+        let Found { key, upload_id, initiated } = found;
+        if !self.wanted.dry_run {
+            return Job::Abort(key, upload_id, initiated);
+        }
+        Job::Settled(Box::new(Outcome {
+            code: Code::Ok,
+            http_status: 0,
+            message: None,
+            said: Said::default(),
+            attempts: 0,
+            key,
+            upload_id,
+            initiated,
+        }))
+    }
+
+    fn fetch(&self, crew: &Crew<'_>, marker: &Marker) {
+        let watch = watch_of_one(crew.client, &crew.watch);
+        let listed = crate::capi::caught(|| self.page(crew, &watch, marker))
+            .unwrap_or_else(|panic| Err(internal(&panic)));
+        match listed {
+            Ok((page, server_now)) => {
+                let looked_at = page.uploads.len() as u64;
+                let old: VecDeque<Found> =
+                    page.uploads.into_iter().filter(|found| self.is_old_enough(found, server_now)).collect();
+                self.looked_at.fetch_add(looked_at, Ordering::Relaxed);
+                self.kept.fetch_add(looked_at - old.len() as u64, Ordering::Relaxed);
+                let mut state = self.lock();
+                state.next = page.next;
+                state.waiting.extend(old);
+            }
+            Err(error) => {
+                crew.client.log(Level::Error, || error.to_string());
+                self.lock().failure = Some(error);
+            }
+        }
+    }
+
+    fn page(&self, crew: &Crew<'_>, watch: &Watch, marker: &Marker) -> Result<(Page, Option<i64>), Error> {
+        let mut target = crew.place.uploads(self.wanted.prefix, &marker.key, &marker.upload_id);
+        let errand = Errand {
+            client: crew.client,
+            bucket: crew.bucket,
+            method: &Method::GET,
+            wanted: 200,
+            watch,
+            pace: Some(&crew.pace),
+        };
+        let mut page = None;
+        let reply = send(
+            &errand,
+            &mut target,
+            &mut Tally::default(),
+            Some(&mut |answer, body| {
+                let server_now = answer_date(answer);
+                if server_now.is_none() && self.wanted.older_than_seconds > 0 {
+                    return Err(Error::new(
+                        Code::Protocol,
+                        "the list of uploads can't be acted on: it has no Date to measure their age by",
+                    ));
+                }
+                page = Some((read_page(body, self.wanted.prefix, marker)?, server_now));
+                Ok(())
+            }),
+        );
+        match page {
+            Some(page) if reply.code == Code::Ok => Ok(page),
+            _ => Err(Error::new(
+                reply.code,
+                format!("listing the uploads of {}: {}", crew.bucket, reply.detail),
+            )),
+        }
+    }
+
+    /// Unknown is not old.
+    fn is_old_enough(&self, found: &Found, server_now: Option<i64>) -> bool {
+        let Some(initiated) = found.initiated else { return false };
+        let age = server_now.map_or(0, |now| u64::try_from(now.saturating_sub(initiated)).unwrap_or(0));
+        age >= self.wanted.older_than_seconds
+    }
+}

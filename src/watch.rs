@@ -1,0 +1,92 @@
+//! The one thing every wait in this library looks at: has the budget run out, has somebody cancelled?
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything blocks before it looks again: the bound on how late a cancellation is seen.
+pub const SLICE: Duration = Duration::from_millis(100);
+
+/// Why a wait ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The call, or the client, was cancelled.
+    Cancelled,
+    /// The time is up.
+    Deadline,
+}
+
+/// A flag that is raised once and stays up.
+#[derive(Clone, Debug, Default)]
+pub struct Flag(Arc<AtomicBool>);
+
+impl Flag {
+    /// Raises it; for any thread.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it is up.
+    pub fn is_up(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A deadline, and the flags that end a wait before it.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    deadline: Instant,
+    client: Flag,
+    call: Option<Flag>,
+}
+
+impl Watch {
+    /// Ends at `deadline`, or when the client is shut down, or the call cancelled.
+    pub fn new(deadline: Instant, client: Flag, call: Option<Flag>) -> Watch {
+        Watch { deadline, client, call }
+    }
+
+    /// The same, ending earlier.
+    pub fn until(&self, deadline: Instant) -> Watch {
+        Watch { deadline: self.deadline.min(deadline), ..self.clone() }
+    }
+
+    /// When the time is up.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether to go on.
+    pub fn check(&self) -> Result<(), Stop> {
+        if self.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        if Instant::now() >= self.deadline {
+            return Err(Stop::Deadline);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.client.is_up() || self.call.as_ref().is_some_and(Flag::is_up)
+    }
+
+    /// How long to block before the next look; never zero.
+    pub fn slice(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), SLICE)
+    }
+
+    /// Sleeps, unless something ends it.
+    pub fn sleep(&self, duration: Duration) -> Result<(), Stop> {
+        let end = Instant::now() + duration;
+        loop {
+            self.check()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(self.slice()));
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The committed header is the one that the Rust docs make, and says the library's version.
+//!
+//! `OBSABORT_UPDATE_HEADER=1 cargo test --test header` (or `make header`) writes it anew.
+
+use std::path::Path;
+
+fn generated() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is readable");
+    let bindings = cbindgen::Builder::new()
+        .with_config(config)
+        .with_crate(root)
+        .generate()
+        .expect("cbindgen reads the crate");
+    let mut text = Vec::new();
+    bindings.write(&mut text);
+    String::from_utf8(text).expect("the header is UTF-8")
+}
+
+#[test]
+fn header_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/obsabort.h");
+    let fresh = generated();
+    if std::env::var_os("OBSABORT_UPDATE_HEADER").is_some() {
+        std::fs::write(&path, &fresh).expect("the header can be written");
+    }
+    let committed = std::fs::read_to_string(&path).expect("the header is there");
+    assert!(committed == fresh, "include/obsabort.h is stale: run `make header` and commit it");
+}
+
+#[test]
+fn header_tells_the_version_of_the_library() {
+    let header = generated();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().expect("a number"));
+    let mut next = || parts.next().expect("three parts");
+    let number = next() * 1_000_000 + next() * 1000 + next();
+    assert!(header.contains(&format!("#define OBS_ABORT_VERSION \"{version}\"\n")), "{version}");
+    assert!(header.contains(&format!("#define OBS_ABORT_VERSION_NUMBER {number}\n")), "{number}");
+}
+
+#[test]
+fn header_is_ascii_with_c89_comments() {
+    let header = generated();
+    assert!(!header.lines().any(|line| line.trim_start().starts_with("//")), "a // comment");
+    assert!(header.is_ascii(), "something other than ASCII");
+}
