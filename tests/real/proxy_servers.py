@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import threading
+import time
 
 import support
 
@@ -70,13 +71,18 @@ class Squid(support.Process):
             "http_access deny !authenticated\n"
         )
 
-    def seen(self):
-        """(client port, status, method, url) of each request so far."""
-        with open(self.access_log) as file:
-            lines = [line.split() for line in file]
-        requests = [(port, int(status), method, url) for port, status, method, url in lines]
-        # wait_for_port's own connection, which asked for nothing.
-        return [request for request in requests if not request[3].startswith("error:")]
+    def seen(self, count, part):
+        """(client port, status, method, url) of each request with `part` in its URL; waits until
+        there are `count`: squid logs a request some time after it has answered."""
+        deadline = time.monotonic() + 5
+        while True:
+            with open(self.access_log) as file:
+                lines = [line.split() for line in file]
+            requests = [(port, int(status), method, url) for port, status, method, url in lines]
+            requests = [request for request in requests if part in request[3]]
+            if len(requests) >= count or time.monotonic() > deadline:
+                return requests
+            time.sleep(0.05)
 
     def stop(self, seconds=5):
         # To SIGTERM squid gives its clients another 30 s.

@@ -375,7 +375,6 @@ class FailureTest(EcsTest):
             "line end": json.dumps({"credential": {**good, "secret": "hidden\r\nX: y"}}),
             "empty access": json.dumps({"credential": {**good, "access": ""}}),
             "empty secret": json.dumps({"credential": {**good, "secret": ""}}),
-            "deep": '{"credential":' + "[" * 15_000,
             "huge": '{"credential": "' + "hidden" * 500_000 + '"}',
         }
         for missing in ("access", "secret"):
@@ -386,6 +385,19 @@ class FailureTest(EcsTest):
                 metadata.body = body
                 message = self.none_left(self.client())
                 self.assertRegex(message.lower(), "ecs|metadata")
+
+    def test_deeply_nested(self):
+        """A reader that recurses would end the process with its stack: hence one of its own."""
+        metadata = self.serve()
+        for opening in ("[", '{"a":'):
+            with self.subTest(opening=opening):
+                metadata.body = '{"credential":' + opening * (15_000 // len(opening))
+                (result,) = in_process(
+                    {},
+                    endpoint=f"http://127.0.0.1:{origin.port}",
+                    credential_source=obsabort.CREDENTIALS_ECS,
+                )
+                self.assertEqual(result["code"], obsabort.NO_CREDENTIALS, result)
 
     def test_json_as_others_would_write_it(self):
         """Order, white space, escapes and further fields are the service's choice."""
@@ -415,7 +427,8 @@ class FailureTest(EcsTest):
             with self.subTest(status=status):
                 metadata.status = status
                 message = self.none_left(self.client())
-                self.assertIn(str(status), message)
+                # 404 is what an ECS without an agency gets.
+                self.assertRegex(message, "agency" if status == 404 else str(status))
 
 
 class SourceTest(EcsTest):

@@ -4,6 +4,7 @@ Needs root (a mount namespace, in which the system's bundle can be another) and:
 apt-get install nginx-light openssl ca-certificates iproute2 mount
 """
 
+import itertools
 import os
 import re
 import ssl
@@ -21,6 +22,7 @@ from tls_servers import PACKAGES, MuteServer, Nginx, OpensslServer
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 CREDENTIALS = (ACCESS_KEY, SECRET_KEY, None)
+KEYS = itertools.count(1)
 SERVER_USE = "extendedKeyUsage=serverAuth\n"
 
 
@@ -113,12 +115,21 @@ class TlsTest(unittest.TestCase):
         return client
 
     def gone(self, client, count=1):
+        """-> the key, which no other test uses: nginx's log is asked for it"""
+        key = f"key{next(KEYS)}"
         for number in range(count):
-            outcome = client.abort("bucket", "key", f"id{number}")
+            outcome = client.abort("bucket", key, f"id{number}")
             self.assertEqual((outcome.code, outcome.http_status), (0, 204), outcome.message)
         seen = origin.take()
         self.assertEqual(len(seen), count)
         self.assertTrue(all(s.verified for s in seen), seen)
+        return key
+
+    def logged(self, client, count=1):
+        """The same, and -> what nginx logged of it."""
+        seen = nginx.seen(self.gone(client, count), count)
+        self.assertEqual([row["status"] for row in seen], ["204"] * count)
+        return seen
 
     def refused(self, client, *patterns, codes=(obsabort.TLS,)):
         """No abort got through, and the message says why. -> the outcome"""
@@ -134,16 +145,16 @@ class TlsTest(unittest.TestCase):
 
 class VersionTest(TlsTest):
     def test_tls_1_2_alone(self):
-        self.gone(self.client(nginx.ports["tls12"]))
-        self.assertEqual(nginx.seen("tls12")[-1]["protocol"], "TLSv1.2")
+        (row,) = self.logged(self.client(nginx.ports["tls12"]))
+        self.assertEqual(row["protocol"], "TLSv1.2")
 
     def test_tls_1_3_alone(self):
-        self.gone(self.client(nginx.ports["tls13"]))
-        self.assertEqual(nginx.seen("tls13")[-1]["protocol"], "TLSv1.3")
+        (row,) = self.logged(self.client(nginx.ports["tls13"]))
+        self.assertEqual(row["protocol"], "TLSv1.3")
 
     def test_the_newest_version_is_taken(self):
-        self.gone(self.client(nginx.ports["good"]))
-        self.assertEqual(nginx.seen("good")[-1]["protocol"], "TLSv1.3")
+        (row,) = self.logged(self.client(nginx.ports["good"]))
+        self.assertEqual(row["protocol"], "TLSv1.3")
 
     def test_no_shared_version(self):
         options = ["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]
@@ -371,8 +382,8 @@ class MutualTest(TlsTest):
     def test_with_a_certificate(self):
         holder = root.client("client")
         pair = (holder.certificate, holder.key)
-        self.gone(self.client(nginx.ports["mutual"], client_certificate=pair))
-        self.assertEqual(nginx.seen("mutual")[-1]["verify"], "SUCCESS")
+        (row,) = self.logged(self.client(nginx.ports["mutual"], client_certificate=pair))
+        self.assertEqual(row["verify"], "SUCCESS")
         for version, server in self.strict.items():
             with self.subTest(version=version):
                 client = self.client(server.port, client_certificate=pair)
@@ -482,20 +493,14 @@ class WrongPortTest(TlsTest):
 
 class ConnectionTest(TlsTest):
     def test_connection_is_kept(self):
-        self.gone(self.client(nginx.ports["good"]), count=1)
-        before = len(nginx.seen("good"))
-        self.gone(self.client(nginx.ports["good"]), count=6)
-        seen = nginx.seen("good")[before:]
-        self.assertEqual(len(seen), 6)
+        seen = self.logged(self.client(nginx.ports["good"]), count=6)
         self.assertEqual(len({row["connection"] for row in seen}), 1, seen)
 
     def test_session_is_resumed(self):
         """A second connection costs no second certificate."""
         for name in ("tls12_once", "tls13_once"):
             with self.subTest(server=name):
-                before = len(nginx.seen(name))
-                self.gone(self.client(nginx.ports[name]), count=3)
-                seen = nginx.seen(name)[before:]
+                seen = self.logged(self.client(nginx.ports[name]), count=3)
                 self.assertEqual(len({row["connection"] for row in seen}), 3, seen)
                 self.assertEqual([row["reused"] for row in seen], [".", "r", "r"])
 
@@ -509,21 +514,19 @@ class ConnectionTest(TlsTest):
 
     def test_server_that_closes_idle_connections(self):
         client = self.client(nginx.ports["brief"], max_attempts=1)
-        self.gone(client)
+        seen = self.logged(client)
         time.sleep(1.4)
-        self.gone(client)
-        seen = nginx.seen("brief")
+        seen += self.logged(client)
         self.assertEqual(len({row["connection"] for row in seen}), 2, seen)
 
     def test_threads(self):
         """Eight threads, no more connections than threads, every answer its own."""
-        before = len(nginx.seen("good"))
         client = self.client(nginx.ports["good"])
-        failures = []
+        key, failures = f"key{next(KEYS)}", []
 
         def work():
             for number in range(20):
-                outcome = client.abort("bucket", "key", f"id{number}")
+                outcome = client.abort("bucket", key, f"id{number}")
                 if outcome.code != 0:
                     failures.append(outcome)
 
@@ -533,7 +536,7 @@ class ConnectionTest(TlsTest):
         for thread in threads:
             thread.join()
         self.assertEqual(failures, [])
-        seen = nginx.seen("good")[before:]
+        seen = nginx.seen(key, 160)
         self.assertEqual(len(seen), 160)
         self.assertLessEqual(len({row["connection"] for row in seen}), 8)
 

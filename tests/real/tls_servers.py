@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 
 import support
 
@@ -15,8 +16,8 @@ error_log {directory}/error.log info;
 pid {directory}/nginx.pid;
 events {{ worker_connections 256; }}
 http {{
-    log_format tls '$server_port $connection $ssl_protocol $ssl_session_reused '
-                   '$ssl_client_verify $status';
+    log_format tls '$connection $ssl_protocol $ssl_session_reused '
+                   '$ssl_client_verify $status $request_uri';
     access_log {directory}/access.log tls;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
@@ -74,12 +75,18 @@ class Nginx(support.Process):
         )
         self.wait_for_port(ports[-1])
 
-    def seen(self, name):
-        """{connection, protocol, reused, verify, status} of each request to server `name`."""
-        fields = ("port", "connection", "protocol", "reused", "verify", "status")
-        with open(self.access_log) as file:
-            rows = [dict(zip(fields, line.split())) for line in file]
-        return [row for row in rows if row["port"] == str(self.ports[name])]
+    def seen(self, key, count):
+        """{connection, protocol, reused, verify, status} of each request for `key`; waits until
+        there are `count`: nginx logs a request after it has answered."""
+        fields = ("connection", "protocol", "reused", "verify", "status", "uri")
+        deadline = time.monotonic() + 5
+        while True:
+            with open(self.access_log) as file:
+                rows = [dict(zip(fields, line.split())) for line in file]
+            rows = [row for row in rows if f"/{key}?" in row.get("uri", "")]
+            if len(rows) >= count or time.monotonic() > deadline:
+                return rows
+            time.sleep(0.02)
 
 
 class OpensslServer(support.Process):
