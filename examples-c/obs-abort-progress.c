@@ -103,7 +103,7 @@ static void describe(char *text, size_t size, uint64_t done, uint64_t total, uin
     size_t used;
 
     if (bar.finding) { /* nobody knows yet how many there are */
-        snprintf(text, size, "%llu found", (unsigned long long)(total > done ? total : done));
+        snprintf(text, size, "%llu looked at", (unsigned long long)(total > done ? total : done));
         return;
     }
     used = (size_t)snprintf(text, size, "%llu of %llu%s", (unsigned long long)done, (unsigned long long)total,

@@ -177,6 +177,7 @@ static int run_asking(struct run *run, uint32_t flags)
     const struct options *options = run->options;
     struct preview preview = {run, 0, -1, -1};
     obs_abort_report *report = NULL;
+    uint64_t looked_at;
     char *error = NULL;
     int32_t code;
     int status;
@@ -188,9 +189,10 @@ static int run_asking(struct run *run, uint32_t flags)
     progress_stop();
     if (code != OBS_ABORT_OK || preview.count == 0)
         return finish(run, code, report, error);
+    looked_at = obs_abort_report_total(report); /* as the sweep's progress counts: the younger ones, too */
     obs_abort_report_free(report);
     if (ask(options, &preview))
-        return run_sweep(run, flags, preview.count);
+        return run_sweep(run, flags, looked_at);
     status = signals_seen > 0 ? STATUS_SIGNALLED + last_signal : STATUS_SOME_LEFT;
     complain("nothing was aborted");
     view_summary(&run->view, OBS_ABORT_CANCELLED, "nothing was aborted", NULL, status);
