@@ -161,8 +161,9 @@ mod tests {
 
     #[test]
     fn secrets_stay_out_of_debug() {
-        let credentials = Credentials::new("AK", "top-secret", Some("a-token")).expect("credentials");
-        let text = format!("{credentials:?} {:?}", Choice::Static(Arc::new(credentials)));
+        let credentials =
+            Arc::new(Credentials::new("AK", "top-secret", Some("a-token")).expect("credentials"));
+        let text = format!("{credentials:?} {:?}", Choice::Static(Arc::clone(&credentials)));
         assert!(text.contains("AK") && !text.contains("top-secret") && !text.contains("a-token"), "{text}");
     }
 
