@@ -10,6 +10,7 @@ import argparse
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import unittest
@@ -68,8 +69,12 @@ def run_each(names, pattern):
             command += ["-k", pattern]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         last = ""
-        for last in process.stdout:
-            print(last, end="", flush=True)
+        try:
+            for last in process.stdout:
+                print(last, end="", flush=True)
+        except BaseException:
+            process.terminate()
+            raise
         counts = re.findall(r"(\d+) (?:passed|failed|skipped)", last)
         totals = [a + int(b) for a, b in zip(totals, counts)] if counts else totals
         if process.wait() != 0:
@@ -88,6 +93,8 @@ def main():
     library = os.environ.get("OBSABORT_LIB")
     if not library or not os.path.exists(library):
         sys.exit(f"OBSABORT_LIB must name the built libobsabort.so; it is {library!r}")
+    # As an ordinary exit, so that servers are stopped and temporary directories removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     sys.path.insert(0, HERE)
     names = suites() if options.suite == ["all"] else options.suite
     if len(names) == 1:
