@@ -33,6 +33,8 @@ pub enum Code {
 
 impl Code {
     /// Every code there is.
+    ///
+    /// cbindgen:ignore
     pub const ALL: [Code; 22] = [
         Code::Ok,
         Code::InvalidArgument,

@@ -227,6 +227,11 @@ impl Http {
                 note(if error.code == Code::Io { Trouble::Failed(error) } else { Trouble::Final(error) });
                 return Err(ureq::Error::BodyStalled);
             }
+            // An error's body may be cut short by time, and its status still counts; a caller who cancels is told so.
+            let trouble = with_exchange(|exchange| exchange.trouble.take()).flatten();
+            if let Some(stop @ Trouble::Stopped(Stop::Cancelled)) = trouble {
+                return Err(stop_ureq(stop));
+            }
         }
         Ok(answer)
     }

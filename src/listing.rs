@@ -57,9 +57,26 @@ fn unfit(why: impl std::fmt::Display) -> Error {
     Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"))
 }
 
-/// Reads and judges one page: `prefix` and `from` are what was asked for.
-pub fn read_page(body: &mut dyn Read, prefix: &str, from: &Marker) -> Result<Page, Error> {
+/// What a page was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Keys that begin with this.
+    pub prefix: &'a str,
+    /// What comes after this.
+    pub from: &'a Marker,
+    /// Keys percent-encoded.
+    pub encoded: bool,
+}
+
+/// Reads and judges one page. None: the server was asked to encode its keys, does not say whether it did, and what it
+/// sent could be read both ways. Ceph RGW encodes the keys, and neither the markers nor the fact; a wrong key would
+/// give NoSuchUpload, look like one that is gone, and leave the orphan for ever. Ask again, without encoding.
+pub fn read_page(body: &mut dyn Read, asked: Asked<'_>) -> Result<Option<Page>, Error> {
+    let Asked { prefix, from, encoded } = asked;
     let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, body.take(MAX_PAGE)))?;
+    if encoded && raw.is_ambiguous() {
+        return Ok(None);
+    }
     let page = raw.decoded()?;
     if let Some(stranger) = page.uploads.iter().find(|upload| !upload.key.starts_with(prefix)) {
         return Err(unfit(format_args!(
@@ -77,7 +94,7 @@ pub fn read_page(body: &mut dyn Read, prefix: &str, from: &Marker) -> Result<Pag
             return Err(unfit("it is truncated, and its markers do not advance"));
         }
     }
-    Ok(page)
+    Ok(Some(page))
 }
 
 /// A page as it stands in the XML.
@@ -154,6 +171,12 @@ impl RawPage {
         Ok(())
     }
 
+    /// Whether it matters that the answer does not name an encoding.
+    fn is_ambiguous(&self) -> bool {
+        let keys = self.uploads.iter().filter_map(|[key, ..]| key.as_deref());
+        self.encoding.is_empty() && keys.chain([self.next_key.as_str()]).any(|key| key.contains(['%', '+']))
+    }
+
     fn decoded(self) -> Result<Page, Error> {
         let truncated = match self.truncated.as_deref().map(str::trim) {
             Some("true") => true,
@@ -213,7 +236,8 @@ mod tests {
     use super::*;
 
     fn page(body: &str, prefix: &str, from: &Marker) -> Result<Page, Error> {
-        read_page(&mut body.as_bytes(), prefix, from)
+        let asked = Asked { prefix, from, encoded: false };
+        read_page(&mut body.as_bytes(), asked).map(|page| page.expect("nothing to ask again for"))
     }
 
     fn xml(inner: &str) -> String {
@@ -255,6 +279,22 @@ mod tests {
             (encoded.uploads[0].key.as_str(), encoded.uploads[0].upload_id.as_str()),
             ("a+b c\n", "%41+")
         );
+    }
+
+    #[test]
+    fn asked_again_where_the_encoding_is_not_told() {
+        let from = Marker::default();
+        let encoded = Asked { prefix: "a b", from: &from, encoded: true };
+        let told = "<EncodingType>url</EncodingType>";
+        for (key, told, again) in
+            [("a%20b", "", true), ("a b+", "", true), ("a b", "", false), ("a%20b", told, false)]
+        {
+            let body = xml(&format!(
+                "<IsTruncated>false</IsTruncated>{told}<Upload><Key>{key}</Key><UploadId>1</UploadId></Upload>"
+            ));
+            let page = read_page(&mut body.as_bytes(), encoded).expect("fit");
+            assert_eq!(page.is_none(), again, "{key} {told}");
+        }
     }
 
     #[test]

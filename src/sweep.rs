@@ -2,7 +2,7 @@
 //! workers, so that no more connections are used than asked for, and no more than two pages are held.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::abort::{Outcome, watch_of_one};
@@ -12,7 +12,7 @@ use crate::client::{Client, internal};
 use crate::config::Level;
 use crate::error::{Code, Error};
 use crate::http::Method;
-use crate::listing::{Found, Marker, Page, read_page};
+use crate::listing::{Asked, Found, Marker, Page, read_page};
 use crate::many::{Crew, Ending, Job, Progress, Report};
 use crate::send::{Errand, Tally, answer_date, send};
 use crate::watch::Watch;
@@ -48,6 +48,7 @@ pub fn abort_stale(
         wanted,
         looked_at: AtomicU64::new(0),
         kept: AtomicU64::new(0),
+        encoded: AtomicBool::new(true),
         state: Mutex::new(State {
             waiting: VecDeque::new(),
             next: Some(Marker::default()),
@@ -74,6 +75,8 @@ struct Sweep<'a> {
     looked_at: AtomicU64,
     /// Of these, the ones that are too young, or of unknown age.
     kept: AtomicU64,
+    /// Keys are asked for percent-encoded, until a server does so without saying so.
+    encoded: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -161,7 +164,25 @@ impl Sweep<'_> {
     }
 
     fn page(&self, crew: &Crew<'_>, watch: &Watch, marker: &Marker) -> Result<(Page, Option<i64>), Error> {
-        let mut target = crew.place.uploads(self.wanted.prefix, &marker.key, &marker.upload_id);
+        loop {
+            let encoded = self.encoded.load(Ordering::Relaxed);
+            let (page, server_now) =
+                self.ask(crew, watch, Asked { prefix: self.wanted.prefix, from: marker, encoded })?;
+            match page {
+                Some(page) => return Ok((page, server_now)),
+                None => self.encoded.store(false, Ordering::Relaxed),
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        crew: &Crew<'_>,
+        watch: &Watch,
+        asked: Asked<'_>,
+    ) -> Result<(Option<Page>, Option<i64>), Error> {
+        let Asked { prefix, from, encoded } = asked;
+        let mut target = crew.place.uploads(prefix, &from.key, &from.upload_id, encoded);
         let errand = Errand {
             client: crew.client,
             bucket: crew.bucket,
@@ -183,7 +204,7 @@ impl Sweep<'_> {
                         "the list of uploads can't be acted on: it has no Date to measure their age by",
                     ));
                 }
-                page = Some((read_page(body, self.wanted.prefix, marker)?, server_now));
+                page = Some((read_page(body, asked)?, server_now));
                 Ok(())
             }),
         );

@@ -271,16 +271,15 @@ impl Place {
         Ok(self.target(path_and_query, resource))
     }
 
-    /// One page of the bucket's unfinished uploads.
-    pub fn uploads(&self, prefix: &str, key_marker: &str, upload_id_marker: &str) -> Target {
-        let mut path_and_query = format!("{}/?uploads&encoding-type=url&max-uploads=1000", self.path);
-        for (name, value) in
-            [("prefix", prefix), ("key-marker", key_marker), ("upload-id-marker", upload_id_marker)]
-        {
-            if !value.is_empty() {
-                let _ = write!(path_and_query, "&{name}=");
-                encode(value, &mut path_and_query);
-            }
+    /// One page of the bucket's unfinished uploads, its keys percent-encoded where the server knows how.
+    pub fn uploads(&self, prefix: &str, key_marker: &str, upload_id_marker: &str, encoded: bool) -> Target {
+        let encoding = if encoded { "&encoding-type=url" } else { "" };
+        let mut path_and_query = format!("{}/?uploads{encoding}&max-uploads=1000", self.path);
+        let parameters =
+            [("prefix", prefix), ("key-marker", key_marker), ("upload-id-marker", upload_id_marker)];
+        for (name, value) in parameters.into_iter().filter(|(_, value)| !value.is_empty()) {
+            let _ = write!(path_and_query, "&{name}=");
+            encode(value, &mut path_and_query);
         }
         self.target(path_and_query, format!("{}/?uploads", self.resource))
     }
@@ -427,7 +426,7 @@ mod tests {
             ("img.example.com:8080", "/img.example.com/k?uploadId=i")
         );
         assert_eq!(
-            place("h.com", Addressing::Path, "abc").uploads("a b", "k", "").path_and_query,
+            place("h.com", Addressing::Path, "abc").uploads("a b", "k", "", true).path_and_query,
             "/abc/?uploads&encoding-type=url&max-uploads=1000&prefix=a%20b&key-marker=k"
         );
     }
