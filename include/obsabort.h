@@ -343,11 +343,6 @@ typedef int32_t (*obs_abort_progress_fn)(const obs_abort_outcome *outcome,
                                          uint64_t total_so_far,
                                          void *userdata);
 
-/**
- * Every code there is.
- */
-#define Code_ALL { Ok, InvalidArgument, InvalidConfig, NoCredentials, Resolve, Connect, Tls, Timeout, Io, Protocol, Cancelled, AccessDenied, NoSuchUpload, NoSuchBucket, ClockSkew, Throttled, Server, Redirect, Rejected, PartsRemain, Partial, Internal, }
-
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
