@@ -16,7 +16,7 @@ use crate::http::proxy::Proxies;
 use crate::http::{self, HeaderValue, Http, tls};
 use crate::process;
 use crate::sign::Scheme;
-use crate::target::{Endpoint, Place};
+use crate::target::{Endpoint, Place, Target, split_port};
 use crate::watch::{Flag, Watch};
 
 /// What threads share. Nothing in it that outlives a fork is guarded by a lock.
@@ -195,6 +195,14 @@ impl Client {
     pub fn shutdown(&self) {
         self.shutdown.raise();
         self.local().http.close_idle();
+    }
+
+    /// The proxy that an http request to this place goes through, for messages.
+    pub fn forward_proxy(&self, target: &Target) -> Option<String> {
+        let (host, port) = split_port(&target.authority).ok()?;
+        let proxy =
+            self.connections.proxies.serving(false, &host, port.unwrap_or(80)).filter(|_| !target.https)?;
+        Some(proxy.to_string())
     }
 
     /// What a server or a proxy might echo, beside the credentials.

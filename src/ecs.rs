@@ -49,9 +49,17 @@ pub struct Renewal {
 #[derive(Debug, Default)]
 struct State {
     under_way: bool,
-    /// Of the fetches that have ended.
+    /// How many fetches have ended.
     rounds: u64,
-    failed: Option<(Instant, Error)>,
+    failed: Option<Failed>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    at: Instant,
+    /// Which fetch it was.
+    round: u64,
+    error: Error,
 }
 
 impl Agency {
@@ -75,13 +83,16 @@ impl Agency {
         };
         let mut state = renewal.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = mine {
-            let resting = state.failed.as_ref().is_some_and(|(at, _)| at.elapsed() < PAUSE);
+            let resting = state.failed.as_ref().is_some_and(|failed| failed.at.elapsed() < PAUSE);
             if state.under_way || resting {
                 return Ok(old);
             }
             state.under_way = true;
             drop(state);
-            return Ok(self.renew(renewal, watch, fetch).unwrap_or(old));
+            // What can be had without it must not cost this call its budget.
+            let now = Instant::now();
+            let watch = watch.until(now + watch.deadline().saturating_duration_since(now) / 2);
+            return Ok(self.renew(renewal, &watch, fetch, true).unwrap_or(old));
         }
         let round = state.rounds;
         while state.under_way {
@@ -93,12 +104,14 @@ impl Agency {
             return Ok(credentials);
         }
         // Who waited for a fetch shares its failure, rather than fetching in turn.
-        if let Some((_, error)) = state.failed.as_ref().filter(|_| state.rounds > round) {
-            return Err(Trouble::Final(error.clone()));
+        if let Some(failed) =
+            state.failed.as_ref().filter(|failed| failed.round >= round && state.rounds > round)
+        {
+            return Err(Trouble::Final(failed.error.clone()));
         }
         state.under_way = true;
         drop(state);
-        self.renew(renewal, watch, fetch)
+        self.renew(renewal, watch, fetch, false)
     }
 
     fn renew(
@@ -106,6 +119,7 @@ impl Agency {
         renewal: &Renewal,
         watch: &Watch,
         fetch: impl Fn(&Watch) -> Result<Passing, Trouble>,
+        ahead: bool,
     ) -> Result<Arc<Credentials>, Trouble> {
         let settle = Settle(renewal);
         let outcome = fetch(watch);
@@ -118,9 +132,16 @@ impl Agency {
                 Ok(credentials)
             }
             Err(trouble) => {
-                // A caller who was cancelled says nothing of the service.
-                if let Trouble::Final(error) = &trouble {
-                    state.failed = Some((Instant::now(), error.clone()));
+                let round = state.rounds;
+                let failed = |error: Error| Some(Failed { at: Instant::now(), round, error });
+                match &trouble {
+                    Trouble::Final(error) => state.failed = failed(error.clone()),
+                    // A caller whose own time was up says nothing of the service; but the next need not try as long.
+                    Trouble::Stopped(Stop::Deadline) if ahead => {
+                        state.failed =
+                            failed(Error::new(Code::NoCredentials, "the ECS metadata service is slow"));
+                    }
+                    _ => {}
                 }
                 Err(trouble)
             }
@@ -142,12 +163,17 @@ impl Drop for Settle<'_> {
 
 /// Asks the metadata service.
 pub fn fetch(http: &Http, user_agent: &HeaderValue, watch: &Watch) -> Result<Passing, Trouble> {
+    let callers = watch;
     let watch = &watch.until(Instant::now() + PATIENCE);
     let ask = |method: Method, path: &str, header: (&'static str, HeaderValue)| {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("user-agent"), user_agent.clone());
         headers.insert(HeaderName::from_static(header.0), header.1);
-        ask(http, method, path, headers, watch)
+        ask(http, method, path, headers, watch).map_err(|trouble| match callers.check() {
+            // Not the service's fault.
+            Err(stop) => Trouble::Stopped(stop),
+            Ok(()) => trouble,
+        })
     };
     let ttl = HeaderValue::from_static("21600");
     let token = ask(Method::PUT, "/meta-data/latest/api/token", ("x-metadata-token-ttl-seconds", ttl))?;
@@ -205,6 +231,10 @@ fn ask(
 
 fn parse(body: &[u8], now: i64) -> Result<Passing, Trouble> {
     let text = std::str::from_utf8(body).map_err(|_| unusable("its answer is not UTF-8"))?;
+    // The parser recurses.
+    if text.bytes().filter(|b| matches!(b, b'[' | b'{')).count() > 64 {
+        return Err(unusable("its answer is nested too deeply"));
+    }
     let json: JsonValue = text.parse().map_err(|_| unusable("its answer is not JSON"))?;
     let field = |name: &str| -> Result<Zeroizing<String>, Trouble> {
         let object = json.get::<std::collections::HashMap<String, JsonValue>>();

@@ -327,6 +327,11 @@ fn judge(
             errand.wanted, target.authority
         ));
     }
+    if let Some(proxy) = errand.client.forward_proxy(target).filter(|_| status == 407) {
+        detail.push_str(&format!(
+            " from the proxy {proxy}: give it the right user and password in the proxy URL"
+        ));
+    }
     match &said.request_id {
         Some(id) => detail.push_str(&format!(" (request id {id}, {of})")),
         None => detail.push_str(&format!(" ({of})")),

@@ -240,7 +240,7 @@ impl Exception {
         match self {
             Exception::Everything => true,
             Exception::Domain(domain, wanted) => {
-                let below = host.strip_suffix(domain.as_str());
+                let below = host.strip_suffix(domain.as_str()).filter(|_| ip_literal(host).is_none());
                 on_port(wanted) && below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
             Exception::Address(address, wanted) => on_port(wanted) && ip_literal(host) == Some(*address),
@@ -306,7 +306,10 @@ mod tests {
         assert!(env(&[("https_proxy", "socks5://x:1")]).is_err());
         let no = env(&[
             ("http_proxy", "p:1"),
-            ("no_proxy", "localhost, .a.example,*.b.example 10.0.0.1,192.168.0.0/16,[::1]:81,c.example:8080"),
+            (
+                "no_proxy",
+                "localhost, .a.example,*.b.example 10.0.0.1,192.168.0.0/16,[::1]:81,c.example:8080,0.0.9",
+            ),
         ])
         .expect("proxies");
         for (host, port, direct) in [
@@ -321,6 +324,7 @@ mod tests {
             ("10.0.0.1", 80, true),
             ("10.0.0.2", 80, false),
             ("192.168.7.7", 80, true),
+            ("127.0.0.9", 80, false),
             ("192.169.0.1", 80, false),
             ("[::1]", 81, true),
             ("[::1]", 80, false),

@@ -87,7 +87,11 @@ pub fn identity_from(certificate: &Path, key: &Path) -> Result<Identity, Error> 
     if chain.is_empty() {
         return Err(unusable(certificate, "it holds no certificate".into()));
     }
+    if let Some(e) = chain.iter().find_map(|der| rustls::server::ParsedCertificate::try_from(der).err()) {
+        return Err(unusable(certificate, e.to_string()));
+    }
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, e.to_string()))?;
+    rustls::crypto::ring::sign::any_supported_type(&key_der).map_err(|e| unusable(key, e.to_string()))?;
     Ok(Identity { chain, key: key_der })
 }
 
