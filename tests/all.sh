@@ -1,0 +1,73 @@
+#!/bin/sh
+# Everything that `make test` stands for, step by step: sh tests/all.sh [STEP...], or --list.
+# A step that can't run here says what it skipped and how to install it; with CI=true that is a failure.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+export OBSABORT_LIB="$target/release/libobsabort.so" OBS_LOCAL="$target/release/obs-local" INCLUDEDIR="$PWD/include"
+export EXAMPLES_DIR="$target/examples-c" OBS_ABORT_TOOL="$target/examples-c/obs-abort"
+cargo=${CARGO:-cargo}
+
+lint() {
+    "$cargo" fmt --all --check && "$cargo" clippy --locked --workspace --all-targets -- -D warnings
+}
+
+rust() {
+    "$cargo" test --locked --workspace --no-fail-fast
+}
+
+build() {
+    "$cargo" build --release --locked --workspace &&
+    make --no-print-directory -C examples-c all check-header &&
+    if command -v clang >/dev/null; then
+        make --no-print-directory -C examples-c CC=clang OUT="$target/examples-clang" all check-header
+    else
+        skipped "the examples with clang" "apt-get install clang"
+    fi
+}
+
+installed() {
+    sh tests/install.sh
+}
+
+real() {
+    python3 tests/real/run.py all
+}
+
+gates() {
+    python3 tests/bench/run.py gates
+}
+
+address() {
+    sh tests/sanitize/address.sh
+}
+
+soak() {
+    SOAK_ABORTS=${SOAK_ABORTS:-20000} "$target/release/soak"
+}
+
+skipped() {
+    echo "SKIPPED: $1: $2"
+    test "${CI:-}" != true
+}
+
+steps="lint rust build installed real gates address soak"
+[ "${1:-}" = --list ] && { echo "$steps"; exit; }
+passed=0 failed=""
+for step in ${*:-$steps}; do
+    case " $steps " in *" $step "*) ;; *) echo "no such step: $step (there are: $steps)" >&2; exit 2 ;; esac
+    echo "==== $step"
+    began=$(date +%s)
+    if "$step"; then
+        passed=$((passed + 1))
+        echo "==== $step: passed after $(($(date +%s) - began)) s"
+    else
+        failed="$failed $step"
+        echo "==== $step: FAILED after $(($(date +%s) - began)) s"
+    fi
+done
+[ -z "$failed" ] || echo "failed steps:$failed"
+set -- $failed
+echo "steps: $passed passed, $# failed"
+[ $# = 0 ]
