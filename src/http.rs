@@ -12,10 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use memchr::memchr_iter;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use ureq::Agent;
-use ureq::http::header::{AUTHORIZATION, DATE, USER_AGENT};
+use ureq::http::header::{AUTHORIZATION, DATE, HOST, USER_AGENT};
+use ureq::http::uri::{self, Parts, PathAndQuery, Scheme};
 pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use ureq::http::{Request, Uri, Version};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -90,6 +93,25 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// A host, and a port where it is not the scheme's default, parsed once: all requests to a bucket share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    authority: uri::Authority,
+    host: HeaderValue,
+}
+
+impl Authority {
+    /// None for what is no authority, which target.rs lets nobody make.
+    pub fn new(text: &str) -> Option<Authority> {
+        Some(Authority { authority: text.parse().ok()?, host: HeaderValue::from_str(text).ok()? })
+    }
+
+    /// As it stands in the Host header.
+    pub fn as_str(&self) -> &str {
+        self.authority.as_str()
+    }
+}
+
 /// What is asked.
 #[derive(Debug)]
 pub struct Ask<'a> {
@@ -97,11 +119,11 @@ pub struct Ask<'a> {
     pub method: Method,
     /// Whether TLS is spoken.
     pub https: bool,
-    /// Host, and port where it is not the default.
-    pub authority: &'a str,
+    /// Where to.
+    pub at: &'a Authority,
     /// As it goes onto the wire.
     pub path_and_query: &'a str,
-    /// Beside Host, which ureq adds.
+    /// Beside Host.
     pub headers: HeaderMap,
     /// Bounds everything.
     pub watch: &'a Watch,
@@ -118,8 +140,10 @@ pub struct Settings {
     pub max_connections: usize,
     /// Which hosts are reached through which proxy.
     pub proxies: Proxies,
-    /// What TLS goes by; None where the endpoint is plain http, and no bundle was found.
+    /// What TLS goes by; None where the endpoint is plain http, and reading the roots can wait for a redirect to https.
     pub tls: Option<Arc<ClientConfig>>,
+    /// What it is made from.
+    pub trust: tls::Trust,
 }
 
 /// The connections of one client in one process.
@@ -156,7 +180,7 @@ impl Http {
     }
 
     /// Sends, and reads the whole answer, its body within bounds of size and time.
-    pub fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Unanswered> {
+    pub fn ask(&self, ask: Ask<'_>) -> Result<Answer, Unanswered> {
         self.ask_reading(ask, |answer, body| {
             // The status and the headers count, whatever becomes of the body.
             let _ = body.take(MAX_BODY).read_to_end(&mut answer.body);
@@ -168,7 +192,7 @@ impl Http {
     /// read as by `ask`, and not handed on.
     pub fn ask_page(
         &self,
-        ask: &Ask<'_>,
+        ask: Ask<'_>,
         mut page: impl FnMut(&Answer, &mut dyn Read) -> Result<(), Error>,
     ) -> Result<Answer, Unanswered> {
         self.ask_reading(ask, |answer, body| {
@@ -183,10 +207,10 @@ impl Http {
 
     fn ask_reading(
         &self,
-        ask: &Ask<'_>,
+        ask: Ask<'_>,
         read: impl FnOnce(&mut Answer, &mut dyn Read) -> Result<(), Error>,
     ) -> Result<Answer, Unanswered> {
-        let _exchange = Begun::new(ask);
+        let _exchange = Begun::new(&ask);
         let outcome = self.run(ask, read);
         outcome.map_err(|error| {
             let told = with_exchange(|exchange| {
@@ -202,20 +226,21 @@ impl Http {
 
     fn run(
         &self,
-        ask: &Ask<'_>,
+        ask: Ask<'_>,
         read: impl FnOnce(&mut Answer, &mut dyn Read) -> Result<(), Error>,
     ) -> Result<Answer, ureq::Error> {
-        let scheme = if ask.https { "https" } else { "http" };
-        let uri = Uri::builder()
-            .scheme(scheme)
-            .authority(ask.authority)
-            .path_and_query(ask.path_and_query)
-            .build()?;
+        let mut parts = Parts::default();
+        parts.scheme = Some(if ask.https { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = Some(ask.at.authority.clone());
+        parts.path_and_query =
+            Some(PathAndQuery::from_maybe_shared(Bytes::from(ask.path_and_query.to_owned()))?);
+        let uri = Uri::from_parts(parts)?;
         let mut request = Request::new(());
-        *request.method_mut() = ask.method.clone();
+        *request.method_mut() = ask.method;
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = ask.headers.clone();
+        *request.headers_mut() = ask.headers;
+        request.headers_mut().insert(HOST, ask.at.host.clone());
         let response = self.agent.run(request)?;
         let (parts, mut body) = response.into_parts();
         let mut answer = Answer { status: parts.status.as_u16(), headers: parts.headers, body: Vec::new() };
@@ -238,10 +263,18 @@ impl Http {
 }
 
 /// The headers of every signed request.
-pub fn headers(user_agent: &HeaderValue, date: &[u8], authorization: &str) -> Option<HeaderMap> {
+pub fn headers(user_agent: &HeaderValue, date: &[u8], authorization: String) -> Option<HeaderMap> {
+    // The date changes once a second.
+    thread_local!(static LAST_DATE: RefCell<HeaderValue> = const { RefCell::new(HeaderValue::from_static("")) });
+    let date = LAST_DATE.with_borrow_mut(|last| {
+        if last.as_bytes() != date {
+            *last = HeaderValue::from_bytes(date).ok()?;
+        }
+        Some(last.clone())
+    })?;
     let mut headers = HeaderMap::with_capacity(6);
-    headers.insert(DATE, HeaderValue::from_bytes(date).ok()?);
-    let mut authorization = HeaderValue::from_str(authorization).ok()?;
+    headers.insert(DATE, date);
+    let mut authorization = HeaderValue::try_from(authorization).ok()?;
     authorization.set_sensitive(true);
     headers.insert(AUTHORIZATION, authorization);
     headers.insert(USER_AGENT, user_agent.clone());
@@ -393,16 +426,15 @@ impl Dialer {
             if let Some(proxy) = proxy {
                 tunnel(&mut wire, proxy, host, port, watch)?;
             }
-            let config = self.settings.tls.as_ref().ok_or_else(|| {
-                Trouble::Final(Error::config(
-                    "no trusted roots on this system: install ca-certificates, or set a CA file",
-                ))
-            })?;
+            let config = match &self.settings.tls {
+                Some(config) => Arc::clone(config),
+                None => Arc::new(self.settings.trust.client_config().map_err(Trouble::Final)?),
+            };
             let unusable =
                 |e: &dyn fmt::Display| Trouble::Final(Error::new(Code::Tls, format!("TLS with {host}: {e}")));
             let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
             let name = ServerName::try_from(name).map_err(|e| unusable(&e))?;
-            let session = ClientConnection::new(Arc::clone(config), name).map_err(|e| unusable(&e))?;
+            let session = ClientConnection::new(config, name).map_err(|e| unusable(&e))?;
             wire.handshake(session, watch)?;
         }
         Ok(Kept {
@@ -478,11 +510,12 @@ fn is_204_with_body(head: &[u8]) -> bool {
             .get(..name.len())
             .filter(|start| start.eq_ignore_ascii_case(name))
             .map(|_| &line[name.len()..])?;
-        Some(value.trim_ascii() != b"0")
+        Some(value.split(|b| *b == b'\n').next()?.trim_ascii() != b"0")
     };
-    let lines = head.split(|b| *b == b'\n');
-    lines.filter(|line| matches!(line.first(), Some(b'c' | b'C' | b't' | b'T'))).any(|line| {
-        value(line, b"content-length:") == Some(true) || value(line, b"transfer-encoding:") == Some(true)
+    memchr_iter(b'\n', head).map(|end| &head[end + 1..]).any(|line| match line.first() {
+        Some(b'c' | b'C') => value(line, b"content-length:") == Some(true),
+        Some(b't' | b'T') => value(line, b"transfer-encoding:") == Some(true),
+        _ => false,
     })
 }
 
