@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
+pub mod pki;
+pub mod process;
+
 pub mod code {
     #![allow(missing_docs)]
     pub const OK: i32 = 0;

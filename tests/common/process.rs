@@ -1,0 +1,75 @@
+//! A test in a process of its own, and what a process has: threads, descriptors, memory.
+
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+const CHILD: &str = "OBSABORT_TEST_IN_OWN_PROCESS";
+
+/// Runs the test of this name again, alone in a new process, and says there `true`: counts of threads and descriptors
+/// are those of the test and of nothing beside it. In the first process it waits for the other and says `false`.
+pub fn in_own_process(test: &str) -> bool {
+    if std::env::var(CHILD).is_ok_and(|name| name == test) {
+        return true;
+    }
+    let mut child = Ended(
+        Command::new(std::env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture", "--test-threads=1"])
+            .env(CHILD, test)
+            .spawn()
+            .expect("this program starts again"),
+    );
+    let patience = Instant::now() + Duration::from_secs(300);
+    loop {
+        match child.0.try_wait().unwrap() {
+            Some(status) => {
+                assert!(status.success(), "{test} in its own process: {status}");
+                return false;
+            }
+            None => assert!(Instant::now() < patience, "{test} in its own process does not end"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A process that does not outlive the test.
+pub struct Ended(pub Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The names of this process's threads.
+pub fn threads() -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// How many descriptors are open.
+pub fn descriptors() -> usize {
+    // One of them is the folder's own.
+    std::fs::read_dir("/proc/self/fd").unwrap().count() - 1
+}
+
+/// A line of /proc/self/status, in kB.
+pub fn status_kb(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Waits until it holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < patience, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
