@@ -3,7 +3,16 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::http::Answer;
+use crate::http::{Answer, HeaderName};
+
+const REQUEST_ID: [HeaderName; 2] = names("x-obs-request-id", "x-amz-request-id");
+const HOST_ID: [HeaderName; 2] = names("x-obs-id-2", "x-amz-id-2");
+const ERROR_CODE: [HeaderName; 2] = names("x-obs-error-code", "x-amz-error-code");
+const ERROR_MESSAGE: [HeaderName; 2] = names("x-obs-error-message", "x-amz-error-message");
+
+const fn names(obs: &'static str, amz: &'static str) -> [HeaderName; 2] {
+    [HeaderName::from_static(obs), HeaderName::from_static(amz)]
+}
 
 /// What an answer says of itself, cleaned: one line each, at most 512 bytes, no control characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,21 +27,22 @@ pub struct Said {
     pub host_id: Option<String>,
 }
 
-/// Reads headers and body; headers win, as in the official Go SDK. `secrets` are blotted out, should a server
-/// echo them.
-pub fn said(answer: &Answer, secrets: &[&str]) -> Said {
-    let clean = |text: &str| clean(text, secrets);
-    let header = |names: [&str; 2]| {
-        let value =
-            names.iter().find_map(|name| answer.headers.get(*name).filter(|value| !value.is_empty()))?;
-        Some(clean(&String::from_utf8_lossy(value.as_bytes())))
+/// Reads headers and body; headers win, as in the official Go SDK. Where all went well, the ids alone are of interest.
+/// `secrets` are blotted out, should a server echo them.
+pub fn said(answer: &Answer, went_well: bool, secrets: &[&str]) -> Said {
+    let header = |[obs, amz]: [HeaderName; 2]| {
+        let named = |name| answer.headers.get(name).filter(|value| !value.is_empty());
+        let value = named(obs).or_else(|| named(amz))?;
+        Some(match value.to_str() {
+            Ok(text) => clean(text, secrets),
+            Err(_) => clean(&String::from_utf8_lossy(value.as_bytes()), secrets),
+        })
     };
-    let mut said = Said {
-        code: header(["x-obs-error-code", "x-amz-error-code"]),
-        message: header(["x-obs-error-message", "x-amz-error-message"]),
-        request_id: header(["x-obs-request-id", "x-amz-request-id"]),
-        host_id: header(["x-obs-id-2", "x-amz-id-2"]),
-    };
+    let mut said = Said { request_id: header(REQUEST_ID), host_id: header(HOST_ID), ..Said::default() };
+    if went_well {
+        return said;
+    }
+    (said.code, said.message) = (header(ERROR_CODE), header(ERROR_MESSAGE));
     if answer.body.is_empty() {
         return said;
     }
@@ -45,7 +55,7 @@ pub fn said(answer: &Answer, secrets: &[&str]) -> Said {
             _ => continue,
         };
         if field.is_none() && !text.trim().is_empty() {
-            *field = Some(clean(text.trim()));
+            *field = Some(clean(text.trim(), secrets));
         }
     }
     said
@@ -89,6 +99,9 @@ fn error_fields(body: &[u8]) -> Vec<(String, String)> {
 /// One line of at most 512 bytes without control characters and without secrets.
 pub fn clean(text: &str, secrets: &[&str]) -> String {
     const MAX: usize = 512;
+    if secrets.is_empty() && text.len() <= MAX && text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return text.to_owned();
+    }
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         if text.contains(secret) {
@@ -174,13 +187,13 @@ mod tests {
     }
 
     fn code(headers: &[(&'static str, &str)], body: &str) -> Option<String> {
-        said(&answer(headers, body.as_bytes()), &[]).code
+        said(&answer(headers, body.as_bytes()), false, &[]).code
     }
 
     #[test]
     fn codes() {
         let xml = "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchUpload</Code><Message>a &amp; b</Message><RequestId>R</RequestId><HostId>H</HostId></Error>";
-        let all = said(&answer(&[], xml.as_bytes()), &[]);
+        let all = said(&answer(&[], xml.as_bytes()), false, &[]);
         assert_eq!(all.code.as_deref(), Some("NoSuchUpload"));
         assert_eq!(all.message.as_deref(), Some("a & b"));
         assert_eq!((all.request_id.as_deref(), all.host_id.as_deref()), (Some("R"), Some("H")));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::call::Call;
 use crate::config::{Config, Level, Settings, Signature};
@@ -26,6 +26,7 @@ pub struct Client {
     endpoint: Endpoint,
     user_agent: HeaderValue,
     connections: http::Settings,
+    last_place: ArcSwapOption<Place>,
     source: ArcSwap<Source>,
     agency: Agency,
     /// Server's clock minus ours, in seconds.
@@ -75,23 +76,23 @@ impl Client {
         };
         let ssl_cert_file =
             std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let tls =
-            tls::client_config(settings.ca_file.as_deref(), ssl_cert_file, settings.identity.as_deref());
-        let tls = match tls {
-            Ok(config) => Some(Arc::new(config)),
-            Err(e) if endpoint.https => return Err(e),
-            // Needed only should a plain endpoint redirect to https.
-            Err(_) => None,
+        let trust = tls::Trust {
+            ca_file: settings.ca_file.clone(),
+            ssl_cert_file,
+            identity: settings.identity.clone(),
         };
+        let tls = if endpoint.https { Some(Arc::new(trust.client_config()?)) } else { None };
         let product = concat!("libobsabort/", env!("CARGO_PKG_VERSION"));
         let user_agent = match &settings.user_agent {
             Some(own) => HeaderValue::from_str(&format!("{own} {product}")),
             None => Ok(HeaderValue::from_static(product)),
         }
         .map_err(|_| Error::config("the user agent can't be sent"))?;
-        let connections = http::Settings { max_connections: settings.max_connections as usize, proxies, tls };
+        let connections =
+            http::Settings { max_connections: settings.max_connections as usize, proxies, tls, trust };
         process::watch_forks();
         Ok(Client {
+            last_place: ArcSwapOption::empty(),
             source: ArcSwap::from_pointee(Choice::resolve(settings.credentials.as_ref())),
             agency: Agency::default(),
             clock_offset: AtomicI64::new(0),
@@ -120,8 +121,14 @@ impl Client {
     }
 
     /// The bucket, checked, as this client addresses it.
-    pub fn place(&self, bucket: &str) -> Result<Place, Error> {
-        Place::new(&self.endpoint, self.settings.addressing, bucket)
+    pub fn place(&self, bucket: &str) -> Result<Arc<Place>, Error> {
+        // Most clients know one bucket.
+        if let Some(last) = self.last_place.load().as_ref().filter(|last| last.bucket() == bucket) {
+            return Ok(Arc::clone(last));
+        }
+        let place = Arc::new(Place::new(&self.endpoint, self.settings.addressing, bucket)?);
+        self.last_place.store(Some(Arc::clone(&place)));
+        Ok(place)
     }
 
     /// The scheme that signs for a place.
@@ -199,7 +206,7 @@ impl Client {
 
     /// The proxy that an http request to this place goes through, for messages.
     pub fn forward_proxy(&self, target: &Target) -> Option<String> {
-        let (host, port) = split_port(&target.authority).ok()?;
+        let (host, port) = split_port(target.authority.as_str()).ok()?;
         let proxy =
             self.connections.proxies.serving(false, &host, port.unwrap_or(80)).filter(|_| !target.https)?;
         Some(proxy.to_string())

@@ -14,7 +14,9 @@ use zeroize::Zeroizing;
 use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Code, Error};
-use crate::http::{Answer, Ask, HeaderMap, HeaderName, HeaderValue, Http, METADATA_HOST, Method, Trouble};
+use crate::http::{
+    Answer, Ask, Authority, HeaderMap, HeaderName, HeaderValue, Http, METADATA_HOST, Method, Trouble,
+};
 use crate::watch::{Stop, Watch};
 
 /// A link-local service answers at once, or is not there.
@@ -210,17 +212,18 @@ fn ask(
     headers: HeaderMap,
     watch: &Watch,
 ) -> Result<Answer, Trouble> {
+    let at = Authority::new(METADATA_HOST).ok_or_else(|| unusable("its address can't be used"))?;
     let ask = Ask {
         method,
         https: false,
-        authority: METADATA_HOST,
+        at: &at,
         path_and_query: path,
         headers,
         watch,
         connect_timeout: PATIENCE,
         fresh: true,
     };
-    http.ask(&ask).map_err(|unanswered| match unanswered.trouble {
+    http.ask(ask).map_err(|unanswered| match unanswered.trouble {
         Trouble::Stopped(Stop::Cancelled) => Trouble::Stopped(Stop::Cancelled),
         Trouble::Stopped(Stop::Deadline) => unusable("it does not answer (is this an ECS?)"),
         Trouble::TooSlow(e) | Trouble::Failed(e) | Trouble::Final(e) => {

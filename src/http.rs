@@ -112,6 +112,12 @@ impl Authority {
     }
 }
 
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What is asked.
 #[derive(Debug)]
 pub struct Ask<'a> {
@@ -232,9 +238,11 @@ impl Http {
         let mut parts = Parts::default();
         parts.scheme = Some(if ask.https { Scheme::HTTPS } else { Scheme::HTTP });
         parts.authority = Some(ask.at.authority.clone());
-        parts.path_and_query =
-            Some(PathAndQuery::from_maybe_shared(Bytes::from(ask.path_and_query.to_owned()))?);
-        let uri = Uri::from_parts(parts)?;
+        parts.path_and_query = Some(
+            PathAndQuery::from_maybe_shared(Bytes::from(ask.path_and_query.to_owned()))
+                .map_err(ureq::http::Error::from)?,
+        );
+        let uri = Uri::from_parts(parts).map_err(ureq::http::Error::from)?;
         let mut request = Request::new(());
         *request.method_mut() = ask.method;
         *request.uri_mut() = uri;
@@ -263,7 +271,7 @@ impl Http {
 }
 
 /// The headers of every signed request.
-pub fn headers(user_agent: &HeaderValue, date: &[u8], authorization: String) -> Option<HeaderMap> {
+pub fn headers(user_agent: &HeaderValue, date: &[u8], authorization: HeaderValue) -> Option<HeaderMap> {
     // The date changes once a second.
     thread_local!(static LAST_DATE: RefCell<HeaderValue> = const { RefCell::new(HeaderValue::from_static("")) });
     let date = LAST_DATE.with_borrow_mut(|last| {
@@ -274,8 +282,6 @@ pub fn headers(user_agent: &HeaderValue, date: &[u8], authorization: String) -> 
     })?;
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(DATE, date);
-    let mut authorization = HeaderValue::try_from(authorization).ok()?;
-    authorization.set_sensitive(true);
     headers.insert(AUTHORIZATION, authorization);
     headers.insert(USER_AGENT, user_agent.clone());
     Some(headers)

@@ -1,6 +1,7 @@
 //! Which redirects are safe to follow. The official SDKs sign again for any host, which hands a valid signature
 //! and the token to whoever answers.
 
+use crate::http::Authority;
 use crate::target::{Endpoint, Target, decode, ip_literal, split_port};
 
 /// The same request at the place that a 307 or 308 names, or the reason why it is not sent there.
@@ -25,7 +26,8 @@ pub fn follow(
     if !same_target(&target.path_and_query, path_and_query) {
         return Err("it changes the path or the query");
     }
-    let (from_host, from_port) = split_port(&target.authority).map_err(|_| "its host can't be used")?;
+    let (from_host, from_port) =
+        split_port(target.authority.as_str()).map_err(|_| "its host can't be used")?;
     let default = |https| if https { 443 } else { 80 };
     let port = port.unwrap_or(default(https));
     if port != default(https) && port != from_port.unwrap_or(default(target.https)) {
@@ -48,6 +50,7 @@ pub fn follow(
         }
     }
     let authority = if port == default(https) { host } else { format!("{host}:{port}") };
+    let authority = Authority::new(&authority).ok_or("its host can't be used")?;
     Ok(Target { https, authority, ..target.clone() })
 }
 
@@ -219,7 +222,7 @@ mod tests {
                 follow(&target, &endpoint, "bkt", addressing == Addressing::CustomDomain, location);
             match want {
                 Ok(authority) => {
-                    assert_eq!(followed.map(|t| t.authority).as_deref(), Ok(authority), "{location}")
+                    assert_eq!(followed.as_ref().map(|t| t.authority.as_str()), Ok(authority), "{location}")
                 }
                 Err(why) => {
                     assert!(followed.as_ref().is_err_and(|e| e.contains(why)), "{location}: {followed:?}")

@@ -101,16 +101,16 @@ pub fn send(
         if !free {
             tally.counted += 1;
         }
-        let of = format_args!("attempt {} of {max_attempts}", tally.counted).to_string();
+        let of = Attempt(tally.counted, max_attempts);
         let began = Instant::now();
         let outcome = attempt(errand, target, &credentials, fresh, &mut page);
         (free, fresh) = (false, false);
         let (reply, wait_at_least) = match outcome {
             Ok((answer, signature)) => {
                 tally.on_wire += 1;
-                let meaning_known = judge(errand, target, &answer, &credentials, &signature, &of);
+                let meaning_known = judge(errand, target, &answer, &credentials, &signature, of);
                 let Judged { meaning, reply, retry_after } = meaning_known;
-                log_answer(errand, target, &reply, &of, began);
+                log_answer(errand, target, &reply, of, began);
                 if let Some(pace) = errand.pace {
                     pace.heard(meaning == Meaning::Throttled, retry_after);
                 }
@@ -134,7 +134,11 @@ pub fn send(
                         Ok(next) => {
                             tally.hops += 1;
                             client.log(Level::Warn, || {
-                                format!("redirected from {} to {}", target.authority, next.authority)
+                                format!(
+                                    "redirected from {} to {}",
+                                    target.authority.as_str(),
+                                    next.authority.as_str()
+                                )
                             });
                             *target = next;
                             free = true;
@@ -162,10 +166,10 @@ pub fn send(
                 }
                 let error = match trouble {
                     Trouble::Failed(error) | Trouble::TooSlow(error) => error,
-                    Trouble::Final(error) => return Reply::failed(suffixed(error, &of)),
+                    Trouble::Final(error) => return Reply::failed(suffixed(error, of)),
                     stop @ Trouble::Stopped(_) => return stopped(stop, last),
                 };
-                let reply = Reply::failed(suffixed(error, &of));
+                let reply = Reply::failed(suffixed(error, of));
                 fresh = true;
                 if stale && !tally.stale_replaced {
                     tally.stale_replaced = true;
@@ -201,7 +205,7 @@ fn attempt(
     credentials: &Credentials,
     fresh: bool,
     page: &mut Option<PageReader<'_>>,
-) -> Result<(Answer, String), Unanswered> {
+) -> Result<(Answer, HeaderValue), Unanswered> {
     let client = errand.client;
     let scheme = client.scheme(target.path_style);
     let date = date::rfc1123(client.now());
@@ -219,7 +223,10 @@ fn attempt(
         sent: false,
         stale: false,
     };
-    let mut headers = http::headers(client.user_agent(), &date, &authorization).ok_or_else(impossible)?;
+    let mut authorization = HeaderValue::try_from(authorization).map_err(|_| impossible())?;
+    authorization.set_sensitive(true);
+    let mut headers =
+        http::headers(client.user_agent(), &date, authorization.clone()).ok_or_else(impossible)?;
     if request_payer {
         headers.insert(
             HeaderName::from_static(scheme.request_payer_header()),
@@ -234,7 +241,7 @@ fn attempt(
     let ask = Ask {
         method: errand.method.clone(),
         https: target.https,
-        authority: &target.authority,
+        at: &target.authority,
         path_and_query: &target.path_and_query,
         headers,
         watch: errand.watch,
@@ -243,10 +250,20 @@ fn attempt(
     };
     let local = client.local();
     let answer = match page {
-        Some(page) => local.http.ask_page(&ask, page),
-        None => local.http.ask(&ask),
+        Some(page) => local.http.ask_page(ask, page),
+        None => local.http.ask(ask),
     };
     answer.map(|answer| (answer, authorization))
+}
+
+/// Which attempt of how many.
+#[derive(Clone, Copy)]
+struct Attempt(u32, u32);
+
+impl std::fmt::Display for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "attempt {} of {}", self.0, self.1)
+    }
 }
 
 struct Judged {
@@ -260,17 +277,17 @@ fn judge(
     target: &Target,
     answer: &Answer,
     credentials: &Credentials,
-    authorization: &str,
-    of: &str,
+    authorization: &HeaderValue,
+    of: Attempt,
 ) -> Judged {
     let status = answer.status;
     let secrets: Vec<&str> = if status == errand.wanted {
         Vec::new()
     } else {
         let own = credentials.secrets().chain(errand.client.proxy_secrets());
-        own.chain([signature_of(authorization)]).collect()
+        own.chain([signature_of(authorization.to_str().unwrap_or_default())]).collect()
     };
-    let said = answer::said(answer, &secrets);
+    let said = answer::said(answer, status == errand.wanted, &secrets);
     let meaning = answer::meaning(status, said.code.as_deref(), errand.wanted);
     let code = match meaning {
         Meaning::Done => Code::Ok,
@@ -354,7 +371,7 @@ pub fn answer_date(answer: &Answer) -> Option<i64> {
     date::parse_http(answer.headers.get("date")?.to_str().ok()?)
 }
 
-fn suffixed(error: Error, of: &str) -> Error {
+fn suffixed(error: Error, of: Attempt) -> Error {
     Error { detail: format!("{} ({of})", error.detail), ..error }
 }
 
@@ -372,7 +389,7 @@ fn stopped(trouble: Trouble, last: Option<Reply>) -> Reply {
     })
 }
 
-fn log_answer(errand: &Errand<'_>, target: &Target, reply: &Reply, of: &str, began: Instant) {
+fn log_answer(errand: &Errand<'_>, target: &Target, reply: &Reply, of: Attempt, began: Instant) {
     errand.client.log(Level::Debug, || {
         format!(
             "{} {} {}: {} (request id {}, {of}, {} ms)",

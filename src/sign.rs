@@ -138,7 +138,7 @@ mod tests {
             let place = Place::new(&endpoint, addressing, text("bucket")).expect(name);
             let target = place.upload(text("key"), text("upload_id")).expect(name);
             assert_eq!(target.path_and_query, text("request_target"), "{name}");
-            assert_eq!(target.authority, text("host"), "{name}");
+            assert_eq!(target.authority.as_str(), text("host"), "{name}");
             let credentials =
                 Credentials::new(text("access_key"), text("secret_key"), row["security_token"].as_str())
                     .expect(name);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::error::Error;
+use crate::http::Authority;
 
 /// How a bucket is addressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -189,7 +190,7 @@ pub struct Target {
     /// Whether TLS is spoken.
     pub https: bool,
     /// The Host header: host, and port where it is not the scheme's default.
-    pub authority: String,
+    pub authority: Authority,
     /// Path and query as they go onto the wire.
     pub path_and_query: String,
     /// The canonical resource of the string to sign.
@@ -202,7 +203,8 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     https: bool,
-    authority: String,
+    bucket: String,
+    authority: Authority,
     /// `/bucket` with path addressing, empty otherwise.
     path: String,
     /// What stands for the bucket in the canonical resource: `/bucket` or `/domain`.
@@ -234,12 +236,20 @@ impl Place {
         if let Some(port) = endpoint.port {
             let _ = write!(authority, ":{port}");
         }
+        let authority = Authority::new(&authority)
+            .ok_or_else(|| Error::argument("the bucket and the endpoint make no host name together"))?;
         Ok(Place {
             https: endpoint.https,
+            bucket: bucket.to_owned(),
             authority,
             path: if path_style { format!("/{bucket}") } else { String::new() },
             resource: format!("/{}", if custom { &endpoint.host } else { bucket }),
         })
+    }
+
+    /// Its name.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
     }
 
     /// Whether path addressing is used.
@@ -295,26 +305,38 @@ impl Place {
     }
 }
 
-const fn stays(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/')
-}
+/// Which bytes stay as they are.
+const STAYS: [bool; 256] = {
+    let mut stays = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        stays[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
+        byte += 1;
+    }
+    stays
+};
 
 fn encoded_len(text: &str) -> usize {
-    text.bytes().map(|b| if stays(b) { 1 } else { 3 }).sum()
+    text.bytes().map(|b| if STAYS[usize::from(b)] { 1 } else { 3 }).sum()
 }
 
 /// `A-Z a-z 0-9 - . _ ~ /` stay, every other byte becomes `%XX`; nothing is normalised.
 fn encode(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if stays(byte) {
-            out.push(char::from(byte));
-        } else {
+    let mut rest = text;
+    // All that stays is ASCII: a run of it ends at a character's boundary.
+    while let Some(end) = rest.bytes().position(|b| !STAYS[usize::from(b)]) {
+        out.push_str(&rest[..end]);
+        let width = rest[end..].chars().next().map_or(1, char::len_utf8);
+        for byte in rest[end..end + width].bytes() {
             out.push('%');
             out.push(char::from(HEX[usize::from(byte >> 4)]));
             out.push(char::from(HEX[usize::from(byte & 15)]));
         }
+        rest = &rest[end + width..];
     }
+    out.push_str(rest);
 }
 
 /// The bytes that a percent-encoded text stands for; None where a `%` is not followed by two digits.
@@ -414,10 +436,10 @@ mod tests {
     fn addressing() {
         let place = |e: &str, a, b: &str| Place::new(&endpoint(e), a, b).expect("a place");
         let auto = Addressing::Auto;
-        assert_eq!(place("https://h.com", auto, "abc").authority, "abc.h.com");
+        assert_eq!(place("https://h.com", auto, "abc").authority.as_str(), "abc.h.com");
         assert_eq!(place("https://h.com", auto, "a.c").path, "/a.c");
-        assert_eq!(place("http://h.com", auto, "a.c").authority, "a.c.h.com");
-        assert_eq!(place("http://127.0.0.1:81", auto, "abc").authority, "127.0.0.1:81");
+        assert_eq!(place("http://h.com", auto, "a.c").authority.as_str(), "a.c.h.com");
+        assert_eq!(place("http://127.0.0.1:81", auto, "abc").authority.as_str(), "127.0.0.1:81");
         let custom = place("http://Img.example.com:8080", Addressing::CustomDomain, "abc")
             .upload("k", "i")
             .expect("a target");

@@ -58,13 +58,7 @@ impl Watch {
 
     /// Whether to go on.
     pub fn check(&self) -> Result<(), Stop> {
-        if self.is_cancelled() {
-            return Err(Stop::Cancelled);
-        }
-        if Instant::now() >= self.deadline {
-            return Err(Stop::Deadline);
-        }
-        Ok(())
+        self.next_slice().map(drop)
     }
 
     /// Whether somebody cancelled.
@@ -74,7 +68,20 @@ impl Watch {
 
     /// How long to block before the next look; never zero.
     pub fn slice(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(1), SLICE)
+        self.left().clamp(Duration::from_millis(1), SLICE)
+    }
+
+    /// Whether to go on, and if so, how long to block before the next look.
+    pub fn next_slice(&self) -> Result<Duration, Stop> {
+        if self.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        let left = self.left();
+        if left.is_zero() { Err(Stop::Deadline) } else { Ok(left.clamp(Duration::from_millis(1), SLICE)) }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Sleeps, unless something ends it.

@@ -34,8 +34,7 @@ struct Bundle {
 
 /// The certificates of a PEM file that can serve as roots.
 pub fn roots_from(path: &Path) -> Result<RootCertStore, Error> {
-    let unusable =
-        |why: String| Error::config(format!("the CA file {} can't be used: {why}", path.display()));
+    let unusable = |why: String| Error::config(format!("the CA file {path:?} can't be used: {why}"));
     let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
     let mut roots = RootCertStore::empty();
     let (mut seen, mut refused) = (0_usize, None);
@@ -79,7 +78,7 @@ pub struct Identity {
 /// Reads a PEM chain and its key.
 pub fn identity_from(certificate: &Path, key: &Path) -> Result<Identity, Error> {
     let unusable = |path: &Path, why: String| {
-        Error::config(format!("the client certificate: {} can't be used: {why}", path.display()))
+        Error::config(format!("the client certificate: {path:?} can't be used: {why}"))
     };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -91,20 +90,41 @@ pub fn identity_from(certificate: &Path, key: &Path) -> Result<Identity, Error> 
         return Err(unusable(certificate, e.to_string()));
     }
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, e.to_string()))?;
-    rustls::crypto::ring::sign::any_supported_type(&key_der).map_err(|e| unusable(key, e.to_string()))?;
+    let signer =
+        rustls::crypto::ring::sign::any_supported_type(&key_der).map_err(|e| unusable(key, e.to_string()))?;
+    // Said now, since a client for a plain endpoint has no other occasion to.
+    match rustls::sign::CertifiedKey::new(chain.clone(), signer).keys_match() {
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+        Err(_) => {
+            return Err(unusable(key, format!("it is not the key of the certificate in {certificate:?}")));
+        }
+    }
     Ok(Identity { chain, key: key_der })
 }
 
-/// What every TLS connection of a client goes by.
-pub fn client_config(
-    ca_file: Option<&RootCertStore>,
-    ssl_cert_file: Option<PathBuf>,
-    identity: Option<&Identity>,
-) -> Result<ClientConfig, Error> {
-    let roots = match ca_file {
-        Some(roots) => Arc::new(roots.clone()),
-        None => system_roots(ssl_cert_file)?,
-    };
+/// What is trusted, and what is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Instead of the system's roots.
+    pub ca_file: Option<Arc<RootCertStore>>,
+    /// SSL_CERT_FILE, instead of the distribution's bundle.
+    pub ssl_cert_file: Option<PathBuf>,
+    /// For a server that asks.
+    pub identity: Option<Arc<Identity>>,
+}
+
+impl Trust {
+    /// What every TLS connection of a client goes by.
+    pub fn client_config(&self) -> Result<ClientConfig, Error> {
+        let roots = match &self.ca_file {
+            Some(roots) => Arc::clone(roots),
+            None => system_roots(self.ssl_cert_file.clone())?,
+        };
+        verified(roots, self.identity.as_deref())
+    }
+}
+
+fn verified(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<ClientConfig, Error> {
     let unusable = |e: &dyn std::fmt::Display| Error::config(format!("TLS can't be set up: {e}"));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))

@@ -164,7 +164,7 @@ impl Paced<'_> {
     fn adjust(&mut self, which: sockopt::Timeout) -> io::Result<()> {
         let current =
             if matches!(which, sockopt::Timeout::Recv) { &mut *self.receive } else { &mut *self.send };
-        let wanted = self.watch.slice();
+        let wanted = self.watch.next_slice().map_err(io::Error::other)?;
         if current.abs_diff(wanted) > Duration::from_millis(2) {
             sockopt::set_socket_timeout(self.socket, which, Some(wanted))?;
             *current = wanted;
@@ -178,7 +178,6 @@ impl Paced<'_> {
         mut step: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            self.watch.check().map_err(io::Error::other)?;
             self.adjust(which)?;
             match step(self.socket) {
                 Err(e)
