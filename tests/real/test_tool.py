@@ -692,8 +692,29 @@ class Output(WithServer):
         self.assertEqual(len(done.stdout.splitlines()), 1)
         self.assertNotIn("Broken pipe", done.stderr)
 
+    def test_results_never_go_into_a_connection(self):
+        """Descriptor 1 is free when the parent closed it, and the next socket would get its number."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        received = []
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+                received.append(connection.recv(65536))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        words = [tool_terminal.tool_path(), "obs://leftovers/key", "ID"]
+        env = dict(self.env, OBS_ENDPOINT="http://127.0.0.1:%d" % listener.getsockname()[1])
+        done = support.run(["sh", "-c", '"$@" >&-', "sh", *words], env=env, check=False)
+        thread.join(10)
+        listener.close()
+        self.assertEqual(received, [b""])
+        self.assertEqual(done.returncode, 1)
+
     def test_a_closed_standard_output(self):
-        """The first connection must not become standard output and get the results."""
         words = [tool_terminal.tool_path(), *self.sweep]
         done = support.run(["sh", "-c", '"$@" >&-', "sh", *words], env=self.env, check=False)
         self.assertEqual(done.returncode, 1)
