@@ -7,7 +7,6 @@ use crate::call::Call;
 use crate::client::{Client, far};
 use crate::config::Level;
 use crate::error::{Code, Error};
-use crate::http::Method;
 use crate::pace::Pace;
 use crate::retry;
 use crate::send::{Errand, Reply, Tally, send};
@@ -27,7 +26,7 @@ pub struct Outcome {
     pub said: Said,
     /// Abort requests put on the wire.
     pub attempts: u32,
-    /// Whose upload.
+    /// Whose upload; empty until `of` says so, for a caller who knows anyway.
     pub key: String,
     /// Which upload.
     pub upload_id: String,
@@ -36,7 +35,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn new(key: &str, upload_id: &str, tally: &Tally, reply: Reply) -> Outcome {
+    fn new(tally: &Tally, reply: Reply) -> Outcome {
         let message = (reply.code != Code::Ok).then(|| format!("{}: {}", reply.code.name(), reply.detail));
         Outcome {
             code: reply.code,
@@ -44,49 +43,62 @@ impl Outcome {
             message,
             said: reply.said,
             attempts: tally.on_wire,
-            key: key.to_owned(),
-            upload_id: upload_id.to_owned(),
+            key: String::new(),
+            upload_id: String::new(),
             initiated: None,
         }
     }
 
+    /// The same, saying whose it is.
+    pub fn of(self, key: impl Into<String>, upload_id: impl Into<String>) -> Outcome {
+        Outcome { key: key.into(), upload_id: upload_id.into(), ..self }
+    }
+
     /// Nothing was sent.
-    pub fn unsent(key: &str, upload_id: &str, error: Error) -> Outcome {
+    pub fn unsent(error: Error) -> Outcome {
         let reply = Reply { code: error.code, http_status: 0, said: Said::default(), detail: error.detail };
-        Outcome::new(key, upload_id, &Tally::default(), reply)
+        Outcome::new(&Tally::default(), reply)
     }
 }
 
-/// Aborts one upload.
-pub fn abort(client: &Client, call: Option<&Call>, bucket: &str, key: &str, upload_id: &str) -> Outcome {
+/// Aborts one upload; `ids`: whether anybody asks for those of a 204.
+pub fn abort(
+    client: &Client,
+    call: Option<&Call>,
+    bucket: &str,
+    key: &str,
+    upload_id: &str,
+    ids: bool,
+) -> Outcome {
     let watch = client.watch(call, client.budget(call));
     match client.place(bucket) {
-        Ok(place) => abort_at(client, &watch, &place, bucket, key, upload_id, None),
-        Err(error) => told(client, Outcome::unsent(key, upload_id, error)),
+        Ok(place) => abort_at(client, &watch, &place, key, upload_id, None, ids),
+        Err(error) => told(client, key, upload_id, Outcome::unsent(error)),
     }
 }
 
-/// Aborts one upload of a bucket whose place is known.
+/// Aborts one upload of a bucket whose place is known; `ids`: whether anybody asks for those of a 204.
 pub fn abort_at(
     client: &Client,
     watch: &Watch,
     place: &Place,
-    bucket: &str,
     key: &str,
     upload_id: &str,
     pace: Option<&Pace>,
+    ids: bool,
 ) -> Outcome {
     let mut target = match place.upload(key, upload_id) {
         Ok(target) => target,
-        Err(error) => return told(client, Outcome::unsent(key, upload_id, error)),
+        Err(error) => return told(client, key, upload_id, Outcome::unsent(error)),
     };
-    let errand = Errand { client, bucket, method: &Method::DELETE, wanted: 204, watch, pace };
+    let ids = ids || client.logs(Level::Info);
+    let errand = Errand { client, bucket: place.bucket(), method: "DELETE", wanted: 204, watch, pace, ids };
     let mut tally = Tally::default();
     let mut reply = delete(&errand, &mut target, &mut tally);
     if reply.code == Code::Ok && client.settings().confirm {
         reply = confirm(&errand, &mut target, &mut tally, reply);
     }
-    told(client, Outcome::new(key, upload_id, &tally, reply))
+    told(client, key, upload_id, Outcome::new(&tally, reply))
 }
 
 /// The abort request itself.
@@ -110,7 +122,7 @@ fn confirm(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally, mut repl
     // From here on "no such upload" is what is wanted.
     tally.maybe_done = true;
     loop {
-        let list = Errand { method: &Method::GET, wanted: 200, ..*errand };
+        let list = Errand { method: "GET", wanted: 200, ..*errand };
         let listed = send(&list, target, &mut Tally::default(), None);
         match listed.code {
             Code::NoSuchUpload => return reply,
@@ -142,20 +154,21 @@ fn confirm(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally, mut repl
 }
 
 /// Logs an outcome on its way.
-fn told(client: &Client, outcome: Outcome) -> Outcome {
+fn told(client: &Client, key: &str, upload_id: &str, outcome: Outcome) -> Outcome {
     match &outcome.message {
         None => client.log(Level::Info, || {
             format!(
                 "aborted upload {:?} of {:?}: {} (request id {}, {} attempts)",
-                outcome.upload_id,
-                outcome.key,
+                upload_id,
+                key,
                 outcome.http_status,
                 outcome.said.request_id.as_deref().unwrap_or("none"),
                 outcome.attempts
             )
         }),
-        Some(message) => client
-            .log(Level::Error, || format!("upload {:?} of {:?}: {message}", outcome.upload_id, outcome.key)),
+        Some(message) => {
+            client.log(Level::Error, || format!("upload {:?} of {:?}: {message}", upload_id, key))
+        }
     }
     outcome
 }

@@ -173,15 +173,12 @@ pub fn meaning(status: u16, code: Option<&str>, wanted: u16) -> Meaning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{HeaderMap, HeaderName, HeaderValue};
+    use crate::http::{HeaderMap, HeaderName};
 
     fn answer(headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_bytes(value.as_bytes()).expect("a value"),
-            );
+            map.append(HeaderName::from_static(name), value.parse().expect("a value"));
         }
         Answer { status: 404, headers: map, body: body.to_vec() }
     }

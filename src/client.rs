@@ -13,7 +13,7 @@ use crate::credentials::{Choice, Credentials, Source};
 use crate::ecs::{self, Agency};
 use crate::error::{Code, Error};
 use crate::http::proxy::Proxies;
-use crate::http::{self, HeaderValue, Http, tls};
+use crate::http::{self, Http, tls};
 use crate::process;
 use crate::sign::Scheme;
 use crate::target::{Endpoint, Place, Target, split_port};
@@ -24,7 +24,7 @@ use crate::watch::{Flag, Watch};
 pub struct Client {
     settings: Settings,
     endpoint: Endpoint,
-    user_agent: HeaderValue,
+    user_agent: String,
     connections: http::Settings,
     last_place: ArcSwapOption<Place>,
     source: ArcSwap<Source>,
@@ -84,10 +84,9 @@ impl Client {
         let tls = if endpoint.https { Some(Arc::new(trust.client_config()?)) } else { None };
         let product = concat!("libobsabort/", env!("CARGO_PKG_VERSION"));
         let user_agent = match &settings.user_agent {
-            Some(own) => HeaderValue::from_str(&format!("{own} {product}")),
-            None => Ok(HeaderValue::from_static(product)),
-        }
-        .map_err(|_| Error::config("the user agent can't be sent"))?;
+            Some(own) => format!("{own} {product}"),
+            None => product.to_owned(),
+        };
         let connections =
             http::Settings { max_connections: settings.max_connections as usize, proxies, tls, trust };
         process::watch_forks();
@@ -116,7 +115,7 @@ impl Client {
     }
 
     /// The User-Agent header.
-    pub fn user_agent(&self) -> &HeaderValue {
+    pub fn user_agent(&self) -> &str {
         &self.user_agent
     }
 
@@ -215,6 +214,11 @@ impl Client {
     /// What a server or a proxy might echo, beside the credentials.
     pub fn proxy_secrets(&self) -> impl Iterator<Item = &str> {
         self.connections.proxies.secrets()
+    }
+
+    /// Whether the log wants to know of this.
+    pub fn logs(&self, level: Level) -> bool {
+        self.settings.log.as_ref().is_some_and(|log| level <= log.level)
     }
 
     /// Tells the log, if there is one that wants to know.

@@ -14,9 +14,7 @@ use zeroize::Zeroizing;
 use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Code, Error};
-use crate::http::{
-    Answer, Ask, Authority, HeaderMap, HeaderName, HeaderValue, Http, METADATA_HOST, Method, Trouble,
-};
+use crate::http::{Answer, Ask, Authority, Head, Http, METADATA_HOST, Trouble};
 use crate::watch::{Stop, Watch};
 
 /// A link-local service answers at once, or is not there.
@@ -164,33 +162,37 @@ impl Drop for Settle<'_> {
 }
 
 /// Asks the metadata service.
-pub fn fetch(http: &Http, user_agent: &HeaderValue, watch: &Watch) -> Result<Passing, Trouble> {
+pub fn fetch(http: &Http, user_agent: &str, watch: &Watch) -> Result<Passing, Trouble> {
     let callers = watch;
     let watch = &watch.until(Instant::now() + PATIENCE);
-    let ask = |method: Method, path: &str, header: (&'static str, HeaderValue)| {
-        let mut headers = HeaderMap::new();
-        headers.insert(HeaderName::from_static("user-agent"), user_agent.clone());
-        headers.insert(HeaderName::from_static(header.0), header.1);
-        ask(http, method, path, headers, watch).map_err(|trouble| match callers.check() {
+    let at = Authority::new(METADATA_HOST).ok_or_else(|| unusable("its address can't be used"))?;
+    let ask = |method: &str, path: &str, header: (&str, &[u8])| {
+        let mut head = Head::new(method, path, &at);
+        head.header("User-Agent", user_agent.as_bytes());
+        head.header(header.0, header.1);
+        if method == "PUT" {
+            head.header("Content-Length", b"0");
+        }
+        ask(http, &at, head, watch).map_err(|trouble| match callers.check() {
             // Not the service's fault.
             Err(stop) => Trouble::Stopped(stop),
             Ok(()) => trouble,
         })
     };
-    let ttl = HeaderValue::from_static("21600");
-    let token = ask(Method::PUT, "/meta-data/latest/api/token", ("x-metadata-token-ttl-seconds", ttl))?;
+    let token = ask("PUT", "/meta-data/latest/api/token", ("X-Metadata-Token-Ttl-Seconds", b"21600"))?;
     let header = match token.status {
         200..=299 => {
-            let mut value = HeaderValue::from_bytes(token.body.trim_ascii())
-                .map_err(|_| unusable("its token can't be sent back"))?;
-            value.set_sensitive(true);
-            ("x-metadata-token", value)
+            let value = token.body.trim_ascii();
+            if value.is_empty() || !value.iter().all(u8::is_ascii_graphic) {
+                return Err(unusable("its token can't be sent back"));
+            }
+            ("X-Metadata-Token", value)
         }
         // Version 1 of the service knows no tokens.
-        404 | 405 => ("accept", HeaderValue::from_static("application/json")),
+        404 | 405 => ("Accept", b"application/json".as_slice()),
         status => return Err(unusable(format!("it answered {status} when asked for a token"))),
     };
-    let answer = ask(Method::GET, "/openstack/latest/securitykey", header)?;
+    let answer = ask("GET", "/openstack/latest/securitykey", header)?;
     match answer.status {
         200 => parse(&Zeroizing::new(answer.body), date::unix_now()),
         404 => Err(unusable("it knows no credentials: give this ECS an agency")),
@@ -205,24 +207,8 @@ fn unusable(why: impl std::fmt::Display) -> Trouble {
     ))
 }
 
-fn ask(
-    http: &Http,
-    method: Method,
-    path: &str,
-    headers: HeaderMap,
-    watch: &Watch,
-) -> Result<Answer, Trouble> {
-    let at = Authority::new(METADATA_HOST).ok_or_else(|| unusable("its address can't be used"))?;
-    let ask = Ask {
-        method,
-        https: false,
-        at: &at,
-        path_and_query: path,
-        headers,
-        watch,
-        connect_timeout: PATIENCE,
-        fresh: true,
-    };
+fn ask(http: &Http, at: &Authority, head: Head, watch: &Watch) -> Result<Answer, Trouble> {
+    let ask = Ask { https: false, at, head, watch, connect_timeout: PATIENCE, fresh: true };
     http.ask(ask).map_err(|unanswered| match unanswered.trouble {
         Trouble::Stopped(Stop::Cancelled) => Trouble::Stopped(Stop::Cancelled),
         Trouble::Stopped(Stop::Deadline) => unusable("it does not answer (is this an ECS?)"),

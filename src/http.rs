@@ -12,15 +12,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use memchr::memchr_iter;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use ureq::Agent;
-use ureq::http::header::{AUTHORIZATION, DATE, HOST, USER_AGENT};
+use ureq::http::header::{HOST, HeaderValue};
 use ureq::http::uri::{self, Parts, PathAndQuery, Scheme};
-pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use ureq::http::{Request, Uri, Version};
+pub use ureq::http::{HeaderMap, HeaderName};
+use ureq::http::{Request, Uri};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
@@ -42,9 +41,10 @@ use wire::Wire;
 /// The metadata service of an ECS: link-local, and never behind a proxy.
 pub const METADATA_HOST: &str = "169.254.169.254";
 
-/// A head fits, or it is not one. A key and an upload id of 1024 bytes triple when encoded, a token has 8 KB.
+/// An answer's head fits, or it is not one.
 const INPUT_BUFFER: usize = 16 * 1024;
-const OUTPUT_BUFFER: usize = 24 * 1024;
+/// For ureq's stand-in of a head, with a host name of 253 characters.
+const OUTPUT_BUFFER: usize = 1024;
 /// An answer's body beyond this is not read, and its connection not kept.
 const MAX_BODY: u64 = 16 * 1024;
 /// A server that has told the status gets this long for the body.
@@ -95,20 +95,17 @@ pub struct Answer {
 
 /// A host, and a port where it is not the scheme's default, parsed once: all requests to a bucket share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    authority: uri::Authority,
-    host: HeaderValue,
-}
+pub struct Authority(uri::Authority);
 
 impl Authority {
     /// None for what is no authority, which target.rs lets nobody make.
     pub fn new(text: &str) -> Option<Authority> {
-        Some(Authority { authority: text.parse().ok()?, host: HeaderValue::from_str(text).ok()? })
+        text.parse().ok().map(Authority)
     }
 
     /// As it stands in the Host header.
     pub fn as_str(&self) -> &str {
-        self.authority.as_str()
+        self.0.as_str()
     }
 }
 
@@ -118,19 +115,38 @@ impl fmt::Display for Authority {
     }
 }
 
+/// A request's head, written once, into one buffer: it goes onto the wire as it is.
+///
+/// ureq runs the exchange, and would write a head of its own, through types that copy, check and hash what has been
+/// checked before. Its head is a stand-in that never leaves: the transport sends this one instead.
+pub struct Head(Vec<u8>);
+
+impl Head {
+    /// Request line and Host. Neither part may hold a line end, which target.rs sees to.
+    pub fn new(method: &str, path_and_query: &str, at: &Authority) -> Head {
+        let mut head = Vec::with_capacity(path_and_query.len() + at.as_str().len() + 320);
+        for part in [method, " ", path_and_query, " HTTP/1.1\r\nHost: ", at.as_str(), "\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+        Head(head)
+    }
+
+    /// One more line. The value may not hold a line end, which whoever read it from outside has seen to.
+    pub fn header(&mut self, name: &str, value: &[u8]) {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.0.extend_from_slice(part);
+        }
+    }
+}
+
 /// What is asked.
-#[derive(Debug)]
 pub struct Ask<'a> {
-    /// DELETE or GET; PUT for the metadata service.
-    pub method: Method,
     /// Whether TLS is spoken.
     pub https: bool,
     /// Where to.
     pub at: &'a Authority,
-    /// As it goes onto the wire.
-    pub path_and_query: &'a str,
-    /// Beside Host.
-    pub headers: HeaderMap,
+    /// What is sent.
+    pub head: Head,
     /// Bounds everything.
     pub watch: &'a Watch,
     /// Bounds resolution, connection and handshake, within the watch.
@@ -213,11 +229,12 @@ impl Http {
 
     fn ask_reading(
         &self,
-        ask: Ask<'_>,
+        mut ask: Ask<'_>,
         read: impl FnOnce(&mut Answer, &mut dyn Read) -> Result<(), Error>,
     ) -> Result<Answer, Unanswered> {
-        let _exchange = Begun::new(&ask);
-        let outcome = self.run(ask, read);
+        ask.head.0.extend_from_slice(b"\r\n");
+        let _exchange = Begun::new(&mut ask);
+        let outcome = self.run(&ask, read);
         outcome.map_err(|error| {
             let told = with_exchange(|exchange| {
                 let stale = exchange.kept && exchange.received == 0;
@@ -232,23 +249,17 @@ impl Http {
 
     fn run(
         &self,
-        ask: Ask<'_>,
+        ask: &Ask<'_>,
         read: impl FnOnce(&mut Answer, &mut dyn Read) -> Result<(), Error>,
     ) -> Result<Answer, ureq::Error> {
         let mut parts = Parts::default();
         parts.scheme = Some(if ask.https { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(ask.at.authority.clone());
-        parts.path_and_query = Some(
-            PathAndQuery::from_maybe_shared(Bytes::from(ask.path_and_query.to_owned()))
-                .map_err(ureq::http::Error::from)?,
-        );
-        let uri = Uri::from_parts(parts).map_err(ureq::http::Error::from)?;
+        parts.authority = Some(ask.at.0.clone());
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
         let mut request = Request::new(());
-        *request.method_mut() = ask.method;
-        *request.uri_mut() = uri;
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = ask.headers;
-        request.headers_mut().insert(HOST, ask.at.host.clone());
+        // A GET is read as the answers to all our methods are; see Head. Without a Host, ureq would format one.
+        request.headers_mut().insert(HOST, HeaderValue::from_static("-"));
+        *request.uri_mut() = Uri::from_parts(parts).map_err(ureq::http::Error::from)?;
         let response = self.agent.run(request)?;
         let (parts, mut body) = response.into_parts();
         let mut answer = Answer { status: parts.status.as_u16(), headers: parts.headers, body: Vec::new() };
@@ -268,23 +279,6 @@ impl Http {
         }
         Ok(answer)
     }
-}
-
-/// The headers of every signed request.
-pub fn headers(user_agent: &HeaderValue, date: &[u8], authorization: HeaderValue) -> Option<HeaderMap> {
-    // The date changes once a second.
-    thread_local!(static LAST_DATE: RefCell<HeaderValue> = const { RefCell::new(HeaderValue::from_static("")) });
-    let date = LAST_DATE.with_borrow_mut(|last| {
-        if last.as_bytes() != date {
-            *last = HeaderValue::from_bytes(date).ok()?;
-        }
-        Some(last.clone())
-    })?;
-    let mut headers = HeaderMap::with_capacity(6);
-    headers.insert(DATE, date);
-    headers.insert(AUTHORIZATION, authorization);
-    headers.insert(USER_AGENT, user_agent.clone());
-    Some(headers)
 }
 
 /// What ureq says where our own parts said nothing.
@@ -319,6 +313,8 @@ struct Exchange {
     watch: Watch,
     connect_timeout: Duration,
     fresh: bool,
+    /// Until it is sent.
+    head: Option<Vec<u8>>,
     /// The connection was taken from the pool.
     kept: bool,
     sent: bool,
@@ -336,12 +332,13 @@ fn with_exchange<R>(f: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
 struct Begun;
 
 impl Begun {
-    fn new(ask: &Ask<'_>) -> Begun {
+    fn new(ask: &mut Ask<'_>) -> Begun {
         EXCHANGE.set(Some(Exchange {
             budget: ask.watch.clone(),
             watch: ask.watch.clone(),
             connect_timeout: ask.connect_timeout,
             fresh: ask.fresh,
+            head: Some(std::mem::take(&mut ask.head.0)),
             kept: true,
             sent: false,
             received: 0,
@@ -536,16 +533,17 @@ impl Transport for Kept {
         &mut self.buffers
     }
 
-    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        let watch = Kept::watch()?;
+    fn transmit_output(&mut self, _: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        let told = with_exchange(|exchange| (exchange.watch.clone(), exchange.head.take()));
+        // A second part would be a body, which no request of ours has.
+        let Some((watch, Some(head))) = told else { return Err(ureq::Error::ConnectionFailed) };
         self.in_use = true;
-        let head = self.buffers.output().get(..amount).unwrap_or_default();
         let rewritten = match &self.absolute_form {
-            Some((proxy, authority)) => proxy.absolute_form(authority, head),
+            Some((proxy, authority)) => proxy.absolute_form(authority, &head),
             None => None,
         };
-        let bytes = rewritten.as_ref().map_or(head, |rewritten| rewritten.as_slice());
-        self.wire.write_all(bytes, &watch).map_err(stop_ureq)?;
+        let head = rewritten.as_ref().map_or(head.as_slice(), |rewritten| rewritten.as_slice());
+        self.wire.write_all(head, &watch).map_err(stop_ureq)?;
         with_exchange(|exchange| exchange.sent = true);
         Ok(())
     }

@@ -93,14 +93,14 @@ pub fn abort_many(
         Some(match entry {
             Ok((key, upload_id)) => Job::Abort((*key).to_owned(), (*upload_id).to_owned(), None),
             Err((key, upload_id, error)) => {
-                Job::Settled(Box::new(Outcome::unsent(key, upload_id, error.clone())))
+                Job::Settled(Box::new(Outcome::unsent(error.clone()).of(key, upload_id)))
             }
         })
     };
     let mut report =
         crew.work(entries.len(), &next, &mut |outcome, report| progress(outcome, report.acted_on(), total));
     report.kept = total - report.acted_on();
-    (crew.verdict(&report, None), report)
+    (crew.verdict(&report, report.kept > 0, None), report)
 }
 
 /// The workers of one call and what they share.
@@ -118,6 +118,10 @@ pub struct Crew<'a> {
     /// No new upload is begun: the caller's callback said so.
     pub stopped: Flag,
     started_cancelled: bool,
+    /// An upload was cut off in flight: by cancellation, by the budget of the whole. Of the failures, only the first
+    /// are kept, and one that ran out of its own budget is none of these.
+    cancelled_in_flight: Flag,
+    timed_out_in_flight: Flag,
 }
 
 impl<'a> Crew<'a> {
@@ -126,7 +130,17 @@ impl<'a> Crew<'a> {
         let budget = call.and_then(Call::timeout).unwrap_or(Duration::MAX);
         let watch = client.watch(call, budget);
         let started_cancelled = watch.is_cancelled();
-        Crew { client, bucket, place, watch, pace: Pace::new(), stopped: Flag::default(), started_cancelled }
+        Crew {
+            client,
+            bucket,
+            place,
+            watch,
+            pace: Pace::new(),
+            stopped: Flag::default(),
+            started_cancelled,
+            cancelled_in_flight: Flag::default(),
+            timed_out_in_flight: Flag::default(),
+        }
     }
 
     /// Whether new work may begin.
@@ -146,22 +160,26 @@ impl<'a> Crew<'a> {
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
             let (done, outcomes) = sync_channel(2 * workers + 1);
-            let started = process::with_signals_blocked(|| {
+            let started: Vec<_> = process::with_signals_blocked(|| {
                 // Fewer than asked for will do.
-                let start = |_: &usize| {
+                let start = |_| {
                     let done = done.clone();
                     let thread =
                         std::thread::Builder::new().name("obsabort-worker".into()).stack_size(512 * 1024);
-                    thread.spawn_scoped(scope, move || self.worker(next, &done)).is_ok()
+                    thread.spawn_scoped(scope, move || self.worker(next, &done)).ok()
                 };
-                (0..workers).take_while(start).count()
+                (0..workers).map_while(start).collect()
             });
-            if started == 0 && workers > 0 {
+            if started.is_empty() && workers > 0 {
                 // No thread to be had: the caller's does the work, one upload after the other.
                 self.alone(next, &mut report, tell);
             }
             drop(done);
             self.listen(&outcomes, &mut report, tell);
+            for worker in started {
+                // The scope itself waits for the end of what they do, and not for that of the threads.
+                let _ = worker.join();
+            }
         });
         report
     }
@@ -193,12 +211,16 @@ impl<'a> Crew<'a> {
             Job::Abort(key, upload_id, initiated) => {
                 let watch = watch_of_one(self.client, &self.watch);
                 let aborted = crate::capi::caught(|| {
-                    abort_at(self.client, &watch, self.place, self.bucket, &key, &upload_id, Some(&self.pace))
+                    abort_at(self.client, &watch, self.place, &key, &upload_id, Some(&self.pace), true)
                 });
-                let mut outcome =
-                    aborted.unwrap_or_else(|panic| Outcome::unsent(&key, &upload_id, internal(&panic)));
+                let mut outcome = aborted.unwrap_or_else(|panic| Outcome::unsent(internal(&panic)));
                 outcome.initiated = initiated;
-                outcome
+                match (outcome.code, self.watch.check()) {
+                    (Code::Cancelled, _) => self.cancelled_in_flight.raise(),
+                    (Code::Timeout, Err(Stop::Deadline)) => self.timed_out_in_flight.raise(),
+                    _ => {}
+                }
+                outcome.of(key, upload_id)
             }
         }
     }
@@ -240,23 +262,20 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// The first that applies: cancelled, out of time, the listing's failure, some failed.
-    pub fn verdict(&self, report: &Report, listing: Option<Error>) -> Option<Error> {
+    /// The first that applies: cancelled, out of time, the listing's failure, some failed. `unreached`: not all that
+    /// there was to do was begun.
+    pub fn verdict(&self, report: &Report, unreached: bool, listing: Option<Error>) -> Option<Error> {
         let Report { aborted, missing, failed, kept, .. } = report;
         let sums = format!("{aborted} aborted, {missing} were gone already, {failed} failed, {kept} kept");
-        let cut_by = |code| report.failures.iter().any(|failure| failure.code == code);
-        let unfinished = *kept > 0 || listing.is_some();
-        let stop = match self.watch.check() {
-            Err(Stop::Cancelled) if unfinished || self.started_cancelled || cut_by(Code::Cancelled) => {
-                Some(Code::Cancelled)
-            }
-            Err(Stop::Deadline) if unfinished || cut_by(Code::Timeout) => Some(Code::Timeout),
-            _ => None,
-        };
-        if self.stopped.is_up() || stop == Some(Code::Cancelled) {
+        let stop = self.watch.check().err().filter(|_| unreached || listing.is_some());
+        if self.stopped.is_up()
+            || self.started_cancelled
+            || self.cancelled_in_flight.is_up()
+            || stop == Some(Stop::Cancelled)
+        {
             return Some(Error::new(Code::Cancelled, format!("the call was cancelled: {sums}")));
         }
-        if stop.is_some() {
+        if self.timed_out_in_flight.is_up() || stop == Some(Stop::Deadline) {
             return Some(Error::new(Code::Timeout, format!("the time budget of the call ran out: {sums}")));
         }
         if let Some(error) = listing {

@@ -4,12 +4,12 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use crate::answer::{self, Meaning, Said};
-use crate::client::{Client, internal};
+use crate::client::Client;
 use crate::config::Level;
 use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Code, Error};
-use crate::http::{self, Answer, Ask, HeaderName, HeaderValue, Method, Trouble, Unanswered};
+use crate::http::{Answer, Ask, Head, Trouble, Unanswered};
 use crate::pace::Pace;
 use crate::redirect;
 use crate::retry;
@@ -28,13 +28,15 @@ pub struct Errand<'a> {
     /// For the log and for redirects.
     pub bucket: &'a str,
     /// DELETE or GET.
-    pub method: &'a Method,
+    pub method: &'static str,
     /// The status that means success.
     pub wanted: u16,
     /// Bounds all attempts and waits.
     pub watch: &'a Watch,
     /// Shared by all who work at the same clean-up.
     pub pace: Option<&'a Pace>,
+    /// Whether anybody asks for the ids of an answer that went well.
+    pub ids: bool,
 }
 
 /// What the attempts so far came to. Kept by the caller, since confirmation goes on with the same tally.
@@ -205,45 +207,28 @@ fn attempt(
     credentials: &Credentials,
     fresh: bool,
     page: &mut Option<PageReader<'_>>,
-) -> Result<(Answer, HeaderValue), Unanswered> {
+) -> Result<(Answer, String), Unanswered> {
     let client = errand.client;
     let scheme = client.scheme(target.path_style);
     let date = date::rfc1123(client.now());
     let request_payer = client.settings().request_payer;
-    let signable = Signable {
-        scheme,
-        method: errand.method.as_str(),
-        date: &date,
-        request_payer,
-        resource: &target.resource,
-    };
+    let signable =
+        Signable { scheme, method: errand.method, date: &date, request_payer, resource: &target.resource };
     let authorization = signable.authorize(credentials);
-    let impossible = || Unanswered {
-        trouble: Trouble::Final(internal("a header can't be made")),
-        sent: false,
-        stale: false,
-    };
-    let mut authorization = HeaderValue::try_from(authorization).map_err(|_| impossible())?;
-    authorization.set_sensitive(true);
-    let mut headers =
-        http::headers(client.user_agent(), &date, authorization.clone()).ok_or_else(impossible)?;
+    let mut head = Head::new(errand.method, &target.path_and_query, &target.authority);
+    head.header("Date", &date);
+    head.header("Authorization", authorization.as_bytes());
+    head.header("User-Agent", client.user_agent().as_bytes());
     if request_payer {
-        headers.insert(
-            HeaderName::from_static(scheme.request_payer_header()),
-            HeaderValue::from_static("requester"),
-        );
+        head.header(scheme.request_payer_header(), b"requester");
     }
     if let Some(token) = credentials.security_token() {
-        let mut value = HeaderValue::from_str(token).map_err(|_| impossible())?;
-        value.set_sensitive(true);
-        headers.insert(HeaderName::from_static(scheme.security_token_header()), value);
+        head.header(scheme.security_token_header(), token.as_bytes());
     }
     let ask = Ask {
-        method: errand.method.clone(),
         https: target.https,
         at: &target.authority,
-        path_and_query: &target.path_and_query,
-        headers,
+        head,
         watch: errand.watch,
         connect_timeout: client.settings().connect_timeout,
         fresh,
@@ -277,7 +262,7 @@ fn judge(
     target: &Target,
     answer: &Answer,
     credentials: &Credentials,
-    authorization: &HeaderValue,
+    authorization: &str,
     of: Attempt,
 ) -> Judged {
     let status = answer.status;
@@ -285,9 +270,12 @@ fn judge(
         Vec::new()
     } else {
         let own = credentials.secrets().chain(errand.client.proxy_secrets());
-        own.chain([signature_of(authorization.to_str().unwrap_or_default())]).collect()
+        own.chain([signature_of(authorization)]).collect()
     };
-    let said = answer::said(answer, status == errand.wanted, &secrets);
+    let said = match status == errand.wanted {
+        true if !errand.ids => Said::default(),
+        went_well => answer::said(answer, went_well, &secrets),
+    };
     let meaning = answer::meaning(status, said.code.as_deref(), errand.wanted);
     let code = match meaning {
         Meaning::Done => Code::Ok,

@@ -11,7 +11,6 @@ use crate::call::Call;
 use crate::client::{Client, internal};
 use crate::config::Level;
 use crate::error::{Code, Error};
-use crate::http::Method;
 use crate::listing::{Asked, Found, Marker, Page, read_page};
 use crate::many::{Crew, Ending, Job, Progress, Report};
 use crate::send::{Errand, Tally, answer_date, send};
@@ -66,7 +65,8 @@ pub fn abort_stale(
     report.kept = sweep.kept.into_inner() + state.waiting.len() as u64;
     // A listing that was not finished is a reason for CANCELLED or TIMEOUT as good as an upload that was kept.
     let unfinished = state.next.is_some().then(|| internal("the list of uploads was not read to its end"));
-    (crew.verdict(&report, state.failure.or(unfinished)), report)
+    let unreached = !state.waiting.is_empty();
+    (crew.verdict(&report, unreached, state.failure.or(unfinished)), report)
 }
 
 struct Sweep<'a> {
@@ -186,10 +186,11 @@ impl Sweep<'_> {
         let errand = Errand {
             client: crew.client,
             bucket: crew.bucket,
-            method: &Method::GET,
+            method: "GET",
             wanted: 200,
             watch,
             pace: Some(&crew.pace),
+            ids: true,
         };
         let mut page = None;
         let reply = send(

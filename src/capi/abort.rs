@@ -81,7 +81,7 @@ pub unsafe extern "C" fn obs_abort_multipart(
         put(error, std::ptr::null_mut());
     }
     // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
-    let outcome = unsafe { one(client, std::ptr::null(), bucket, key, upload_id) };
+    let outcome = unsafe { one(client, std::ptr::null(), bucket, key, upload_id, false) };
     // SAFETY: NULL or valid for a write, as the header demands.
     unsafe {
         put(http_status, outcome.http_status.into());
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
     // SAFETY: NULL or valid for a write, as the header demands.
     unsafe { put(outcome, std::ptr::null_mut()) };
     // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
-    let all = unsafe { one(client, call, bucket, key, upload_id) };
+    let all = unsafe { one(client, call, bucket, key, upload_id, !outcome.is_null()) };
     if !client.is_null() {
         // SAFETY: NULL or valid for a write, as the header demands.
         unsafe { give(outcome, || obs_abort_outcome::from(&all)) };
@@ -124,6 +124,8 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
     all.code as i32
 }
 
+/// `all`: whether the caller reads more than code, status and message.
+///
 /// # Safety
 /// Handles of ours and NUL-terminated strings, or NULL.
 unsafe fn one(
@@ -132,6 +134,7 @@ unsafe fn one(
     bucket: *const c_char,
     key: *const c_char,
     upload_id: *const c_char,
+    all: bool,
 ) -> Outcome {
     let aborted = fallible(|| {
         // SAFETY: as promised by the caller.
@@ -144,13 +147,14 @@ unsafe fn one(
                 text(upload_id, "upload id")?,
             )
         };
-        Ok(abort(&client.0, call.map(|call| &call.0), bucket, key, upload_id))
+        Ok(abort(&client.0, call.map(|call| &call.0), bucket, key, upload_id, all))
     });
-    aborted.unwrap_or_else(|error| {
-        // SAFETY: as promised by the caller.
-        let (key, upload_id) = unsafe { (lossy(key), lossy(upload_id)) };
-        Outcome::unsent(&key, &upload_id, error)
-    })
+    let outcome = aborted.unwrap_or_else(Outcome::unsent);
+    if !all {
+        return outcome;
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { outcome.of(lossy(key), lossy(upload_id)) }
 }
 
 /// Aborts many uploads of one bucket, as many at a time as obs_abort_config_set_max_connections() says. Each has its
