@@ -548,8 +548,8 @@ int32_t obs_abort_config_set_ca_file(obs_abort_config *config,
  * \param config     The config.
  * \param cert_path  A PEM file with the certificate and its chain; it is read now.
  * \param key_path   A PEM file with its key, not encrypted; it is read now, and may be the same file.
- * \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for NULL or ""; OBS_ABORT_INVALID_CONFIG where a file can't be used.
- *         A key that does not belong to the certificate is refused by obs_abort_client_new().
+ * \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for NULL or ""; OBS_ABORT_INVALID_CONFIG where a file can't be used,
+ *         and where the key does not belong to the certificate.
  *
  * Threads: the one that fills the config. Since 0.1.0.
  */
