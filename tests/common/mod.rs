@@ -374,7 +374,7 @@ impl Report {
     ///
     /// # Safety
     /// NULL, or a report that the library gave away.
-    unsafe fn take(report: *mut report) -> Option<Report> {
+    pub unsafe fn take(report: *mut report) -> Option<Report> {
         if report.is_null() {
             return None;
         }
