@@ -499,13 +499,21 @@ struct Kept {
     /// Between the request and the return to the pool. ureq probes on both sides of the idle time: on the way in,
     /// what has been read tells; on the way out, the socket does.
     in_use: bool,
-    /// A 204 announced a body, which no 204 has: its bytes could be read as the next answer.
+    /// A 204 announced a body, which no 204 has, or may have done so: its bytes could be read as the next answer.
     spoiled: bool,
 }
 
-/// Whether this is the head of a 204 that announces a body.
+/// Whether this is the head of a 204 that announces a body; or an interim answer, which nobody asked for, and behind
+/// which such a head may stand in the same piece.
 fn is_204_with_body(head: &[u8]) -> bool {
-    if !head.starts_with(b"HTTP/1.") || head.get(9..12) != Some(b"204") {
+    if !head.starts_with(b"HTTP/1.") {
+        // An empty line before the head is skipped by the parser, too.
+        return matches!(head.first(), Some(b'\r' | b'\n'));
+    }
+    if head.get(9) == Some(&b'1') {
+        return true;
+    }
+    if head.get(9..12) != Some(b"204") {
         return false;
     }
     let value = |line: &[u8], name: &[u8]| -> Option<bool> {
@@ -560,8 +568,13 @@ impl Transport for Kept {
         }
         let n = self.wire.read(room, &watch).map_err(stop_ureq)?;
         self.buffers.input_appended(n);
-        with_exchange(|exchange| exchange.received += n);
-        self.spoiled = self.spoiled || is_204_with_body(self.buffers.input());
+        let received = with_exchange(|exchange| {
+            exchange.received += n;
+            exchange.received
+        });
+        // As long as nothing has been consumed, it is a head, and not a body, that is coming in.
+        let input = self.buffers.input();
+        self.spoiled = self.spoiled || (received == Some(input.len()) && is_204_with_body(input));
         Ok(n > 0)
     }
 
@@ -597,6 +610,11 @@ mod tests {
             ("HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello", true),
             ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", true),
             ("HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n", false),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", true),
+            ("HTTP/1.1 103 E", true),
+            ("\r\nHTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", true),
+            ("HTTP/1.1 ", false),
+            ("H", false),
         ] {
             assert_eq!(is_204_with_body(head.as_bytes()), spoiled, "{head}");
         }
