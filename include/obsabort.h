@@ -70,6 +70,10 @@
 /** major * 1000000 + minor * 1000 + patch, to compare with obs_abort_version_number(). */
 #define OBS_ABORT_VERSION_NUMBER 1000
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 
 /**
  * The upload is gone: 204; or 404 NoSuchUpload after an earlier attempt of the same call that may have been carried out.
@@ -332,8 +336,8 @@ typedef struct {
  * client.
  *
  * outcome:       borrowed for the time of the call, or NULL.
- * done:          how many uploads are settled so far.
- * total_so_far:  how many are known of so far: the whole list, or what the pages so far had.
+ * done:          how many uploads are settled so far, those that are kept included.
+ * total_so_far:  how many are known of so far: the whole list, or what the pages so far had; never less than done.
  * userdata:      what was given to the verb.
  * Returns 0 to go on. Anything else stops: nothing new is begun, what is in flight finishes, the verb returns
  * OBS_ABORT_CANCELLED.
@@ -342,10 +346,6 @@ typedef int32_t (*obs_abort_progress_fn)(const obs_abort_outcome *outcome,
                                          uint64_t done,
                                          uint64_t total_so_far,
                                          void *userdata);
-
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
 
 /**
  * The version of the library that is loaded, as "1.2.3".
@@ -997,8 +997,8 @@ const obs_abort_outcome *obs_abort_report_failure(const obs_abort_report *report
  */
 void obs_abort_report_free(obs_abort_report *report);
 
-#ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
-
 #endif  /* OBSABORT_H */
+
+#ifdef __cplusplus
+}
+#endif

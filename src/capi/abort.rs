@@ -35,8 +35,8 @@ pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
 /// client.
 ///
 /// outcome:       borrowed for the time of the call, or NULL.
-/// done:          how many uploads are settled so far.
-/// total_so_far:  how many are known of so far: the whole list, or what the pages so far had.
+/// done:          how many uploads are settled so far, those that are kept included.
+/// total_so_far:  how many are known of so far: the whole list, or what the pages so far had; never less than done.
 /// userdata:      what was given to the verb.
 /// Returns 0 to go on. Anything else stops: nothing new is begun, what is in flight finishes, the verb returns
 /// OBS_ABORT_CANCELLED.

@@ -1,7 +1,7 @@
 //! A TCP connection to one of several addresses, tried in a staggered fashion (RFC 8305), within a deadline.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -113,7 +113,11 @@ fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
 fn start(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    let mut socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    if socket.as_raw_fd() < 3 {
+        // A host that closed stdout or stderr, and still prints, must not print into the connection.
+        socket = rustix::io::fcntl_dupfd_cloexec(&socket, 3)?;
+    }
     match rustix::net::connect(&socket, &address) {
         Ok(()) => Ok((socket, true)),
         Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
