@@ -167,7 +167,7 @@ fn told(client: &Client, key: &str, upload_id: &str, outcome: Outcome) -> Outcom
             )
         }),
         Some(message) => {
-            client.log(Level::Error, || format!("upload {:?} of {:?}: {message}", upload_id, key))
+            client.log(Level::Error, || format!("upload {upload_id:?} of {key:?}: {message}"));
         }
     }
     outcome

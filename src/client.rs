@@ -133,10 +133,9 @@ impl Client {
     /// The scheme that signs for a place.
     pub fn scheme(&self, path_style: bool) -> Scheme {
         match self.settings.signature {
-            Signature::Obs => Scheme::Obs,
             Signature::AwsV2 => Scheme::AwsV2,
             Signature::Auto if path_style => Scheme::AwsV2,
-            Signature::Auto => Scheme::Obs,
+            Signature::Obs | Signature::Auto => Scheme::Obs,
         }
     }
 

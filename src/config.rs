@@ -38,13 +38,16 @@ pub enum Level {
     Debug = 4,
 }
 
+/// Takes a line.
+pub type Sink = Arc<dyn Fn(Level, &str) + Send + Sync>;
+
 /// Who is told.
 #[derive(Clone)]
 pub struct Log {
     /// The most that is told.
     pub level: Level,
     /// Called on any thread, no lock being held.
-    pub sink: Arc<dyn Fn(Level, &str) + Send + Sync>,
+    pub sink: Sink,
 }
 
 impl std::fmt::Debug for Log {

@@ -134,7 +134,7 @@ impl RawPage {
                 Event::Text(part) => text.push_str(&part),
                 Event::CData(part) => text.push_str(&part),
                 Event::GeneralRef(part) => {
-                    text.push(resolve(&part).ok_or_else(|| unfit("it has an unknown entity"))?)
+                    text.push(resolve(&part).ok_or_else(|| unfit("it has an unknown entity"))?);
                 }
                 Event::End(_) => {
                     path_end(&mut page, &mut path, &mut text);

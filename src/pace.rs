@@ -17,6 +17,12 @@ const RECOVERY: f64 = 4.0;
 #[derive(Debug)]
 pub struct Pace(Mutex<State>);
 
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace::new()
+    }
+}
+
 #[derive(Debug)]
 struct State {
     /// Requests a second; None = as fast as they can.
@@ -81,7 +87,8 @@ impl State {
         self.sent += 1;
         if let Some(rate) = self.rate {
             // Time that nobody used is not saved up: that would be a burst.
-            self.next = self.next.max(now - Duration::from_millis(50)) + Duration::from_secs_f64(1.0 / rate);
+            self.next = self.next.max(now.checked_sub(Duration::from_millis(50)).unwrap_or(now))
+                + Duration::from_secs_f64(1.0 / rate);
         }
         Ok(())
     }

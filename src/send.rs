@@ -168,10 +168,10 @@ pub fn send(
                 }
                 let error = match trouble {
                     Trouble::Failed(error) | Trouble::TooSlow(error) => error,
-                    Trouble::Final(error) => return Reply::failed(suffixed(error, of)),
+                    Trouble::Final(error) => return Reply::failed(suffixed(&error, of)),
                     stop @ Trouble::Stopped(_) => return stopped(stop, last),
                 };
-                let reply = Reply::failed(suffixed(error, of));
+                let reply = Reply::failed(suffixed(&error, of));
                 fresh = true;
                 if stale && !tally.stale_replaced {
                     tally.stale_replaced = true;
@@ -359,8 +359,8 @@ pub fn answer_date(answer: &Answer) -> Option<i64> {
     date::parse_http(answer.headers.get("date")?.to_str().ok()?)
 }
 
-fn suffixed(error: Error, of: Attempt) -> Error {
-    Error { detail: format!("{} ({of})", error.detail), ..error }
+fn suffixed(error: &Error, of: Attempt) -> Error {
+    Error::new(error.code, format!("{} ({of})", error.detail))
 }
 
 fn stopped(trouble: Trouble, last: Option<Reply>) -> Reply {

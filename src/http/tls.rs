@@ -58,10 +58,10 @@ fn system_roots(ssl_cert_file: Option<PathBuf>) -> Result<Arc<RootCertStore>, Er
     let path = ssl_cert_file.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.exists())).ok_or_else(|| {
         Error::config("no bundle of trusted roots on this system: install ca-certificates, or set a CA file or SSL_CERT_FILE")
     })?;
-    if let Some(bundle) = &*BUNDLE.load() {
-        if bundle.path == path {
-            return Ok(Arc::clone(&bundle.roots));
-        }
+    if let Some(bundle) = &*BUNDLE.load()
+        && bundle.path == path
+    {
+        return Ok(Arc::clone(&bundle.roots));
     }
     let roots = Arc::new(roots_from(&path)?);
     BUNDLE.store(Some(Arc::new(Bundle { path, roots: Arc::clone(&roots) })));
@@ -172,10 +172,10 @@ pub fn failure(host: &str, error: &rustls::Error) -> Trouble {
             AlertDescription::UnrecognisedName => (format!("the server does not know the name {host}"), true),
             alert => (format!("the server sent the alert {alert:?}"), false),
         },
-        E::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
-        | E::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig) => {
-            ("the server shares no TLS version with us (1.2 and 1.3)".to_owned(), true)
-        }
+        E::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => ("the server shares no TLS version with us (1.2 and 1.3)".to_owned(), true),
         E::PeerIncompatible(reason) => {
             (format!("the server shares too little of TLS with us ({reason:?})"), true)
         }
