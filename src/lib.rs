@@ -10,6 +10,9 @@
 //!
 //! The Rust interface is not stable: it is there for tests. The C ABI in `include/obsabort.h` is the product.
 
+#![warn(clippy::undocumented_unsafe_blocks)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod abort;
 pub mod answer;
 pub mod call;

@@ -222,10 +222,10 @@ mod tests {
                 follow(&target, &endpoint, "bkt", addressing == Addressing::CustomDomain, location);
             match want {
                 Ok(authority) => {
-                    assert_eq!(followed.as_ref().map(|t| t.authority.as_str()), Ok(authority), "{location}")
+                    assert_eq!(followed.as_ref().map(|t| t.authority.as_str()), Ok(authority), "{location}");
                 }
                 Err(why) => {
-                    assert!(followed.as_ref().is_err_and(|e| e.contains(why)), "{location}: {followed:?}")
+                    assert!(followed.as_ref().is_err_and(|e| e.contains(why)), "{location}: {followed:?}");
                 }
             }
         }

@@ -87,10 +87,9 @@ fn declared() -> BTreeSet<String> {
     let mut in_comment = false;
     for line in header.lines() {
         in_comment |= line.trim_start().starts_with("/*");
-        if !in_comment && !line.starts_with([' ', '#', 't', '}']) {
-            if let Some((before, _)) = line.split_once('(') {
-                names.insert(before.rsplit([' ', '*']).next().unwrap().to_owned());
-            }
+        let declares = !in_comment && !line.starts_with([' ', '#', 't', '}']);
+        if let Some((before, _)) = line.split_once('(').filter(|_| declares) {
+            names.insert(before.rsplit([' ', '*']).next().unwrap().to_owned());
         }
         in_comment &= !line.contains("*/");
     }
