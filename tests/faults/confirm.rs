@@ -60,6 +60,7 @@ pub fn rows() -> Vec<Row> {
             .max_attempts(1000)
             .timeout_ms(1500)
             .gives_whatever_the_attempts(PARTS_REMAIN, 204)
+            .or_out_of_time()
             .within_ms(2000),
         row("a listing without parts is still there")
             .confirm()
