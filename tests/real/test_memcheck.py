@@ -1,4 +1,5 @@
-"""The C programs under valgrind memcheck, against obs-local on plain HTTP: no error, no leak.
+"""The C programs and tests/sanitize/driver.c under valgrind memcheck, against obs-local on plain HTTP: no
+error, no leak.
 
 EXAMPLES_DIR is where `make -C examples-c` put the programs. Plain HTTP, since memcheck misreads
 the assembly that ciphers are written in.
@@ -105,6 +106,26 @@ class Memcheck(unittest.TestCase):
         )
         self.assertEqual(done.stdout, "120 aborted, 5 gone already, 0 failed\n", done.stderr)
         self.assertEqual(other.list_uploads(BUCKET, "key "), [])
+
+    def test_every_function(self):
+        """tests/sanitize/driver.c, which the sanitizers run, too."""
+        support.need(("cc",), "gcc")
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        directory = support.temp_dir()
+        driver = os.path.join(directory, "driver")
+        source = os.path.join(root, "tests", "sanitize", "driver.c")
+        command = ["cc", "-std=c99", "-g", "-O1", "-pthread", "-I" + os.path.join(root, "include")]
+        command += [source, "-o", driver, os.path.join(library_dir, "libobsabort.so.0")]
+        support.run(command)
+        options = []
+        for name, count in ("single", 4), ("threads", 16), ("many", 20), ("rest", 20), ("stale", 30):
+            options += ["--uploads", f"driver:{count}:172800:{name}/:5"]
+        # Within a prefix, one key has several uploads: the driver aborts by id.
+        options += ["--page-cap", "10", "--fault", "silence;then=stall;key=stall;always"]
+        with support.ObsLocal(*options) as own:
+            self.assertEqual(own.secret_key, server.secret_key)
+            done = self.memcheck(driver, own.endpoint, "driver")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_sweep(self):
         if not obsabort.exported("stale"):

@@ -494,7 +494,9 @@ static void forked(const obs_abort_client *client)
 
         CODE(code, OBS_ABORT_NO_SUCH_UPLOAD, error);
         obs_abort_string_free(error);
-        _exit(0);
+        /* Replaced, so that nobody takes what it inherited for a leak. */
+        execlp("true", "true", (char *)NULL);
+        _exit(1);
     }
     CODE(obs_abort_multipart(client, bucket, "k", "unknown", &status, NULL), OBS_ABORT_NO_SUCH_UPLOAD, NULL);
     CHECK(waitpid(child, &ended, 0) == child && WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
