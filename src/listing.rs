@@ -122,7 +122,13 @@ impl RawPage {
                 Err(quick_xml::Error::Io(e)) => {
                     return Err(Error::new(Code::Io, format!("the list of uploads broke off: {e}")));
                 }
-                Err(e) => return Err(unfit(format_args!("it is not XML: {e}"))),
+                // The parser quotes names as they came, of any length.
+                Err(e) => {
+                    return Err(unfit(format_args!(
+                        "it is not XML: {}",
+                        crate::answer::clean(&e.to_string(), &[])
+                    )));
+                }
             };
             match event {
                 Event::Start(start) => {
