@@ -1,6 +1,7 @@
 //! What is read of the environment, and when: each test in a process of its own.
 
-#![allow(clippy::type_complexity, missing_docs, unsafe_code, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::type_complexity)]
+#![allow(missing_docs, unsafe_code, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 #[path = "common/apart.rs"]
