@@ -78,7 +78,8 @@ fn bad_credentials_in_the_environment_are_told_and_not_sent() {
         return;
     }
     let recorder = Recorder::start();
-    let rows: [(Option<&str>, Option<&str>, Option<&str>, &str, bool); 7] = [
+    type Row<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a str, bool);
+    let rows: [Row<'_>; 7] = [
         (None, None, None, "OBS_ACCESS_KEY_ID", false),
         (Some("AK"), None, None, "OBS_SECRET_ACCESS_KEY", true),
         (Some("AK"), Some(""), None, "OBS_SECRET_ACCESS_KEY", true),
