@@ -23,11 +23,13 @@ const WARN: i32 = 2;
 const INFO: i32 = 3;
 const DEBUG: i32 = 4;
 
+type Then = Box<dyn Fn(i32, &str) + Send + Sync>;
+
 /// What the callback was told, and what it is to do besides.
 #[derive(Default)]
 struct Told {
     lines: Mutex<Vec<(i32, String)>>,
-    then: OnceLock<Box<dyn Fn(i32, &str) + Send + Sync>>,
+    then: OnceLock<Then>,
 }
 
 unsafe extern "C" fn told(level: i32, message: *const c_char, userdata: *mut c_void) {
