@@ -1,0 +1,61 @@
+//! Any answer to an abort. Input: the status, header lines, an empty line, the body.
+
+use obsabort::answer::{Meaning, meaning, said};
+use obsabort::http::{Answer, HeaderMap, HeaderName};
+
+const SECRET: &str = "K3Y/hush+hush==";
+
+pub fn run(data: &[u8]) {
+    let mut lines = data.splitn(2, |byte| *byte == b'\n');
+    let status =
+        lines.next().and_then(|line| std::str::from_utf8(line).ok()?.trim().parse().ok()).unwrap_or(404);
+    let mut rest = lines.next().unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    while !rest.is_empty() {
+        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let (line, after) = rest.split_at(end);
+        rest = after.get(1..).unwrap_or_default();
+        if line.is_empty() {
+            break;
+        }
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&line[..colon]), value.try_into()) {
+            headers.append(name, value);
+        }
+    }
+    let in_header = |names: [&str; 2]| {
+        let value = names.iter().find_map(|name| headers.get(*name).filter(|value| !value.is_empty()));
+        value.and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    let header_code = in_header(["x-obs-error-code", "x-amz-error-code"]);
+    let answer = Answer { status, headers, body: rest.to_vec() };
+
+    let all = said(&answer, false, &[SECRET, "", "hush"]);
+    for text in [&all.code, &all.message, &all.request_id, &all.host_id].into_iter().flatten() {
+        assert!(text.len() <= 512, "{} bytes", text.len());
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+        assert!(!text.contains("hush"), "{text:?}");
+    }
+    if let Some(code) =
+        header_code.filter(|code| code.len() <= 512 && !code.contains("hush") && !code.contains('\t'))
+    {
+        assert_eq!(all.code.as_deref(), Some(code.as_str()), "headers win over the body");
+    }
+    let well = said(&answer, true, &[SECRET]);
+    assert_eq!((well.code, well.message), (None, None), "nothing went wrong");
+
+    for wanted in [204, 200] {
+        let code = all.code.as_deref();
+        let meaning = meaning(status, code, wanted);
+        assert_eq!(meaning == Meaning::Done, status == wanted);
+        if meaning == Meaning::NoSuchUpload {
+            // "Gone" is said of nothing else: neither of a proxy's 404, nor of a page that mentions the words.
+            assert!(status == 404 && matches!(code, Some("NoSuchUpload" | "NoSuchKey")), "{status} {code:?}");
+        }
+        if (500..600).contains(&status) || status == 429 {
+            let retried = [Meaning::Server, Meaning::Throttled, Meaning::RequestTimeout];
+            assert!(retried.contains(&meaning), "{status} {meaning:?}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What names a host: four lines (endpoint, proxy URL, no_proxy, Location), then a proxy's answer to CONNECT.
+
+use obsabort::http::proxy::{Proxies, Proxy};
+use obsabort::redirect::follow;
+use obsabort::target::{Addressing, Endpoint, Place};
+
+pub fn run(data: &[u8]) {
+    let mut parts = data.splitn(5, |byte| *byte == b'\n');
+    let mut line = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+    let (endpoint, proxy_url, no_proxy, location) = (line(), line(), line(), line());
+    let answer = parts.next().unwrap_or_default();
+
+    let endpoint = Endpoint::parse(&endpoint);
+    if let Ok(endpoint) = &endpoint {
+        judge_host(&endpoint.host);
+        let again = match endpoint.port {
+            Some(port) => format!("{}://{}:{port}", scheme(endpoint.https), endpoint.host),
+            None => format!("{}://{}/", scheme(endpoint.https), endpoint.host),
+        };
+        assert_eq!(Endpoint::parse(&again).as_ref(), Ok(endpoint));
+        redirect(endpoint, &location);
+    }
+    if let Ok(proxy) = Proxy::parse(&proxy_url) {
+        judge_proxy(&proxy, answer);
+    }
+    let environment = Proxies::from_env(|name| match name {
+        "http_proxy" | "HTTPS_PROXY" => Some(proxy_url.clone()),
+        "no_proxy" => Some(no_proxy.clone()),
+        _ => None,
+    });
+    if let Ok(proxies) = environment {
+        let host = endpoint.as_ref().map_or("h.example.com", |e| e.host.as_str());
+        let served = proxies.serving(true, host, 443);
+        assert!(
+            served.is_none() || !no_proxy.split(',').any(|entry| entry == "*" || entry == host),
+            "{no_proxy}"
+        );
+        assert!(
+            proxies.serving(false, "169.254.169.254", 80).is_none(),
+            "the metadata service is never proxied"
+        );
+    }
+}
+
+fn scheme(https: bool) -> &'static str {
+    if https { "https" } else { "http" }
+}
+
+fn judge_host(host: &str) {
+    match host.strip_prefix('[') {
+        Some(inner) => {
+            assert!(inner.strip_suffix(']').is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok()))
+        }
+        None => {
+            let labels: Vec<&str> = host.split('.').collect();
+            assert!(
+                host.len() <= 253 && labels.iter().all(|label| (1..=63).contains(&label.len())),
+                "{host:?}"
+            );
+            assert!(
+                host.bytes().all(|b| b"abcdefghijklmnopqrstuvwxyz0123456789-_.".contains(&b)),
+                "{host:?}"
+            );
+        }
+    }
+}
+
+fn judge_proxy(proxy: &Proxy, answer: &[u8]) {
+    judge_host(&proxy.host);
+    assert!(proxy.port > 0);
+    let secrets: Vec<&str> = proxy.secrets().filter(|secret| secret.len() > 8).collect();
+    let judged = proxy.judge_tunnel("h.example.com", 443, answer);
+    for text in [proxy.to_string(), format!("{proxy:?} {judged:?}")] {
+        let told = secrets.iter().find(|secret| !proxy.host.contains(**secret) && text.contains(**secret));
+        assert!(told.is_none(), "{text:?}");
+    }
+    if judged.is_ok() {
+        assert!(answer.starts_with(b"HTTP/1.") && answer.get(9) == Some(&b'2'), "{answer:?} opens a tunnel");
+    }
+    // However the password reads, the request has the lines it should have.
+    let request = proxy.connect_request("h.example.com", 443);
+    let lines = request.matches("\r\n").count();
+    assert!((3..=4).contains(&lines) && request.ends_with("\r\n\r\n"), "{:?}", *request);
+    assert!(!request.replace("\r\n", "").chars().any(char::is_control), "{:?}", *request);
+    let head = b"DELETE /k?uploadId=i HTTP/1.1\r\nHost: h\r\n\r\n";
+    let absolute = proxy.absolute_form("h:81", head).expect("a head");
+    assert!(
+        absolute.starts_with(b"DELETE http://h:81/k?uploadId=i HTTP/1.1\r\n")
+            && absolute.ends_with(b"\r\n\r\n")
+    );
+    assert_eq!(absolute.windows(2).filter(|w| w == b"\r\n").count(), lines);
+}
+
+/// Whatever a Location says, the request that follows it is the same one, and stays in the endpoint's domain.
+fn redirect(endpoint: &Endpoint, location: &str) {
+    for addressing in [Addressing::Auto, Addressing::Path, Addressing::CustomDomain] {
+        let Ok(place) = Place::new(endpoint, addressing, "bkt") else { continue };
+        let from = place.upload("k y", "i").expect("a target");
+        let custom = addressing == Addressing::CustomDomain;
+        let Ok(to) = follow(&from, endpoint, "bkt", custom, location) else { continue };
+        assert_eq!((&to.path_and_query, &to.resource), (&from.path_and_query, &from.resource));
+        assert!(to.https || !from.https, "{location:?} goes from https to http");
+        let host = to.authority.as_str().split(':').next().unwrap_or_default();
+        let ours = from.authority.as_str().split(':').next().unwrap_or_default();
+        if host != ours {
+            let last_two: Vec<&str> = endpoint.host.rsplit('.').take(2).collect();
+            let theirs: Vec<&str> = host.rsplit('.').take(2).collect();
+            assert!(last_two.len() == 2 && last_two == theirs, "{location:?} leaves {}", endpoint.host);
+            assert!(!custom && (to.path_style || host.starts_with("bkt.")), "{location:?} leaves the bucket");
+        }
+    }
+}
