@@ -46,8 +46,8 @@ bench: library
 	$(CARGO) build --release --locked -p obs-local
 	$(test_env) python3 tests/bench/run.py $(BENCHFLAGS)
 
-soak: library
-	$(CARGO) run --release --locked -p soak
+soak: tools
+	SOAK_ABORTS=$${SOAK_ABORTS:-1000000} $(CARGO) test --release --locked --test soak -- --nocapture
 
 fuzz: tools
 	sh tests/fuzz.sh

@@ -43,16 +43,12 @@ address() {
     sh tests/sanitize/address.sh
 }
 
-soak() {
-    SOAK_ABORTS=${SOAK_ABORTS:-20000} "$target/release/soak"
-}
-
 skipped() {
     echo "SKIPPED: $1: $2"
     test "${CI:-}" != true
 }
 
-steps="lint rust build installed real gates address soak"
+steps="lint rust build installed real gates address"
 [ "${1:-}" = --list ] && { echo "$steps"; exit; }
 passed=0 failed=""
 for step in ${*:-$steps}; do

@@ -2,6 +2,8 @@
 # `make install` into a folder of its own; then a stranger's program is built against it by pkg-config and by CMake, and run.
 set -eu
 cd "$(dirname "$0")/.."
+# Where the suites find the header is not where it is to be installed.
+unset INCLUDEDIR LIBDIR
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT INT TERM
 prefix=$folder/usr
