@@ -128,6 +128,12 @@ fn lines_tell_what_an_operator_needs() {
     with(WARN, &["503", "SlowDown", "REQ-503", "attempt 1 of 4", " ms"]);
     with(INFO, &[&id, "dir/a b", "204", "REQ-204"]);
     assert!(!lines.iter().any(|(level, _)| *level == ERROR), "{lines:?}");
+    // The id of a success is read where it is logged, whoever else asks for it.
+    let at_info = told.hear(Config::new(&server.endpoint()), INFO).client();
+    let id = server.create_upload("backups", "k");
+    server.fault(Fault::real().header("x-obs-request-id", "REQ-INFO"));
+    assert_eq!(at_info.abort("backups", "k", &id).0, code::OK);
+    assert!(told.take().iter().any(|(level, line)| *level == INFO && line.contains("REQ-INFO")));
     // A failure has the line of the outcome's message, and says whose upload it is.
     let outcome = client.outcome(None, "backups", "k\nk", "nowhere");
     let lines = told.take();
