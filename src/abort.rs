@@ -26,6 +26,8 @@ pub struct Outcome {
     pub said: Said,
     /// Abort requests put on the wire.
     pub attempts: u32,
+    /// Whether its turn came: an upload that was waiting for one was not touched.
+    pub begun: bool,
     /// Whose upload; empty until `of` says so, for a caller who knows anyway.
     pub key: String,
     /// Which upload.
@@ -43,6 +45,7 @@ impl Outcome {
             message,
             said: reply.said,
             attempts: tally.on_wire,
+            begun: tally.counted > 0,
             key: String::new(),
             upload_id: String::new(),
             initiated: None,
@@ -123,7 +126,7 @@ fn confirm(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally, mut repl
     tally.maybe_done = true;
     loop {
         let list = Errand { method: "GET", wanted: 200, ..*errand };
-        let listed = send(&list, target, &mut Tally::default(), None);
+        let listed = send(&list, target, &mut Tally::following(), None);
         match listed.code {
             Code::NoSuchUpload => return reply,
             Code::Ok => {}

@@ -1,6 +1,6 @@
 //! Many uploads at once: workers for the time of one call, one report, progress on the caller's thread.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -122,6 +122,8 @@ pub struct Crew<'a> {
     /// are kept, and one that ran out of its own budget is none of these.
     cancelled_in_flight: Flag,
     timed_out_in_flight: Flag,
+    /// Uploads that were given back: the call ended while they waited for their turn.
+    pub given_back: AtomicU64,
 }
 
 impl<'a> Crew<'a> {
@@ -130,22 +132,24 @@ impl<'a> Crew<'a> {
         let budget = call.and_then(Call::timeout).unwrap_or(Duration::MAX);
         let watch = client.watch(call, budget);
         let started_cancelled = watch.is_cancelled();
+        let stopped = Flag::default();
         Crew {
             client,
             bucket,
             place,
             watch,
-            pace: Pace::new(),
-            stopped: Flag::default(),
+            pace: Pace::new(stopped.clone()),
+            stopped,
             started_cancelled,
             cancelled_in_flight: Flag::default(),
             timed_out_in_flight: Flag::default(),
+            given_back: AtomicU64::new(0),
         }
     }
 
     /// Whether new work may begin.
     pub fn goes_on(&self) -> bool {
-        !self.stopped.is_up() && self.watch.check().is_ok()
+        !self.stopped.is_up() && !self.timed_out_in_flight.is_up() && self.watch.check().is_ok()
     }
 
     /// Has `next` asked for jobs by all workers until it has none, `at_most` being how many there can be. `tell`
@@ -187,7 +191,8 @@ impl<'a> Crew<'a> {
     fn worker(&self, next: &dyn Fn(&Crew<'_>) -> Option<Job>, done: &SyncSender<Outcome>) {
         while self.goes_on() {
             let Some(job) = next(self) else { return };
-            if done.send(self.settle(job)).is_err() {
+            let Some(outcome) = self.settle(job) else { continue };
+            if done.send(outcome).is_err() {
                 return;
             }
         }
@@ -201,13 +206,16 @@ impl<'a> Crew<'a> {
     ) {
         while self.goes_on() {
             let Some(job) = next(self) else { return };
-            self.account(self.settle(job), report, tell);
+            if let Some(outcome) = self.settle(job) {
+                self.account(outcome, report, tell);
+            }
         }
     }
 
-    fn settle(&self, job: Job) -> Outcome {
+    /// None: it was not begun, since the call ended first.
+    fn settle(&self, job: Job) -> Option<Outcome> {
         match job {
-            Job::Settled(outcome) => *outcome,
+            Job::Settled(outcome) => Some(*outcome),
             Job::Abort(key, upload_id, initiated) => {
                 let watch = watch_of_one(self.client, &self.watch);
                 let aborted = crate::capi::caught(|| {
@@ -215,12 +223,23 @@ impl<'a> Crew<'a> {
                 });
                 let mut outcome = aborted.unwrap_or_else(|panic| Outcome::unsent(internal(&panic)));
                 outcome.initiated = initiated;
-                match (outcome.code, self.watch.check()) {
-                    (Code::Cancelled, _) => self.cancelled_in_flight.raise(),
-                    (Code::Timeout, Err(Stop::Deadline)) => self.timed_out_in_flight.raise(),
-                    _ => {}
+                let cut_off = match (outcome.code, self.watch.check()) {
+                    (Code::Cancelled, _) => Some(&self.cancelled_in_flight),
+                    (Code::Timeout, Err(Stop::Deadline)) => Some(&self.timed_out_in_flight),
+                    // All have to wait longer than the call may take: nothing more will be begun.
+                    (Code::Throttled, _) if !outcome.begun && watch.deadline() == self.watch.deadline() => {
+                        Some(&self.timed_out_in_flight)
+                    }
+                    _ => None,
+                };
+                if let Some(flag) = cut_off {
+                    flag.raise();
+                    if !outcome.begun {
+                        self.given_back.fetch_add(1, Ordering::Relaxed);
+                        return None;
+                    }
                 }
-                outcome.of(key, upload_id)
+                Some(outcome.of(key, upload_id))
             }
         }
     }

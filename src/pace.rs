@@ -1,26 +1,43 @@
 //! How fast the workers of one clean-up go together: additive increase, multiplicative decrease, once the service
 //! asks to slow down. Until then, as fast as they can.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::watch::{Stop, Watch};
+use crate::client::far;
+use crate::watch::{Flag, SLICE, Stop, Watch};
 
 /// However often the service complains, one request a second goes out.
 const SLOWEST: f64 = 1.0;
-/// Requests that were under way when the rate was cut complain about the rate before.
-const DEAF: Duration = Duration::from_millis(200);
-/// What the rate was cut by comes back over this time, and as much again over the next.
+/// After a complaint nothing goes out for so long: a service that counts has time to forget, and who was refused is
+/// not refused again until its attempts are used up.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What the rate was cut by comes back over so many seconds, and as much again over the next.
 const RECOVERY: f64 = 4.0;
+/// Complaints that follow each other faster are about one overload.
+const SERIES: Duration = Duration::from_secs(1);
+/// Within a series the rate to return to was too high, too: a halving takes a fifth of it (0.5 to this power is 0.8).
+const RELENT: f64 = 0.32;
+/// A series takes the rate down to this part of what it was, and from there by half a second: a service that refuses
+/// everything for a moment is not a slow one.
+const FLOOR: f64 = 1.0 / 64.0;
 
 /// Shared by the workers.
 #[derive(Debug)]
-pub struct Pace(Mutex<State>);
+pub struct Pace {
+    state: Mutex<State>,
+    /// Nothing new is begun: who waits for a first turn need not.
+    closed: Flag,
+}
 
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace::new()
-    }
+/// Why a turn did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// The watch ended the wait.
+    Stopped(Stop),
+    /// The service asked all to wait this long, which is beyond the deadline.
+    Held(Duration),
 }
 
 #[derive(Debug)]
@@ -29,56 +46,114 @@ struct State {
     rate: Option<f64>,
     /// What is added a second.
     slope: f64,
+    /// The rate that recovery aims at.
+    peak: f64,
+    /// The rate before this series of complaints, and when it began.
+    series: (f64, Instant),
     /// When the rate was last brought up to date.
     updated: Instant,
     /// When the next request may go out.
     next: Instant,
-    /// Before this, complaints are old.
-    deaf_until: Instant,
+    /// Before this, the service wants no request at all.
+    held: Instant,
+    /// Complaints about requests from before this are old.
+    cut: Option<Instant>,
     /// Requests since `window`, for the rate that is cut the first time.
     sent: u32,
     window: Instant,
+    /// Who waits, in the order of arrival: at a request a second, luck would pass some over for a minute.
+    line: VecDeque<u64>,
+    tickets: u64,
 }
 
 impl Pace {
     /// No limit yet.
-    pub fn new() -> Pace {
+    pub fn new(closed: Flag) -> Pace {
         let now = Instant::now();
-        Pace(Mutex::new(State {
+        let state = Mutex::new(State {
             rate: None,
             slope: 0.0,
+            peak: 0.0,
+            series: (0.0, now),
             updated: now,
             next: now,
-            deaf_until: now,
+            held: now,
+            cut: None,
             sent: 0,
             window: now,
-        }))
+            line: VecDeque::new(),
+            tickets: 0,
+        });
+        Pace { state, closed }
     }
 
-    /// Waits for this request's turn.
-    pub fn wait(&self, watch: &Watch) -> Result<(), Stop> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for this request's turn; `begun`: it is not the first of what it belongs to.
+    pub fn wait(&self, watch: &Watch, begun: bool) -> Result<(), Missed> {
+        let mut place = Place { pace: self, ticket: None };
         loop {
-            let turn = self.0.lock().unwrap_or_else(PoisonError::into_inner).turn(Instant::now());
-            match turn {
-                Ok(()) => return Ok(()),
-                // Again after the wait: the pace may have changed meanwhile.
-                Err(wait) => watch.sleep(wait)?,
+            let now = Instant::now();
+            let mut state = self.lock();
+            let Err(wait) = state.turn(&mut place.ticket, now) else { return Ok(()) };
+            let held = state.held;
+            drop(state);
+            if !begun && self.closed.is_up() {
+                return Err(Missed::Stopped(Stop::Cancelled));
             }
+            if held >= watch.deadline() {
+                return Err(Missed::Held(held.saturating_duration_since(now)));
+            }
+            // Again after a slice: the pace may have changed meanwhile, and who is ahead may have left.
+            watch.sleep(wait.min(SLICE)).map_err(Missed::Stopped)?;
         }
     }
 
-    /// Learns from an answer. `retry_after` holds for all.
-    pub fn heard(&self, throttled: bool, retry_after: Option<Duration>) {
+    /// Learns from the answer to a request that went out at `sent`. `retry_after` holds for all.
+    pub fn heard(&self, throttled: bool, retry_after: Option<Duration>, sent: Instant) {
         if throttled {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).cut(Instant::now(), retry_after);
+            self.lock().complaint(Instant::now(), retry_after, sent);
+        }
+    }
+}
+
+/// A place in the line, given up when this is dropped.
+struct Place<'a> {
+    pace: &'a Pace,
+    ticket: Option<u64>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.pace.lock().line.retain(|other| *other != ticket);
         }
     }
 }
 
 impl State {
-    fn turn(&mut self, now: Instant) -> Result<(), Duration> {
-        if self.next > now {
-            return Err(self.next - now);
+    /// Takes a turn, or says how long to wait for one, and notes the place in the line.
+    fn turn(&mut self, ticket: &mut Option<u64>, now: Instant) -> Result<(), Duration> {
+        let ahead = match *ticket {
+            Some(mine) => self.line.iter().take_while(|other| **other != mine).count(),
+            None => self.line.len(),
+        };
+        let at = self.next.max(self.held);
+        if ahead > 0 || at > now {
+            if ticket.is_none() {
+                self.tickets += 1;
+                *ticket = Some(self.tickets);
+                self.line.push_back(self.tickets);
+            }
+            let apart = self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+            let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+            let wait = at.saturating_duration_since(now).saturating_add(apart.saturating_mul(ahead));
+            return Err(wait.max(Duration::from_millis(1)));
+        }
+        if ticket.take().is_some() {
+            self.line.pop_front();
         }
         self.grow(now);
         if now.duration_since(self.window) > Duration::from_secs(1) {
@@ -87,34 +162,45 @@ impl State {
         self.sent += 1;
         if let Some(rate) = self.rate {
             // Time that nobody used is not saved up: that would be a burst.
-            self.next = self.next.max(now.checked_sub(Duration::from_millis(50)).unwrap_or(now))
-                + Duration::from_secs_f64(1.0 / rate);
+            let from = now.checked_sub(Duration::from_millis(50)).unwrap_or(now);
+            self.next = self.next.max(from) + Duration::from_secs_f64(1.0 / rate);
         }
         Ok(())
     }
 
     fn grow(&mut self, now: Instant) {
         if let Some(rate) = &mut self.rate {
-            *rate += self.slope * now.duration_since(self.updated).as_secs_f64();
+            *rate += self.slope * now.saturating_duration_since(self.updated).as_secs_f64();
             self.updated = now;
         }
     }
 
-    fn cut(&mut self, now: Instant, retry_after: Option<Duration>) {
-        if let Some(wait) = retry_after.and_then(|wait| now.checked_add(wait)) {
-            self.next = self.next.max(wait);
+    fn complaint(&mut self, now: Instant, retry_after: Option<Duration>, sent: Instant) {
+        if let Some(wait) = retry_after {
+            self.held = self.held.max(now.checked_add(wait).unwrap_or_else(|| far(wait)));
         }
-        if now < self.deaf_until {
+        // What was under way when the rate was cut complains about the rate before.
+        if self.cut.is_some_and(|cut| sent <= cut) {
             return;
         }
-        self.deaf_until = now + DEAF;
         self.grow(now);
-        let seconds = now.duration_since(self.window).as_secs_f64().max(0.05);
+        let seconds = now.saturating_duration_since(self.window).as_secs_f64().max(0.05);
         let before = self.rate.unwrap_or_else(|| f64::from(self.sent) / seconds);
-        let rate = (before / 2.0).max(SLOWEST);
+        let in_series = self.cut.is_some_and(|cut| now.saturating_duration_since(cut) < SERIES);
+        if !in_series {
+            self.series = (before, now);
+        }
+        let (first, began) = self.series;
+        let floor = first * FLOOR * 0.5_f64.powf(now.saturating_duration_since(began).as_secs_f64());
+        // No complaint raises it.
+        let rate = (before / 2.0).max(floor).min(before).max(SLOWEST);
+        let before = before.max(rate);
+        self.peak = if in_series { before.max(self.peak * (rate / before).powf(RELENT)) } else { before };
         self.rate = Some(rate);
-        self.slope = (before - rate).max(SLOWEST) / RECOVERY;
-        self.updated = now;
+        self.slope = (self.peak - rate).max(SLOWEST) / RECOVERY;
+        self.cut = Some(now);
+        self.next = self.next.max(now + PAUSE);
+        self.updated = self.next;
     }
 }
 
@@ -122,45 +208,83 @@ impl State {
 mod tests {
     use super::*;
 
+    fn new() -> State {
+        Pace::new(Flag::default()).state.into_inner().expect("not poisoned")
+    }
+
+    /// One who asks again and again.
     fn sent_in(state: &mut State, from: Instant, seconds: u64) -> u32 {
         let mut sent = 0;
+        let mut ticket = None;
         for ms in 0..seconds * 1000 {
-            while state.turn(from + Duration::from_millis(ms)).is_ok() {
+            while state.rate.is_some() && state.turn(&mut ticket, from + Duration::from_millis(ms)).is_ok() {
                 sent += 1;
-                if sent > 10_000_000 || state.rate.is_none() {
-                    break;
-                }
             }
         }
+        state.line.clear();
         sent
     }
 
     #[test]
     fn down_and_up() {
-        let Pace(state) = Pace::new();
-        let mut state = state.into_inner().expect("not poisoned");
+        let mut state = new();
         let start = state.window;
         for n in 0..1000 {
             assert!(
-                state.turn(start + Duration::from_millis(n)).is_ok(),
+                state.turn(&mut None, start + Duration::from_millis(n)).is_ok(),
                 "no limit before the first complaint"
             );
         }
         let cut = start + Duration::from_secs(1);
-        state.cut(cut, None);
-        state.cut(cut + Duration::from_millis(1), None);
+        state.complaint(cut, None, start);
+        state.complaint(cut + Duration::from_millis(1), None, start);
         let rate = state.rate.expect("a rate");
         assert!((450.0..550.0).contains(&rate), "halved once, not twice: {rate}");
         let first = sent_in(&mut state, cut, 1);
-        assert!((450..700).contains(&first), "{first}");
+        assert!((400..700).contains(&first), "{first}");
         let later = sent_in(&mut state, cut + Duration::from_secs(4), 1);
         assert!(later > 950, "it recovers: {later}");
-        state.cut(cut + Duration::from_secs(5), Some(Duration::from_secs(3)));
-        assert!(state.turn(cut + Duration::from_millis(7900)).is_err(), "Retry-After holds");
-        assert!(state.turn(cut + Duration::from_millis(8100)).is_ok());
+        let held = cut + Duration::from_secs(5);
+        state.complaint(held, Some(Duration::from_secs(3)), held);
+        assert!(state.turn(&mut Some(0), held + Duration::from_millis(2900)).is_err(), "Retry-After holds");
+        assert!(state.turn(&mut None, held + Duration::from_millis(3100)).is_ok());
         for n in 0..100 {
-            state.cut(cut + Duration::from_secs(10 + n), None);
+            let now = cut + Duration::from_secs(10 + n);
+            state.complaint(now, None, now);
         }
         assert!(state.rate.is_some_and(|rate| rate >= SLOWEST));
+    }
+
+    #[test]
+    fn a_series_of_complaints_is_climbed_out_of_again() {
+        let mut state = new();
+        let start = state.window;
+        for n in 0..1000 {
+            assert!(state.turn(&mut None, start + Duration::from_millis(n)).is_ok());
+        }
+        let mut now = start + Duration::from_secs(1);
+        for _ in 0..8 {
+            state.complaint(now, None, now);
+            now += Duration::from_millis(110);
+        }
+        assert!(state.rate.is_some_and(|rate| (8.0..32.0).contains(&rate)), "{state:?}");
+        let later = sent_in(&mut state, now, 10);
+        assert!(later > 400, "not for ever at the bottom: {later}");
+    }
+
+    #[test]
+    fn turns_come_in_the_order_of_arrival() {
+        let mut state = new();
+        let start = state.window;
+        state.complaint(start, None, start);
+        let mut places = [None, None, None];
+        for place in &mut places {
+            assert!(state.turn(place, start).is_err());
+        }
+        let late = start + Duration::from_secs(30);
+        let [first, second, third] = &mut places;
+        assert!(state.turn(third, late).is_err() && state.turn(second, late).is_err());
+        assert!(state.turn(&mut None, late).is_err(), "nor for who comes now");
+        assert!(state.turn(first, late).is_ok() && first.is_none());
     }
 }

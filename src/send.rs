@@ -10,7 +10,7 @@ use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Code, Error};
 use crate::http::{Answer, Ask, Head, Trouble, Unanswered};
-use crate::pace::Pace;
+use crate::pace::{Missed, Pace};
 use crate::redirect;
 use crate::retry;
 use crate::sign::{Signable, signature_of};
@@ -46,11 +46,20 @@ pub struct Tally {
     pub on_wire: u32,
     /// Those that count towards max_attempts.
     pub counted: u32,
+    /// Whether something was done before, which this belongs to: it is not given up while it waits for its turn.
+    pub follows: bool,
     /// Whether one of them may have been carried out although no answer said so.
     pub maybe_done: bool,
     clock_corrected: bool,
     stale_replaced: bool,
     hops: u32,
+}
+
+impl Tally {
+    /// For what belongs to something that was done before.
+    pub fn following() -> Tally {
+        Tally { follows: true, ..Tally::default() }
+    }
 }
 
 /// What came of it in the end.
@@ -89,17 +98,23 @@ pub fn send(
     let mut fresh = false;
     let mut last: Option<Reply> = None;
     loop {
-        let signed = watch.check().map_err(Trouble::Stopped).and_then(|()| {
-            let credentials = client.credentials(watch)?;
-            if let Some(pace) = errand.pace {
-                pace.wait(watch).map_err(Trouble::Stopped)?;
+        let credentials =
+            match watch.check().map_err(Trouble::Stopped).and_then(|()| client.credentials(watch)) {
+                Ok(credentials) => credentials,
+                Err(trouble) => return stopped(trouble, last),
+            };
+        match errand.pace.map_or(Ok(()), |pace| pace.wait(watch, tally.counted > 0 || tally.follows)) {
+            Ok(()) => {}
+            Err(Missed::Stopped(stop)) => return stopped(Trouble::Stopped(stop), last),
+            Err(Missed::Held(wait)) => {
+                let why =
+                    format!("the service asked to wait {} s, and there is no time for that", wait.as_secs());
+                return match last {
+                    Some(reply) => Reply { detail: format!("{}, {why}", reply.detail), ..reply },
+                    None => Reply::failed(Error::new(Code::Throttled, why)),
+                };
             }
-            Ok(credentials)
-        });
-        let credentials = match signed {
-            Ok(credentials) => credentials,
-            Err(trouble) => return stopped(trouble, last),
-        };
+        }
         if !free {
             tally.counted += 1;
         }
@@ -114,7 +129,7 @@ pub fn send(
                 let Judged { meaning, reply, retry_after } = meaning_known;
                 log_answer(errand, target, &reply, of, began);
                 if let Some(pace) = errand.pace {
-                    pace.heard(meaning == Meaning::Throttled, retry_after);
+                    pace.heard(meaning == Meaning::Throttled, retry_after, began);
                 }
                 if retry::may_have_been_carried_out(meaning, answer.status) {
                     tally.maybe_done = true;

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use crate::abort::{Outcome, watch_of_one};
 use crate::answer::Said;
@@ -52,6 +53,7 @@ pub fn abort_stale(
             waiting: VecDeque::new(),
             next: Some(Marker::default()),
             listing: false,
+            lister: None,
             failure: None,
         }),
         changed: Condvar::new(),
@@ -62,11 +64,11 @@ pub fn abort_stale(
         progress(outcome, done, sweep.looked_at.load(Ordering::Relaxed).max(done))
     });
     let state = sweep.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    report.kept = sweep.kept.into_inner() + state.waiting.len() as u64;
+    let unreached = state.waiting.len() as u64 + crew.given_back.load(Ordering::Relaxed);
+    report.kept = sweep.kept.into_inner() + unreached;
     // A listing that was not finished is a reason for CANCELLED or TIMEOUT as good as an upload that was kept.
     let unfinished = state.next.is_some().then(|| internal("the list of uploads was not read to its end"));
-    let unreached = !state.waiting.is_empty();
-    (crew.verdict(&report, unreached, state.failure.or(unfinished)), report)
+    (crew.verdict(&report, unreached > 0, state.failure.or(unfinished)), report)
 }
 
 struct Sweep<'a> {
@@ -87,7 +89,26 @@ struct State {
     next: Option<Marker>,
     /// A worker is fetching a page.
     listing: bool,
+    /// Who fetched the last one. A page read by another worker each time would leave its mark in the heap of each, since
+    /// the system's allocator gives threads heaps of their own: megabytes with 32 workers.
+    lister: Option<ThreadId>,
     failure: Option<Error>,
+}
+
+impl State {
+    /// Whether this worker, here and now, is to fetch a page.
+    fn is_to_list(&mut self) -> bool {
+        if self.failure.is_some() || self.listing || self.waiting.len() >= LOW_WATER {
+            return false;
+        }
+        let this = std::thread::current().id();
+        // The one that did so before, unless it is held up by an abort while there is nothing left to do.
+        if !self.waiting.is_empty() && self.lister.is_some_and(|lister| lister != this) {
+            return false;
+        }
+        self.lister = Some(this);
+        true
+    }
 }
 
 impl Sweep<'_> {
@@ -99,8 +120,8 @@ impl Sweep<'_> {
     fn next(&self, crew: &Crew<'_>) -> Option<Job> {
         let mut state = self.lock();
         loop {
-            let more = state.failure.is_none() && !state.listing;
-            if let Some(marker) = state.next.clone().filter(|_| more && state.waiting.len() < LOW_WATER) {
+            let to_list = state.next.is_some() && state.is_to_list();
+            if let Some(marker) = state.next.clone().filter(|_| to_list) {
                 state.listing = true;
                 drop(state);
                 self.fetch(crew, &marker);
@@ -135,6 +156,7 @@ impl Sweep<'_> {
             message: None,
             said: Said::default(),
             attempts: 0,
+            begun: false,
             key,
             upload_id,
             initiated,

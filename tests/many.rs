@@ -81,18 +81,15 @@ fn threads_are_gone_when_it_returns() {
     let server = server();
     let client = Config::new(&server.endpoint()).max_connections(8).client();
     let before = threads();
-    for round in 0..200 {
+    for _ in 0..200 {
         let list = uploads(&server, 16);
         let during = AtomicUsize::new(0);
         let ending = client.many(None, "backups", &borrowed(&list), &mut |_, _, _| {
             during.fetch_max(threads().len(), Ordering::Relaxed);
             false
         });
-        // Joined, not merely finished: what is left is the kernel's own tidying up, some microseconds.
-        let returned = Instant::now();
-        while threads() != before {
-            assert!(returned.elapsed() < Duration::from_millis(5), "round {round}: {:?}", threads());
-        }
+        // They are joined; the kernel lists a thread for a moment longer, on a busy machine a long one.
+        eventually("no thread is left", || threads() == before);
         assert_eq!(ending.code, code::OK);
         assert!(during.into_inner() <= before.len() + 8);
     }
