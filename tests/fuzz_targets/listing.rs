@@ -18,8 +18,9 @@ pub fn run(data: &[u8]) {
     let mut whole = body;
     let page = read_page(&mut whole, asked);
     judge(&page, asked);
-    // However the bytes trickle in, it is the same page.
-    assert_eq!(read_page(&mut Dripping(body, body.len() % 7 + 1), asked), page);
+    // However the bytes trickle in, it is the same page; where it is none, the parser may say so in other words.
+    let dripped = read_page(&mut Dripping(body, body.len() % 7 + 1), asked);
+    assert_eq!((dripped.as_ref().ok(), dripped.is_err()), (page.as_ref().ok(), page.is_err()));
     // Without its last byte it is none.
     if body.ends_with(b"</ListMultipartUploadsResult>") {
         let mut cut = &body[..body.len() - 1];
