@@ -15,8 +15,8 @@ const SLOWEST: f64 = 1.0;
 const PAUSE: Duration = Duration::from_millis(100);
 /// What the rate was cut by comes back over so many seconds, and as much again over the next.
 const RECOVERY: f64 = 4.0;
-/// Complaints that follow each other faster are about one overload.
-const SERIES: Duration = Duration::from_secs(1);
+/// Complaints that follow each other faster are about one overload: well above the slowest rate's second.
+const SERIES: Duration = Duration::from_secs(5);
 /// Within a series the rate to return to was too high, too: a halving takes a fifth of it (0.5 to this power is 0.8).
 const RELENT: f64 = 0.32;
 /// A series takes the rate down to this part of what it was, and from there by half a second: a service that refuses

@@ -77,7 +77,7 @@ fn down_after_complaints_and_up_again() {
     let server = server(None);
     server.set_latency(Duration::from_millis(4));
     // At full speed for 1500 requests; then the service has had enough, for a while.
-    server.fault(Fault::answer(503).error("SlowDown").method("DELETE").skip(1500).times(40));
+    server.fault(Fault::answer(503).error("SlowDown").method("DELETE").skip(1500).times(30));
     let config = Config::new(&server.endpoint()).max_connections(16).max_attempts(20);
     let (ending, _, took) = clean_up(&server, 5000, config);
     assert_eq!(ending.code, code::OK, "{ending:?}");
