@@ -294,7 +294,8 @@ typedef struct obs_abort_client obs_abort_client;
 typedef struct obs_abort_config obs_abort_config;
 
 /**
- * All that is known of one abort. Read by getters, each of which takes NULL and then returns 0 or NULL; the strings
+ * All that is known of one abort. Read by getters, each of which takes NULL and then returns NULL, 0, or what stands
+ * with it for what is not known; the strings
  * belong to the outcome and live as long as it does.
  */
 typedef struct obs_abort_outcome obs_abort_outcome;
@@ -853,7 +854,7 @@ void obs_abort_call_cancel(const obs_abort_call *call);
 void obs_abort_call_free(obs_abort_call *call);
 
 /**
- * The code of the abort: what the verb returns for one upload.
+ * The code of the abort: what the verb returns for one upload. OBS_ABORT_INVALID_ARGUMENT for NULL, which is no success.
  *
  * Threads: any. Since 0.1.0.
  */

@@ -3,10 +3,12 @@
 use std::ffi::{CString, c_char};
 
 use crate::abort::Outcome;
+use crate::error::Code;
 
 use super::boundary::{c_string, guarded, optional, take};
 
-/// All that is known of one abort. Read by getters, each of which takes NULL and then returns 0 or NULL; the strings
+/// All that is known of one abort. Read by getters, each of which takes NULL and then returns NULL, 0, or what stands
+/// with it for what is not known; the strings
 /// belong to the outcome and live as long as it does.
 pub struct obs_abort_outcome {
     code: i32,
@@ -56,13 +58,13 @@ fn pointer(text: Option<&CString>) -> *const c_char {
     text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 
-/// The code of the abort: what the verb returns for one upload.
+/// The code of the abort: what the verb returns for one upload. OBS_ABORT_INVALID_ARGUMENT for NULL, which is no success.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_code(outcome: *const obs_abort_outcome) -> i32 {
     // SAFETY: NULL or an outcome of ours, as the header demands.
-    unsafe { read(outcome, 0, |outcome| outcome.code) }
+    unsafe { read(outcome, Code::InvalidArgument as i32, |outcome| outcome.code) }
 }
 
 /// The HTTP status of the answer to the abort request that decided the code; 0 where none did.
