@@ -80,7 +80,12 @@ fn threads_are_gone_when_it_returns() {
     }
     let server = server();
     let client = Config::new(&server.endpoint()).max_connections(8).client();
+    // A thread names itself once it runs: the server's have, when it has answered after a delay.
+    server.fault(Fault::real().delay(Duration::from_millis(1)).method("DELETE"));
+    let first = uploads(&server, 1);
+    assert_eq!(client.abort("backups", &first[0].0, &first[0].1).0, code::OK);
     let before = threads();
+    assert!(before.iter().all(|name| !name.starts_with("obsabort")), "{before:?}");
     for _ in 0..200 {
         let list = uploads(&server, 16);
         let during = AtomicUsize::new(0);
