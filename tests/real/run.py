@@ -86,6 +86,8 @@ def run_each(names, pattern):
 
 
 def main():
+    # A runner in the background ignores Ctrl-C, and so would the programs that are to be interrupted here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("suite", nargs="+", help="all, or: " + ", ".join(suites()))
     parser.add_argument("-k", dest="pattern", help="only tests whose name contains this")
