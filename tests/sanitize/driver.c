@@ -135,7 +135,8 @@ static void null_everywhere(void)
     CODE(obs_abort_call_set_timeout_ms(NULL, 1), invalid, NULL);
     obs_abort_client_shutdown(NULL);
     obs_abort_call_cancel(NULL);
-    CHECK(obs_abort_outcome_code(NULL) == 0 && obs_abort_outcome_http_status(NULL) == 0);
+    CODE(obs_abort_outcome_code(NULL), invalid, NULL);
+    CHECK(obs_abort_outcome_http_status(NULL) == 0);
     CHECK(obs_abort_outcome_message(NULL) == NULL && obs_abort_outcome_service_code(NULL) == NULL);
     CHECK(obs_abort_outcome_request_id(NULL) == NULL && obs_abort_outcome_host_id(NULL) == NULL);
     CHECK(obs_abort_outcome_key(NULL) == NULL && obs_abort_outcome_upload_id(NULL) == NULL);
