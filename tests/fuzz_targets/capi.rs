@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::PathBuf;
 use std::ptr::{null, null_mut};
 use std::sync::Mutex;
 
@@ -367,6 +368,9 @@ impl Drop for State {
             obs_abort_call_free(self.call);
             obs_abort_config_free(self.config);
         }
+        for name in FILES {
+            let _ = std::fs::remove_file(path_of(name));
+        }
     }
 }
 
@@ -375,9 +379,15 @@ fn here(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().map(|byte| if *byte == b'/' { b'_' } else { *byte }).collect()
 }
 
+const FILES: [&str; 3] = ["ca", "cert", "key"];
+
+fn path_of(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("obsabort-fuzz-{}-{name}", std::process::id()))
+}
+
 /// A file that holds this.
 fn file(name: &str, bytes: &[u8]) -> CString {
-    let path = std::env::temp_dir().join(format!("obsabort-fuzz-{}-{name}", std::process::id()));
+    let path = path_of(name);
     std::fs::write(&path, bytes).expect("a temporary file");
     CString::new(path.to_str().expect("UTF-8")).expect("no NUL")
 }
