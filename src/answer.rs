@@ -14,7 +14,7 @@ const fn names(obs: &'static str, amz: &'static str) -> [HeaderName; 2] {
     [HeaderName::from_static(obs), HeaderName::from_static(amz)]
 }
 
-/// What an answer says of itself, cleaned: one line each, at most 512 bytes, no control characters.
+/// What an answer says of itself: as it came, until `fit_to_show`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
     /// `NoSuchUpload`
@@ -27,16 +27,22 @@ pub struct Said {
     pub host_id: Option<String>,
 }
 
+impl Said {
+    /// One line each, at most 512 bytes, no control characters, and none of these secrets, should the server echo them.
+    /// To be shown, that is, and not to be judged by: a secret may happen to be part of a service code.
+    pub fn fit_to_show(self, secrets: &[&str]) -> Said {
+        let fit = |text: Option<String>| text.map(|text| clean(&text, secrets));
+        let Said { code, message, request_id, host_id } = self;
+        Said { code: fit(code), message: fit(message), request_id: fit(request_id), host_id: fit(host_id) }
+    }
+}
+
 /// Reads headers and body; headers win, as in the official Go SDK. Where all went well, the ids alone are of interest.
-/// `secrets` are blotted out, should a server echo them.
-pub fn said(answer: &Answer, went_well: bool, secrets: &[&str]) -> Said {
+pub fn said(answer: &Answer, went_well: bool) -> Said {
     let header = |[obs, amz]: [HeaderName; 2]| {
         let named = |name| answer.headers.get(name).filter(|value| !value.is_empty());
         let value = named(obs).or_else(|| named(amz))?;
-        Some(match value.to_str() {
-            Ok(text) => clean(text, secrets),
-            Err(_) => clean(&String::from_utf8_lossy(value.as_bytes()), secrets),
-        })
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     let mut said = Said { request_id: header(REQUEST_ID), host_id: header(HOST_ID), ..Said::default() };
     if went_well {
@@ -55,7 +61,7 @@ pub fn said(answer: &Answer, went_well: bool, secrets: &[&str]) -> Said {
             _ => continue,
         };
         if field.is_none() && !text.trim().is_empty() {
-            *field = Some(clean(text.trim(), secrets));
+            *field = Some(text.trim().to_owned());
         }
     }
     said
@@ -184,13 +190,13 @@ mod tests {
     }
 
     fn code(headers: &[(&'static str, &str)], body: &str) -> Option<String> {
-        said(&answer(headers, body.as_bytes()), false, &[]).code
+        said(&answer(headers, body.as_bytes()), false).code
     }
 
     #[test]
     fn codes() {
         let xml = "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchUpload</Code><Message>a &amp; b</Message><RequestId>R</RequestId><HostId>H</HostId></Error>";
-        let all = said(&answer(&[], xml.as_bytes()), false, &[]);
+        let all = said(&answer(&[], xml.as_bytes()), false);
         assert_eq!(all.code.as_deref(), Some("NoSuchUpload"));
         assert_eq!(all.message.as_deref(), Some("a & b"));
         assert_eq!((all.request_id.as_deref(), all.host_id.as_deref()), (Some("R"), Some("H")));

@@ -125,8 +125,8 @@ pub fn send(
         let (reply, wait_at_least) = match outcome {
             Ok((answer, signature)) => {
                 tally.on_wire += 1;
-                let meaning_known = judge(errand, target, &answer, &credentials, &signature, of);
-                let Judged { meaning, reply, retry_after } = meaning_known;
+                let Judged { meaning, reply, retry_after } =
+                    judge(errand, target, &answer, &credentials, &signature, of);
                 log_answer(errand, target, &reply, of, began);
                 if let Some(pace) = errand.pace {
                     pace.heard(meaning == Meaning::Throttled, retry_after, began);
@@ -281,18 +281,16 @@ fn judge(
     of: Attempt,
 ) -> Judged {
     let status = answer.status;
+    let went_well = status == errand.wanted;
     // Nothing of a success is shown but its ids, and those where somebody wants to know.
-    let secrets: Vec<&str> = if status == errand.wanted && !errand.ids {
-        Vec::new()
+    let (said, secrets) = if went_well && !errand.ids {
+        (Said::default(), Vec::new())
     } else {
         let own = credentials.secrets().chain(errand.client.proxy_secrets());
-        own.chain([signature_of(authorization)]).collect()
-    };
-    let said = match status == errand.wanted {
-        true if !errand.ids => Said::default(),
-        went_well => answer::said(answer, went_well, &secrets),
+        (answer::said(answer, went_well), own.chain([signature_of(authorization)]).collect())
     };
     let meaning = answer::meaning(status, said.code.as_deref(), errand.wanted);
+    let said = said.fit_to_show(&secrets);
     let code = match meaning {
         Meaning::Done => Code::Ok,
         Meaning::NoSuchUpload => Code::NoSuchUpload,

@@ -8,7 +8,7 @@ mod common;
 mod recorder;
 
 use common::{Client, Config, Outcome, code, lib};
-use obs_local::{Fault, Options, Server};
+use obs_local::{AccessKey, Fault, Options, Server};
 use recorder::{Head, Recorder};
 
 fn server() -> Server {
@@ -375,6 +375,28 @@ fn a_server_that_echoes_secrets_is_not_repeated() {
             }
         }
     }
+}
+
+#[test]
+fn a_secret_that_is_part_of_a_service_code_changes_no_meaning() {
+    let access_keys = vec![AccessKey::new("AK", "Upload")];
+    let server =
+        Server::start(Options { access_keys, buckets: vec!["backups".into()], ..Options::default() });
+    let client = Config::new(&server.endpoint()).credentials("AK", "Upload", None).client();
+    let outcome = client.outcome(None, "backups", "k", "no such id");
+    assert_eq!(outcome.code, code::NO_SUCH_UPLOAD, "{outcome:?}");
+    assert_eq!(
+        outcome.service_code.as_deref(),
+        Some("NoSuch[secret]"),
+        "judged as it came, shown without secrets"
+    );
+    // And through a proxy whose password is one: a lost answer, then the 404 that tells of success.
+    let proxy = format!("http://user:load@127.0.0.1:{}", server.port());
+    let client = Config::new("http://obs.test").credentials("AK", "Upload", None).proxy(&proxy).client();
+    let id = server.create_upload("backups", "k");
+    server.fault(Fault::real().cut(0).method("DELETE"));
+    let outcome = client.outcome(None, "backups", "k", &id);
+    assert_eq!((outcome.code, outcome.attempts), (code::OK, 2), "{outcome:?}");
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub fn run(data: &[u8]) {
     let header_code = in_header(["x-obs-error-code", "x-amz-error-code"]);
     let answer = Answer { status, headers, body: rest.to_vec() };
 
-    let all = said(&answer, false, &[SECRET, "", "hush"]);
+    let raw = said(&answer, false);
+    let all = raw.clone().fit_to_show(&[SECRET, "", "hush"]);
     for text in [&all.code, &all.message, &all.request_id, &all.host_id].into_iter().flatten() {
         assert!(text.len() <= 512, "{} bytes", text.len());
         assert!(!text.chars().any(char::is_control), "{text:?}");
@@ -42,11 +43,11 @@ pub fn run(data: &[u8]) {
     {
         assert_eq!(all.code.as_deref(), Some(code.as_str()), "headers win over the body");
     }
-    let well = said(&answer, true, &[SECRET]);
+    let well = said(&answer, true);
     assert_eq!((well.code, well.message), (None, None), "nothing went wrong");
 
     for wanted in [204, 200] {
-        let code = all.code.as_deref();
+        let code = raw.code.as_deref();
         let meaning = meaning(status, code, wanted);
         assert_eq!(meaning == Meaning::Done, status == wanted);
         if meaning == Meaning::NoSuchUpload {
