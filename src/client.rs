@@ -69,7 +69,8 @@ impl Client {
         let Some(endpoint) = settings.endpoint.clone() else {
             return Err(Error::config("no endpoint"));
         };
-        let variable = |name: &str| std::env::var(name).ok();
+        // What is not UTF-8 becomes a URL that is refused, rather than a way around the proxy.
+        let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let proxies = match &settings.proxy {
             Some(proxy) => Proxies::fixed(proxy.clone()),
             None => Proxies::from_env(variable)?,
@@ -174,8 +175,10 @@ impl Client {
             Source::Ecs => {
                 let local = self.local();
                 let fetch = |watch: &Watch| ecs::fetch(&local.http, &self.user_agent, watch);
-                self.agency.credentials(&local.renewal, self.now(), watch, fetch).inspect_err(|e| {
-                    self.log(Level::Warn, || format!("ECS metadata: {e:?}"));
+                self.agency.credentials(&local.renewal, self.now(), watch, fetch).inspect_err(|trouble| {
+                    if let http::Trouble::Final(error) = trouble {
+                        self.log(Level::Warn, || error.to_string());
+                    }
                 })
             }
         }

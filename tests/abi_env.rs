@@ -6,6 +6,8 @@
 
 #[path = "common/apart.rs"]
 mod apart;
+use std::os::unix::ffi::OsStrExt as _;
+
 mod common;
 #[path = "common/recorder.rs"]
 mod recorder;
@@ -134,6 +136,11 @@ fn the_proxy_of_the_environment_is_read_once_and_can_be_overruled() {
     assert_eq!(code, code::INVALID_CONFIG);
     assert!(error.contains("http_proxy") && !error.contains("hush"), "{error}");
     assert!(config().proxy("").try_client().is_ok(), "nobody asked the environment");
+    // Nor is one that is not UTF-8.
+    let broken = std::ffi::OsStr::from_bytes(b"http://pr\xffxy:3128");
+    // SAFETY: this process has no other thread that reads the environment.
+    unsafe { std::env::set_var("http_proxy", broken) };
+    assert_eq!(config().try_client().err().unwrap().0, code::INVALID_CONFIG);
 }
 
 #[test]
