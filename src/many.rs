@@ -85,7 +85,7 @@ pub fn abort_many(
         Ok(place) => place,
         Err(error) => return (Some(error), Report { kept: entries.len() as u64, ..Report::default() }),
     };
-    let crew = Crew::new(client, call, bucket, &place);
+    let crew = Crew::new(client, call, &place);
     let taken = AtomicUsize::new(0);
     let total = entries.len() as u64;
     let next = |_: &Crew<'_>| {
@@ -107,9 +107,7 @@ pub fn abort_many(
 pub struct Crew<'a> {
     /// Whose.
     pub client: &'a Client,
-    /// Of the uploads.
-    pub bucket: &'a str,
-    /// Where it is.
+    /// The bucket of the uploads, and where it is.
     pub place: &'a Place,
     /// Bounds the whole call.
     pub watch: Watch,
@@ -128,14 +126,13 @@ pub struct Crew<'a> {
 
 impl<'a> Crew<'a> {
     /// Nobody works yet.
-    pub fn new(client: &'a Client, call: Option<&Call>, bucket: &'a str, place: &'a Place) -> Crew<'a> {
+    pub fn new(client: &'a Client, call: Option<&Call>, place: &'a Place) -> Crew<'a> {
         let budget = call.and_then(Call::timeout).unwrap_or(Duration::MAX);
         let watch = client.watch(call, budget);
         let started_cancelled = watch.is_cancelled();
         let stopped = Flag::default();
         Crew {
             client,
-            bucket,
             place,
             watch,
             pace: Pace::new(stopped.clone()),

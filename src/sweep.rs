@@ -43,7 +43,7 @@ pub fn abort_stale(
         Ok(place) => place,
         Err(error) => return (Some(error), Report::default()),
     };
-    let crew = Crew::new(client, call, bucket, &place);
+    let crew = Crew::new(client, call, &place);
     let sweep = Sweep {
         wanted,
         looked_at: AtomicU64::new(0),
@@ -207,7 +207,7 @@ impl Sweep<'_> {
         let mut target = crew.place.uploads(prefix, &from.key, &from.upload_id, encoded);
         let errand = Errand {
             client: crew.client,
-            bucket: crew.bucket,
+            bucket: crew.place.bucket(),
             method: "GET",
             wanted: 200,
             watch,
@@ -235,7 +235,7 @@ impl Sweep<'_> {
             Some(page) if reply.code == Code::Ok => Ok(page),
             _ => Err(Error::new(
                 reply.code,
-                format!("listing the uploads of {}: {}", crew.bucket, reply.detail),
+                format!("listing the uploads of {}: {}", crew.place.bucket(), reply.detail),
             )),
         }
     }
