@@ -16,7 +16,7 @@ use crate::http::proxy::Proxies;
 use crate::http::{self, Http, tls};
 use crate::process;
 use crate::sign::Scheme;
-use crate::target::{Endpoint, Place, Target, split_port};
+use crate::target::{Endpoint, Place, Target};
 use crate::watch::{Flag, Watch};
 
 /// What threads share. Nothing in it that outlives a fork is guarded by a lock.
@@ -207,9 +207,9 @@ impl Client {
 
     /// The proxy that an http request to this place goes through, for messages.
     pub fn forward_proxy(&self, target: &Target) -> Option<String> {
-        let (host, port) = split_port(target.authority.as_str()).ok()?;
+        let (host, port) = (target.authority.host(), target.authority.port());
         let proxy =
-            self.connections.proxies.serving(false, &host, port.unwrap_or(80)).filter(|_| !target.https)?;
+            self.connections.proxies.serving(false, host, port.unwrap_or(80)).filter(|_| !target.https)?;
         Some(proxy.to_string())
     }
 

@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Code, Error};
-use crate::http::{Answer, Ask, Authority, Head, Http, METADATA_HOST, Trouble};
+use crate::http::{Answer, Ask, Head, Http, METADATA_HOST, Trouble};
+use crate::target::Authority;
 use crate::watch::{Stop, Watch};
 
 /// A link-local service answers at once, or is not there.
@@ -165,7 +166,7 @@ impl Drop for Settle<'_> {
 pub fn fetch(http: &Http, user_agent: &str, watch: &Watch) -> Result<Passing, Trouble> {
     let callers = watch;
     let watch = &watch.until(Instant::now() + PATIENCE);
-    let at = Authority::new(METADATA_HOST).ok_or_else(|| unusable("its address can't be used"))?;
+    let at = Authority::new(METADATA_HOST, None);
     let ask = |method: &str, path: &str, header: (&str, &[u8])| {
         let mut head = Head::new(method, path, &at);
         head.header("User-Agent", user_agent.as_bytes());
@@ -208,7 +209,7 @@ fn unusable(why: impl std::fmt::Display) -> Trouble {
 }
 
 fn ask(http: &Http, at: &Authority, head: Head, watch: &Watch) -> Result<Answer, Trouble> {
-    let ask = Ask { https: false, at, head, watch, connect_timeout: PATIENCE, fresh: true };
+    let ask = Ask { https: false, at, head, watch, connect_timeout: PATIENCE, fresh: true, headers: false };
     http.ask(ask).map_err(|unanswered| match unanswered.trouble {
         Trouble::Stopped(Stop::Cancelled) => Trouble::Stopped(Stop::Cancelled),
         Trouble::Stopped(Stop::Deadline) => unusable("it does not answer (is this an ECS?)"),

@@ -1,8 +1,7 @@
 //! Which redirects are safe to follow. The official SDKs sign again for any host, which hands a valid signature
 //! and the token to whoever answers.
 
-use crate::http::Authority;
-use crate::target::{Endpoint, Target, decode, ip_literal, split_port};
+use crate::target::{Authority, Endpoint, Target, decode, ip_literal, split_port};
 
 /// The same request at the place that a 307 or 308 names, or the reason why it is not sent there.
 pub fn follow(
@@ -26,8 +25,7 @@ pub fn follow(
     if !same_target(&target.path_and_query, path_and_query) {
         return Err("it changes the path or the query");
     }
-    let (from_host, from_port) =
-        split_port(target.authority.as_str()).map_err(|_| "its host can't be used")?;
+    let (from_host, from_port) = (target.authority.host(), target.authority.port());
     let default = |https| if https { 443 } else { 80 };
     let port = port.unwrap_or(default(https));
     if port != default(https) && port != from_port.unwrap_or(default(target.https)) {
@@ -49,8 +47,7 @@ pub fn follow(
             return Err("it leaves the endpoint's domain");
         }
     }
-    let authority = if port == default(https) { host } else { format!("{host}:{port}") };
-    let authority = Authority::new(&authority).ok_or("its host can't be used")?;
+    let authority = Authority::new(&host, Some(port).filter(|port| *port != default(https)));
     Ok(Target { https, authority, ..target.clone() })
 }
 

@@ -247,6 +247,7 @@ fn attempt(
         watch: errand.watch,
         connect_timeout: client.settings().connect_timeout,
         fresh,
+        headers: errand.ids,
     };
     let local = client.local();
     let answer = match page {

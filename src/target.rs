@@ -1,11 +1,11 @@
 //! Endpoint, bucket, key and upload id in; host, request target and canonical resource out. Each part is
 //! encoded once, and what is signed is what is sent.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use crate::error::Error;
-use crate::http::Authority;
 
 /// How a bucket is addressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,47 @@ impl Endpoint {
     /// Whether the host is an address rather than a name.
     pub fn is_ip_literal(&self) -> bool {
         ip_literal(&self.host).is_some()
+    }
+}
+
+/// What stands in the Host header: a host, and a port where it is not the scheme's default. Written once: all requests
+/// to a bucket share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    text: Arc<str>,
+    host_length: usize,
+    port: Option<u16>,
+}
+
+impl Authority {
+    /// A host that was checked, in lower case, IPv6 in brackets.
+    pub fn new(host: &str, port: Option<u16>) -> Authority {
+        let text = match port {
+            Some(port) => format!("{host}:{port}").into(),
+            None => host.into(),
+        };
+        Authority { text, host_length: host.len(), port }
+    }
+
+    /// As it stands in the Host header.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host alone.
+    pub fn host(&self) -> &str {
+        &self.text[..self.host_length]
+    }
+
+    /// The port, where it is not the scheme's default.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -222,26 +263,17 @@ impl Place {
             Addressing::Auto => endpoint.is_ip_literal() || (endpoint.https && bucket.contains('.')),
         };
         let custom = addressing == Addressing::CustomDomain;
-        let mut authority = String::with_capacity(endpoint.host.len() + bucket.len() + 8);
-        if !path_style && !custom {
-            authority.push_str(bucket);
-            authority.push('.');
-        }
-        authority.push_str(&endpoint.host);
-        if authority.len() > 253 {
+        let endpoints = &endpoint.host;
+        let host = if path_style || custom { endpoints.clone() } else { format!("{bucket}.{endpoints}") };
+        if host.len() > 253 {
             return Err(Error::argument(
                 "the bucket is too long for this endpoint: a host name has 253 characters",
             ));
         }
-        if let Some(port) = endpoint.port {
-            let _ = write!(authority, ":{port}");
-        }
-        let authority = Authority::new(&authority)
-            .ok_or_else(|| Error::argument("the bucket and the endpoint make no host name together"))?;
         Ok(Place {
             https: endpoint.https,
             bucket: bucket.to_owned(),
-            authority,
+            authority: Authority::new(&host, endpoint.port),
             path: if path_style { format!("/{bucket}") } else { String::new() },
             resource: format!("/{}", if custom { &endpoint.host } else { bucket }),
         })

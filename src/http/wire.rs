@@ -28,11 +28,6 @@ impl Wire {
         Wire { socket, session: None, host, receive_timeout: SLICE, send_timeout: SLICE }
     }
 
-    /// Whether TLS is spoken on it.
-    pub fn is_tls(&self) -> bool {
-        self.session.is_some()
-    }
-
     /// Speaks TLS from here on.
     pub fn handshake(&mut self, session: ClientConnection, watch: &Watch) -> Result<(), Trouble> {
         let slow = |stop| match stop {
