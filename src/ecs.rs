@@ -169,10 +169,10 @@ pub fn fetch(http: &Http, user_agent: &str, watch: &Watch) -> Result<Passing, Tr
     let at = Authority::new(METADATA_HOST, None);
     let ask = |method: &str, path: &str, header: (&str, &[u8])| {
         let mut head = Head::new(method, path, &at);
-        head.header("User-Agent", user_agent.as_bytes());
-        head.header(header.0, header.1);
+        head.header("User-Agent", &[user_agent.as_bytes()]);
+        head.header(header.0, &[header.1]);
         if method == "PUT" {
-            head.header("Content-Length", b"0");
+            head.header("Content-Length", &[b"0"]);
         }
         ask(http, &at, head, watch).map_err(|trouble| match callers.check() {
             // Not the service's fault.

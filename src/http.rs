@@ -112,11 +112,14 @@ impl Head {
         Head(head)
     }
 
-    /// One more line. The value may not hold a line end, which whoever read it from outside has seen to.
-    pub fn header(&mut self, name: &str, value: &[u8]) {
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+    /// One more line. No part of the value may hold a line end, which whoever read it from outside has seen to.
+    pub fn header(&mut self, name: &str, value: &[&[u8]]) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        for part in value {
             self.0.extend_from_slice(part);
         }
+        self.0.extend_from_slice(b"\r\n");
     }
 }
 

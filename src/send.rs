@@ -13,7 +13,7 @@ use crate::http::{Answer, Ask, Head, Trouble, Unanswered};
 use crate::pace::{Missed, Pace};
 use crate::redirect;
 use crate::retry;
-use crate::sign::{Signable, signature_of};
+use crate::sign::{Signable, Signature};
 use crate::target::{Addressing, Target};
 use crate::watch::{Stop, Watch};
 
@@ -222,23 +222,23 @@ fn attempt(
     credentials: &Credentials,
     fresh: bool,
     page: &mut Option<PageReader<'_>>,
-) -> Result<(Answer, String), Unanswered> {
+) -> Result<(Answer, Signature), Unanswered> {
     let client = errand.client;
     let scheme = client.scheme(target.path_style);
     let date = date::rfc1123(client.now());
     let request_payer = client.settings().request_payer;
     let signable =
         Signable { scheme, method: errand.method, date: &date, request_payer, resource: &target.resource };
-    let authorization = signable.authorize(credentials);
+    let signature = signable.sign(credentials);
     let mut head = Head::new(errand.method, &target.path_and_query, &target.authority);
-    head.header("Date", &date);
-    head.header("Authorization", authorization.as_bytes());
-    head.header("User-Agent", client.user_agent().as_bytes());
+    head.header("Date", &[&date]);
+    head.header("Authorization", &signable.authorization(credentials, &signature));
+    head.header("User-Agent", &[client.user_agent().as_bytes()]);
     if request_payer {
-        head.header(scheme.request_payer_header(), b"requester");
+        head.header(scheme.request_payer_header(), &[b"requester"]);
     }
     if let Some(token) = credentials.security_token() {
-        head.header(scheme.security_token_header(), token.as_bytes());
+        head.header(scheme.security_token_header(), &[token.as_bytes()]);
     }
     let ask = Ask {
         https: target.https,
@@ -254,7 +254,7 @@ fn attempt(
         Some(page) => local.http.ask_page(ask, page),
         None => local.http.ask(ask),
     };
-    answer.map(|answer| (answer, authorization))
+    answer.map(|answer| (answer, signature))
 }
 
 /// Which attempt of how many.
@@ -278,7 +278,7 @@ fn judge(
     target: &Target,
     answer: &Answer,
     credentials: &Credentials,
-    authorization: &str,
+    signature: &Signature,
     of: Attempt,
 ) -> Judged {
     let status = answer.status;
@@ -288,7 +288,7 @@ fn judge(
         (Said::default(), Vec::new())
     } else {
         let own = credentials.secrets().chain(errand.client.proxy_secrets());
-        (answer::said(answer, went_well), own.chain([signature_of(authorization)]).collect())
+        (answer::said(answer, went_well), own.chain([signature.as_str()]).collect())
     };
     let meaning = answer::meaning(status, said.code.as_deref(), errand.wanted);
     let said = said.fit_to_show(&secrets);

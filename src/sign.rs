@@ -93,25 +93,33 @@ impl Signable<'_> {
         part(self.resource.as_bytes());
     }
 
-    /// The Authorization header.
-    pub fn authorize(&self, credentials: &Credentials) -> String {
+    /// Signs it.
+    pub fn sign(&self, credentials: &Credentials) -> Signature {
         let mut mac = credentials.signing_key().0.clone();
         self.feed(credentials.security_token(), |part| mac.update(part));
-        let word = self.scheme.word();
-        let access_key = credentials.access_key();
-        // 28 characters are the Base64 of the 20 bytes of SHA-1.
-        let mut header = String::with_capacity(word.len() + access_key.len() + 1 + 28);
-        header.push_str(word);
-        header.push_str(access_key);
-        header.push(':');
-        STANDARD.encode_string(mac.finalize().into_bytes(), &mut header);
-        header
+        let mut signature = [0; SIGNATURE];
+        #[expect(clippy::expect_used, reason = "the Base64 of 20 bytes has 28 characters")]
+        STANDARD.encode_slice(mac.finalize().into_bytes(), &mut signature).expect("room for the signature");
+        Signature(signature)
+    }
+
+    /// The Authorization header, in its parts.
+    pub fn authorization<'s>(&self, credentials: &'s Credentials, signature: &'s Signature) -> [&'s [u8]; 4] {
+        [self.scheme.word().as_bytes(), credentials.access_key().as_bytes(), b":", &signature.0]
     }
 }
 
-/// The signature in an Authorization header: the part that no message may repeat.
-pub fn signature_of(authorization: &str) -> &str {
-    authorization.rsplit_once(':').map_or(authorization, |(_, signature)| signature)
+/// The Base64 of the 20 bytes of SHA-1.
+const SIGNATURE: usize = 28;
+
+/// The part of an Authorization header that no message may repeat.
+pub struct Signature([u8; SIGNATURE]);
+
+impl Signature {
+    /// As it goes onto the wire.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -152,7 +160,9 @@ mod tests {
             let mut string_to_sign = Vec::new();
             signable.feed(credentials.security_token(), |part| string_to_sign.extend_from_slice(part));
             assert_eq!(String::from_utf8(string_to_sign).expect(name), text("string_to_sign"), "{name}");
-            assert_eq!(signable.authorize(&credentials), text("authorization"), "{name}");
+            let signature = signable.sign(&credentials);
+            let header = signable.authorization(&credentials, &signature).concat();
+            assert_eq!(header, text("authorization").as_bytes(), "{name}");
         }
     }
 
