@@ -17,8 +17,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const RECOVERY: f64 = 4.0;
 /// Complaints that follow each other faster are about one overload: well above the slowest rate's second.
 const SERIES: Duration = Duration::from_secs(5);
-/// Within a series the rate to return to was too high, too: a halving takes a fifth of it (0.5 to this power is 0.8).
-const RELENT: f64 = 0.32;
+/// Within a series the rate to return to was too high, too: it loses this part of what the rate loses, a fifth by a
+/// halving.
+const RELENT: f64 = 0.4;
 /// A series takes the rate down to this part of what it was, and from there by half a second: a service that refuses
 /// everything for a moment is not a slow one.
 const FLOOR: f64 = 1.0 / 64.0;
@@ -191,11 +192,12 @@ impl State {
             self.series = (before, now);
         }
         let (first, began) = self.series;
-        let floor = first * FLOOR * 0.5_f64.powf(now.saturating_duration_since(began).as_secs_f64());
+        let floor = first * FLOOR * halved_every_second(now.saturating_duration_since(began));
         // No complaint raises it.
         let rate = (before / 2.0).max(floor).min(before).max(SLOWEST);
         let before = before.max(rate);
-        self.peak = if in_series { before.max(self.peak * (rate / before).powf(RELENT)) } else { before };
+        self.peak =
+            if in_series { before.max(self.peak * (1.0 - RELENT * (1.0 - rate / before))) } else { before };
         self.rate = Some(rate);
         self.slope = (self.peak - rate).max(SLOWEST) / RECOVERY;
         self.cut = Some(now);
@@ -204,9 +206,24 @@ impl State {
     }
 }
 
+/// What is left of one; by a straight line between the seconds, since a power of any number would be the only thing in
+/// this library that needs libm.
+fn halved_every_second(after: Duration) -> f64 {
+    let whole = i32::try_from(after.as_secs()).unwrap_or(i32::MAX);
+    0.5_f64.powi(whole) * (1.0 - f64::from(after.subsec_nanos()) / 2e9)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_second() {
+        for (ms, left) in [(0, 1.0), (500, 0.75), (1000, 0.5), (1500, 0.375), (2000, 0.25)] {
+            assert!((halved_every_second(Duration::from_millis(ms)) - left).abs() < 1e-9, "{ms}");
+        }
+        assert!(halved_every_second(Duration::MAX).abs() < 1e-9);
+    }
 
     fn new() -> State {
         Pace::new(Flag::default()).state.into_inner().expect("not poisoned")

@@ -8,4 +8,4 @@ MIN_OF_IDEAL_MANY = 0.95
 MAX_MEMORY_KB = {("http", 1): 2048, ("tls", 8): 4096}
 MAX_COLD_OF_CURL = 0.25
 MAX_SIZE = 2_500_000
-ALLOWED_LIBRARIES = r"lib(c|m|pthread|dl)\.so\.\d+|libgcc_s\.so\.1|ld-linux.*|ld64.*|ld\.so.*"  # libc's own parts, and libgcc_s
+ALLOWED_LIBRARIES = r"lib(c|pthread|dl)\.so\.\d+|libgcc_s\.so\.1|ld-linux.*|ld64.*|ld\.so.*"  # libc's own parts, and libgcc_s
