@@ -8,6 +8,8 @@ import itertools
 import os
 import re
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -16,7 +18,7 @@ import ecs_netns
 import obsabort
 import support
 import tls_certs
-from proxy_call import DECIDES, in_process
+from proxy_call import DECIDES, clean_environment, in_process
 from proxy_origin import ACCESS_KEY, SECRET_KEY, Origin
 from tls_servers import PACKAGES, MuteServer, Nginx, OpensslServer
 
@@ -297,6 +299,24 @@ class TrustTest(TlsTest):
                 result = self.in_child({"SSL_CERT_FILE": path})
                 self.assertEqual(result["code"], obsabort.INVALID_CONFIG, result)
                 self.assertIn(path, result["message"])
+
+    def test_roots_are_read_once_a_process(self):
+        """The second client gets the roots that the first one read, whatever has become of the file."""
+        bundle = os.path.join(directory, "read-once.pem")
+        with open(root.certificate) as good, open(bundle, "w") as file:
+            file.write(good.read())
+        program = f"""
+import obsabort
+settings = {{"endpoint": "https://localhost:{nginx.ports["good"]}", "credentials": {CREDENTIALS!r}}}
+first = obsabort.Client(addressing=obsabort.ADDRESSING_PATH, **settings)
+open({bundle!r}, "w").write("this is no certificate")
+second = obsabort.Client(addressing=obsabort.ADDRESSING_PATH, **settings)
+print(first.abort("bucket", "key", "id").code, second.abort("bucket", "key", "id").code)
+"""
+        command = [sys.executable, "-c", program]
+        environment = clean_environment(SSL_CERT_FILE=bundle, PYTHONPATH=os.path.dirname(obsabort.__file__))
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.stdout, done.stderr), ("0 0\n", ""))
 
 
 def unusable_files():
