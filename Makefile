@@ -87,7 +87,7 @@ help:
 	@echo "make install           PREFIX=$(PREFIX) DESTDIR="
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
 	@echo "make test              everything; one step alone: make test-STEP"
-	@echo "make bench             side by side with libcurl and a bare socket (BENCHFLAGS=--write keeps the report)"
+	@echo "make bench             side by side with libcurl and a bare socket; writes docs/performance.md (BENCHFLAGS=--no-write: not)"
 	@echo "make soak              a million aborts under faults"
 	@echo "make fuzz, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"

@@ -29,5 +29,6 @@ const char *bench_version(void);
 void *bench_worker(struct bench *bench);                /* what one thread keeps from abort to abort */
 void bench_abort(void *worker, const char *key, const char *upload_id); /* ends the process unless it was a 204 */
 int bench_many(struct bench *bench, long count);        /* 0: done; -1: this client has no such thing */
+__attribute__((weak)) long bench_stale(struct bench *bench); /* how many uploads of BENCH_BUCKET, an hour old, it found and aborted */
 
 #endif

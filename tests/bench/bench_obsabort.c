@@ -20,12 +20,10 @@ static __typeof__(obs_abort_config_set_max_connections) *set_max_connections;
 static __typeof__(obs_abort_config_set_ca_file) *set_ca_file;
 static __typeof__(obs_abort_client_new) *client_new;
 static __typeof__(obs_abort_multipart) *multipart;
+static __typeof__(obs_abort_stale) *stale;
+static __typeof__(obs_abort_report_aborted) *report_aborted;
 
-/* obs_abort_many, by its place in the contract and not from the header: a library without it is measured all the same. */
-struct upload { const char *key, *upload_id; };
-typedef int32_t many_function(const obs_abort_client *, const void *, const char *, const struct upload *, size_t, void *, void *,
-                              void **, char **);
-static many_function *many;
+static __typeof__(obs_abort_many) *many;
 
 static obs_abort_client *client;
 
@@ -60,8 +58,9 @@ void bench_load(struct bench *bench) {
     load_symbol("obs_abort_config_set_ca_file", &set_ca_file);
     load_symbol("obs_abort_client_new", &client_new);
     load_symbol("obs_abort_multipart", &multipart);
-    void *symbol = dlsym(library, "obs_abort_many");
-    memcpy(&many, &symbol, sizeof symbol);
+    load_symbol("obs_abort_stale", &stale);
+    load_symbol("obs_abort_report_aborted", &report_aborted);
+    load_symbol("obs_abort_many", &many);
     if (bench->endpoint == NULL) return; /* asked for the version only */
 
     obs_abort_config *config = config_new();
@@ -91,9 +90,8 @@ void bench_abort(void *worker, const char *key, const char *upload_id) {
 }
 
 int bench_many(struct bench *bench, long count) {
-    if (many == NULL) return -1;
-    struct upload *uploads = calloc((size_t)count, sizeof *uploads);
-    void *report = NULL;
+    obs_abort_upload *uploads = calloc((size_t)count, sizeof *uploads);
+    obs_abort_report *report = NULL;
     char *error = NULL;
     for (long i = 0; i < count; i++) {
         uploads[i].key = bench->uploads[i % BENCH_UPLOADS].key;
@@ -103,4 +101,13 @@ int bench_many(struct bench *bench, long count) {
         bench_fail("obs_abort_many", error);
     free(uploads);
     return 0;
+}
+
+long bench_stale(struct bench *bench) {
+    obs_abort_report *report = NULL;
+    char *error = NULL;
+    (void)bench;
+    if (stale(client, NULL, BENCH_BUCKET, NULL, 3600, 0, NULL, NULL, &report, &error) != OBS_ABORT_OK)
+        bench_fail("obs_abort_stale", error);
+    return (long)report_aborted(report);
 }

@@ -3,6 +3,7 @@
  *   bench_X --endpoint URL [--ca FILE] [-n ABORTS] [-w WARM-UP] [-t THREADS] [--core N] [--fresh] [--pipeline N]
  *   --cold        time from before dlopen to the end of the first abort, in this process
  *   --many        -n aborts in one go, --at-once N of them in flight
+ *   --stale       finds and aborts what is an hour old, and tells the most memory that this took
  *   --serve       aborts on demand: reads a number from standard input, prints the nanoseconds that many took; a kept client
  *                 per process lets rounds of several clients be interleaved */
 #define _GNU_SOURCE
@@ -86,6 +87,16 @@ static int64_t timed_round(long count) {
     return now_ns() - start;
 }
 
+/* Not getrusage, whose ru_maxrss begins with what the program that started this one had. */
+static long peak_kb(void) {
+    char line[256];
+    long peak = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL && sscanf(line, "VmHWM: %ld", &peak) != 1) continue;
+    if (file != NULL) fclose(file);
+    return peak;
+}
+
 struct memory { long rss, pss, private_dirty; };
 
 static struct memory memory_kb(void) {
@@ -141,7 +152,7 @@ static void serve(void) {
 }
 
 int main(int argc, char **argv) {
-    enum { RUN, COLD, MANY, SERVE, VERSION } mode = RUN;
+    enum { RUN, COLD, MANY, STALE, SERVE, VERSION } mode = RUN;
     bench.threads = bench.pipeline = 1;
     bench.at_once = 32;
     for (int i = 1; i < argc; i++) {
@@ -149,6 +160,7 @@ int main(int argc, char **argv) {
         if (strcmp(option, "--fresh") == 0) bench.fresh = 1;
         else if (strcmp(option, "--cold") == 0) mode = COLD;
         else if (strcmp(option, "--many") == 0) mode = MANY;
+        else if (strcmp(option, "--stale") == 0) mode = STALE;
         else if (strcmp(option, "--serve") == 0) mode = SERVE;
         else if (strcmp(option, "--version") == 0) mode = VERSION;
         else if (++i == argc) bench_fail(option, "needs a value");
@@ -188,6 +200,11 @@ int main(int argc, char **argv) {
         int64_t start = now_ns();
         int done = bench_many(&bench, aborts);
         printf("{\"ns\": %lld, \"done\": %s}\n", (long long)(now_ns() - start), done == 0 ? "true" : "false");
+        return 0;
+    }
+    if (mode == STALE) {
+        long aborted = bench_stale != NULL ? bench_stale(&bench) : 0;
+        printf("{\"aborted\": %ld, \"peak_kb\": %ld}\n", aborted, peak_kb());
         return 0;
     }
     if (mode == SERVE) serve();

@@ -15,6 +15,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 ACCESS_KEY = "HWAK0EXAMPLE1234567X"
+BUCKET = "backups"
 SECRET_KEY = b"hwSk/Example+Secret=Key0123456789abcdefghij"
 SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
 DELAY_MS = 20
@@ -220,6 +221,24 @@ class Bench:
         runs = [self.run_json(self.command(client, kind, "-n", 2000, "-w", 20, "-t", threads)) for _ in range(3)]
         return {name: statistics.median(run[name] for run in runs) for name in ("rss_kb", "pss_kb", "private_dirty_kb")}
 
+    def sweep_peak_kb(self, count):
+        """The most memory that obs_abort_stale takes, process and all, to find and abort so many uploads of obs-local's."""
+        command = [self.obs_local(), "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY.decode(), "--until-stdin-closes",
+                   "--uploads", f"{BUCKET}:{count}:7200"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+            endpoint = "http://" + server.stdout.readline().split()[-1]
+            found = self.run_json([self.path("obsabort"), "--endpoint", endpoint, "--stale"])
+        if found["aborted"] != count:
+            raise RuntimeError(f"{found['aborted']} of {count} stale uploads were aborted")
+        return found["peak_kb"]
+
+    @staticmethod
+    def obs_local():
+        path = os.environ.get("OBS_LOCAL", "")
+        if not os.path.exists(path):
+            raise RuntimeError(f"OBS_LOCAL must name the obs-local program (it is {path!r}): cargo build --release -p obs-local")
+        return path
+
     def connections(self, client, kind, threads):
         before = self.stats()[kind]["connections"]
         self.run(self.command(client, kind, "-n", 200 * threads, "-t", threads))
@@ -240,7 +259,7 @@ class Bench:
 
     def rounds(self, clients, kind, threads, rounds, seconds):
         """Aborts per second of each client, round by round: every client runs once in each round, for about so many seconds,
-        each round in another order, all on the responder's core. Also the responder's own time per abort."""
+        each round in another order, all on the responder's core."""
         running = {}
         try:
             for client in clients:

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """How fast, side by side with libcurl and a bare socket, in one run.
 
-  python3 tests/bench/run.py [--write] [--rounds N] [--core N]   measures, prints the goals' table (2 to 3 minutes)
-  python3 tests/bench/run.py gates [--renew]                     what `make test` checks; no clock is looked at
+  python3 tests/bench/run.py [--no-write] [--rounds N] [--core N]   measures, prints the goals' table, and writes it to
+                                                 docs/performance.md, with docs/performance.svg (2 to 3 minutes)
+  python3 tests/bench/run.py gates [--renew]     what `make test` checks; no clock is looked at
 
-OBSABORT_LIB names the library, INCLUDEDIR the folder of obsabort.h (default: include/ of this tree). --write also writes
-docs/performance.md and docs/performance.svg; without it the tree stays as it is.
+OBSABORT_LIB names the library, OBS_LOCAL the obs-local program, INCLUDEDIR the folder of obsabort.h (default: include/
+of this tree).
 Needs: cc, libssl-dev, libcurl4-openssl-dev, openssl, valgrind, strace, binutils, ca-certificates.
 """
 
@@ -19,7 +20,7 @@ import sys
 import gates
 import measure
 import report
-from goals import (ALLOWED_LIBRARIES, MAX_COLD_OF_CURL, MAX_INSTRUCTIONS_OF_CURL, MAX_MEMORY_KB, MAX_SIZE, MAX_SYSTEM_CALLS,
+from goals import (ALLOWED_LIBRARIES, MAX_COLD_OF_CURL, MAX_INSTRUCTIONS_OF_CURL, MAX_MEMORY_KB, MAX_SIZE, MAX_SWEEP_KB, MAX_SYSTEM_CALLS,
                    MIN_OF_IDEAL_MANY, MIN_RATE_OF_CURL, MIN_RATE_OF_RAW)
 
 KINDS = {"http": "HTTP", "tls": "TLS"}
@@ -42,33 +43,35 @@ def measure_all(bench, clients, rounds):
         wrong = bench.check_request(client)
         if wrong:
             sys.exit(f"{client} does not send what it should: {wrong}")
+    # A new handle for every abort is a TLS handshake and a read of the roots each time: not worth the wait.
+    fresh = ["curl-fresh"] if "curl" in clients else []
+    every = {"http": clients + fresh, "tls": clients}
+
+    def of_each(figure):
+        return {kind: {client: figure(client, kind) for client in every[kind]} for kind in KINDS}
+
     found["ceiling"] = {kind: bench.ceiling(kind) for kind in KINDS}
     found["rates"] = {}
     for kind in KINDS:
         for threads in (1, 8):
             say(f"rates: {KINDS[kind]}, {threads} thread{'s' if threads > 1 else ''}, {rounds} rounds")
-            # A new handle for every abort is a TLS handshake and a read of the roots each time: too slow to be worth the rounds.
-            extra = ["curl-fresh"] if "curl" in clients and kind == "http" and threads == 1 else []
-            found["rates"][kind, threads] = bench.rounds(clients + extra, kind, threads, rounds, 0.2)
+            found["rates"][kind, threads] = bench.rounds(every[kind] if threads == 1 else clients, kind, threads, rounds, 0.2)
     say("cold starts")
     found["cold"] = {kind: bench.cold_starts(clients, kind, max(rounds, 15)) for kind in KINDS}
     say("1000 aborts, 32 at a time, 20 ms away")
     found["many"] = bench.many([c for c in clients if c != "raw"], 9)
+    say("100 000 stale uploads, and 1000")
+    found["sweep"] = {count: bench.sweep_peak_kb(count) for count in (1000, 100_000)}
     say("memory, connections, allocations")
     found["memory"] = {key: {c: bench.memory_kb(c, *key) for c in clients} for key in MAX_MEMORY_KB}
     found["connections"] = {key: {c: bench.connections(c, *key) for c in clients} for key in (("http", 8), ("http", 32), ("tls", 8))}
-    every = clients + (["curl-fresh"] if "curl" in clients else [])
-    found["allocations"] = {c: bench.allocations(c, "http") for c in every}
-    try:
-        say("system calls")
-        found["system_calls"] = {kind: {c: bench.system_calls(c, kind) for c in every} for kind in KINDS}
-    except measure.Missing as missing:
-        say(f"not measured: {missing}")
-    try:
-        say("instructions")
-        found["instructions"] = {c: bench.instructions(c) for c in every}
-    except measure.Missing as missing:
-        say(f"not measured: {missing}")
+    found["allocations"] = of_each(bench.allocations)
+    for name, what, count in (("system_calls", "system calls", bench.system_calls), ("instructions", "instructions", bench.instructions)):
+        say(what)
+        try:
+            found[name] = of_each(count)
+        except measure.Missing as missing:
+            say(f"not measured: {missing}")
     found["size"] = bench.stripped_size()
     found["needed"] = bench.needed_libraries()
     return found
@@ -121,12 +124,13 @@ def judge(found):
         ratio = paired(found["rates"][kind, 1]["obsabort"], found["rates"][kind, 1]["raw"])
         row(f"rate against raw socket + signing, {name}", f"≥ {MIN_RATE_OF_RAW}", ratio_text(ratio), ratio["median"] >= MIN_RATE_OF_RAW)
 
-    what, goal = "instructions per abort against libcurl", f"≤ {MAX_INSTRUCTIONS_OF_CURL:.2f}"
-    if "instructions" not in found or not have_curl:
-        row(what, goal, f"not measured: {measure.Missing('valgrind', 'libcurl')}", None)
-    else:
-        ours, theirs = found["instructions"]["obsabort"], found["instructions"]["curl"]
-        row(what, goal, f"{ours / theirs:.3f} ({ours / 1e3:.1f}k of {theirs / 1e3:.1f}k)", ours / theirs <= MAX_INSTRUCTIONS_OF_CURL)
+    for kind, name in KINDS.items():
+        what, goal = f"instructions per abort against libcurl, {name}", f"≤ {MAX_INSTRUCTIONS_OF_CURL:.2f}"
+        if "instructions" not in found or not have_curl:
+            row(what, goal, f"not measured: {measure.Missing('valgrind', 'libcurl')}", None)
+        else:
+            ours, theirs = found["instructions"][kind]["obsabort"], found["instructions"][kind]["curl"]
+            row(what, goal, f"{ours / theirs:.3f} ({ours / 1e3:.1f}k of {theirs / 1e3:.1f}k)", ours / theirs <= MAX_INSTRUCTIONS_OF_CURL)
 
     for kind, name in KINDS.items():
         what, goal = f"system calls per abort on a kept connection, {name}, timeouts on", f"≤ {MAX_SYSTEM_CALLS}"
@@ -148,16 +152,16 @@ def judge(found):
 
     ideal = -(-1000 // 32) * measure.DELAY_MS
     ours, theirs = found["many"]["obsabort"], found["many"].get("curl")
-    goal = f"≥ {MIN_OF_IDEAL_MANY} of the ideal"
-    if ours:
-        ms = statistics.median(ours)
-        row("1000 aborts 32 at a time, 20 ms away", goal, f"{ideal / ms:.3f} ({ms:.0f} ms of an ideal {ideal})", ideal / ms >= MIN_OF_IDEAL_MANY)
-    else:
-        row("1000 aborts 32 at a time, 20 ms away", goal, "not measured: this library has no obs_abort_many", None)
-    if ours and theirs:
+    ms = statistics.median(ours)
+    row("1000 aborts 32 at a time, 20 ms away", f"≥ {MIN_OF_IDEAL_MANY} of the ideal", f"{ideal / ms:.3f} ({ms:.0f} ms of an ideal {ideal})",
+        ideal / ms >= MIN_OF_IDEAL_MANY)
+    if theirs:
         ratio = paired(ours, theirs)
         row("the same against libcurl multi", "time ≤ 1.00", f"{ratio['median']:.3f} ({statistics.median(theirs):.0f} ms)", ratio["median"] <= 1.0)
 
+    few, many = (found["sweep"][count] for count in (1000, 100_000))
+    row("100 000 stale uploads found and aborted", f"≤ {MAX_SWEEP_KB // 1024} MB more than for 1000",
+        f"{max(many - few, 0) / 1024:.2f} MB more (at most {many / 1024:.1f} MB, process and all)", many - few <= MAX_SWEEP_KB)
     for (kind, threads), allowed in MAX_MEMORY_KB.items():
         used = found["memory"][kind, threads]["obsabort"]
         row(f"memory above the empty process, {threads} thread{'s' if threads > 1 else ''} {KINDS[kind]}", f"≤ {allowed // 1024} MB",
@@ -179,8 +183,8 @@ def judge(found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", choices=["bench", "gates"], default="bench")
-    parser.add_argument("--write", action="store_true", help="bench: write docs/performance.md and .svg")
-    parser.add_argument("--renew", action="store_true", help="gates: write instructions.json anew")
+    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="bench: docs/performance.md and .svg")
+    parser.add_argument("--renew", action="store_true", help="gates: write committed.json anew")
     parser.add_argument("--rounds", type=int, default=15, help="bench: interleaved rounds, at least 9")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="bench: core of client and responder")
     options = parser.parse_args()
