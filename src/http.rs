@@ -4,8 +4,8 @@
 //! An exchange is one write and one read: the head goes out as it was built ([`Head`]), and a plain 204, which nearly
 //! every abort is answered with, is understood as it comes ([`plain_204`]). Whatever else an answer can be, with its body,
 //! in pieces, after interim ones, or nothing that HTTP allows, is ureq's to read: its resolver, connector and transport
-//! are ours, and what they give it is the connection on which the answer has begun to arrive. ureq's own exchange, at
-//! three times the instructions of all the rest together, is not on the way of an abort that goes well.
+//! are ours, and what they give it is the connection on which the answer has begun to arrive. ureq's own exchange, which
+//! takes more instructions than all the rest together, is not on the way of an abort that goes well.
 
 use std::fmt;
 use std::io::{self, Read};

@@ -20,7 +20,7 @@ use super::{INPUT_BUFFER, Settings, Trouble, connect};
 pub struct Connection {
     pub wire: Wire,
     /// For http through a proxy: which, and the authority that the absolute form names.
-    absolute_form: Option<(Proxy, String)>,
+    pub absolute_form: Option<(Proxy, String)>,
 }
 
 impl Connection {

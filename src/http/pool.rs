@@ -94,3 +94,83 @@ impl std::fmt::Debug for Pool {
         f.write_str("Pool")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::wire::Wire;
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream};
+
+    /// A connection, and the server's end of it.
+    fn pair() -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let socket = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let (end, _) = listener.accept().expect("its other end");
+        (Connection { wire: Wire::new(socket, "h".into()), absolute_form: None }, end)
+    }
+
+    fn here() -> Authority {
+        Authority::new("h", None)
+    }
+
+    #[test]
+    fn one_that_is_quiet_serves_again_for_the_same_place() {
+        let pool = Pool::new(4);
+        let (connection, _end) = pair();
+        pool.put(false, &here(), connection);
+        let now = Instant::now();
+        assert!(pool.take(true, &here(), now).is_none(), "another scheme");
+        assert!(pool.take(false, &Authority::new("h", Some(81)), now).is_none(), "another port");
+        assert!(pool.take(false, &here(), now).is_some());
+        assert!(pool.take(false, &here(), now).is_none(), "it is taken");
+    }
+
+    #[test]
+    fn one_on_which_anything_has_happened_does_not() {
+        let pool = Pool::new(4);
+        let (connection, mut end) = pair();
+        pool.put(false, &here(), connection);
+        end.write_all(b"\n").expect("a byte");
+        let (connection, other_end) = pair();
+        pool.put(false, &here(), connection);
+        drop(other_end);
+        // Loopback delivers when write and close return.
+        assert!(pool.take(false, &here(), Instant::now()).is_none());
+        assert!(pool.lock().idle.is_empty(), "neither is tried again");
+    }
+
+    #[test]
+    fn none_is_kept_too_long() {
+        let pool = Pool::new(4);
+        let (first, _first_end) = pair();
+        pool.put(false, &here(), first);
+        assert!(pool.take(false, &here(), Instant::now() + MAX_IDLE).is_none());
+        let (old, _old_end) = pair();
+        pool.put(false, &here(), old);
+        if let Some(old) = pool.lock().idle.front_mut() {
+            old.since = old.since.checked_sub(MAX_IDLE).unwrap_or(old.since);
+        }
+        let (new, _new_end) = pair();
+        pool.put(false, &Authority::new("elsewhere", None), new);
+        assert_eq!(pool.lock().idle.len(), 1, "a place that nobody asks for any more is forgotten, too");
+    }
+
+    #[test]
+    fn no_more_than_so_many() {
+        let pool = Pool::new(2);
+        let ends: Vec<TcpStream> = (0..3)
+            .map(|_| {
+                let (connection, end) = pair();
+                pool.put(false, &here(), connection);
+                end
+            })
+            .collect();
+        assert_eq!((ends.len(), pool.lock().idle.len()), (3, 2));
+        pool.close();
+        assert!(pool.lock().idle.is_empty());
+        let (late, _end) = pair();
+        pool.put(false, &here(), late);
+        assert!(pool.take(false, &here(), Instant::now()).is_none(), "closed for good");
+    }
+}
