@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Config, code};
-use obs_local::{Options, Server};
+use obs_local::{Fault, Options, Server};
 
 fn server() -> Server {
     let server = Server::start(Options::default());
@@ -35,4 +37,25 @@ fn an_upload_is_gone_and_a_second_abort_says_so() {
         );
     }
     assert_eq!(server.connections_accepted(), 1, "one connection for all");
+}
+
+/// Kept connections tend to die together: the one free attempt must not be spent on another of them.
+#[test]
+fn a_kept_connection_that_died_is_replaced_by_a_new_one() {
+    let server = server();
+    let client = Config::new(&server.endpoint()).max_attempts(1).client();
+    server.set_latency(Duration::from_millis(200));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| client.abort("backups", "k", "i"));
+        }
+    });
+    let kept = server.connections_accepted();
+    assert!(kept > 1, "{kept} connections");
+    server.set_latency(Duration::ZERO);
+    server.fault(Fault::silence().reused_connection().always());
+    let id = server.create_upload("backups", "k");
+    let outcome = client.outcome(None, "backups", "k", &id);
+    assert_eq!((outcome.code, outcome.http_status, outcome.attempts), (code::OK, 204, 2), "{outcome:?}");
+    assert_eq!(server.connections_accepted(), kept + 1);
 }
