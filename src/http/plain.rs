@@ -12,12 +12,14 @@ const MAX_HEADERS: usize = 32;
 /// The headers, where these bytes are one whole 204 and nothing more, on a connection that can be kept as it is; `wanted`:
 /// whether anybody looks at them. None is no verdict: what is not that plain is for ureq to read.
 pub fn plain_204(bytes: &[u8], wanted: bool) -> Option<HeaderMap> {
+    if !bytes.starts_with(b"HTTP/1.1 204") {
+        return None;
+    }
     let mut headers: [MaybeUninit<Header<'_>>; MAX_HEADERS] = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = Response::new(&mut []);
     let parsed =
         ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
-    let whole = parsed == Ok(Status::Complete(bytes.len()));
-    if !whole || response.code != Some(204) || response.version != Some(1) {
+    if parsed != Ok(Status::Complete(bytes.len())) {
         return None;
     }
     let mut map = HeaderMap::new();
@@ -47,6 +49,10 @@ pub fn plain_204(bytes: &[u8], wanted: bool) -> Option<HeaderMap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::pool::tests::{here, pair};
+    use crate::http::{Ask, Head, Http, Settings, proxy::Proxies, tls};
+    use crate::watch::{Flag, Watch};
+    use std::time::{Duration, Instant};
 
     #[test]
     fn what_is_plain() {
@@ -70,6 +76,7 @@ mod tests {
             ("HTTP/1.1 204 x\r\nDate : x\r\n\r\n", false),
             ("HTTP/1.1 204 x\r\nX: a\u{0}b\r\n\r\n", false),
             ("HTTP/1.1 2040 x\r\n\r\n", false),
+            ("\r\nHTTP/1.1 204 x\r\n\r\n", false),
             ("", false),
         ] {
             assert_eq!(plain_204(lines.as_bytes(), false).is_some(), plain, "{lines:?}");
@@ -77,6 +84,78 @@ mod tests {
         }
         let many = format!("HTTP/1.1 204 x\r\n{}\r\n", "X: y\r\n".repeat(MAX_HEADERS + 1));
         assert!(plain_204(many.as_bytes(), false).is_none(), "too many for here");
+    }
+
+    /// What ureq makes of it, and whether the connection may serve again.
+    fn by_ureq(http: &Http, bytes: &[u8]) -> (Option<(u16, HeaderMap)>, bool) {
+        let (connection, _end) = pair();
+        let at = here();
+        let watch = Watch::new(Instant::now() + Duration::from_millis(20), Flag::default(), None);
+        let ask = Ask {
+            https: false,
+            at: &at,
+            head: Head::new("DELETE", "/", &at),
+            watch: &watch,
+            connect_timeout: Duration::from_secs(1),
+            fresh: false,
+            headers: true,
+        };
+        let answer = http.read_on(&ask, connection, bytes, |_, _, _| Ok(()));
+        (answer.ok().map(|a| (a.status, a.headers)), http.pool.take(false, &at, Instant::now()).is_some())
+    }
+
+    /// The two ways to read an answer are one: what is plain, ureq takes for the same 204, and keeps its connection, too.
+    #[test]
+    fn ureq_agrees() {
+        let http = Http::new(Settings {
+            max_connections: 1,
+            proxies: Proxies::default(),
+            tls: None,
+            trust: tls::Trust::default(),
+        });
+        let heads = [
+            "HTTP/1.1 204 No Content\r\nServer: OBS\r\nx-obs-request-id: 8DF4\r\n\r\n",
+            "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n",
+            "HTTP/1.1 204\nDate: x\n\n",
+            "\r\nHTTP/1.1 204 x\r\nX: a\r\nX: b\r\nX:\r\n\r\n",
+            "HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ];
+        let pieces = [
+            "\r",
+            "\n",
+            " ",
+            "0",
+            ":",
+            "\u{0}",
+            "\t",
+            "close",
+            "Upgrade: h2c\r\n",
+            "Connection: ",
+            "HTTP/1.1 204 x\r\n\r\n",
+        ];
+        let (mut state, mut plain) = (1_u32, 0);
+        let mut random = move |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(state >> 8).expect("24 bits") % below
+        };
+        for round in 0..20_000 {
+            let mut bytes = heads[random(heads.len())].as_bytes().to_vec();
+            if round >= heads.len() * 10 {
+                for _ in 0..=random(2) {
+                    let at = random(bytes.len());
+                    match random(3) {
+                        0 => drop(bytes.remove(at)),
+                        1 => bytes[at] ^= 1 << random(8),
+                        _ => drop(bytes.splice(at..at, pieces[random(pieces.len())].bytes())),
+                    }
+                }
+            }
+            let Some(headers) = plain_204(&bytes, true) else { continue };
+            plain += 1;
+            let shown = String::from_utf8_lossy(&bytes);
+            assert_eq!(by_ureq(&http, &bytes), (Some((204, headers)), true), "{shown:?}");
+        }
+        assert!(plain > 2000, "{plain} were plain");
     }
 
     #[test]

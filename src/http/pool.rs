@@ -96,21 +96,21 @@ impl std::fmt::Debug for Pool {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::http::wire::Wire;
     use std::io::Write as _;
     use std::net::{TcpListener, TcpStream};
 
     /// A connection, and the server's end of it.
-    fn pair() -> (Connection, TcpStream) {
+    pub fn pair() -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let socket = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
         let (end, _) = listener.accept().expect("its other end");
         (Connection { wire: Wire::new(socket, "h".into()), absolute_form: None }, end)
     }
 
-    fn here() -> Authority {
+    pub fn here() -> Authority {
         Authority::new("h", None)
     }
 
