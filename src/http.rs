@@ -135,7 +135,7 @@ pub struct Ask<'a> {
     pub watch: &'a Watch,
     /// Bounds resolution, connection and handshake, within the watch.
     pub connect_timeout: Duration,
-    /// Takes no kept connection.
+    /// Takes no kept connection, and has those to this place forgotten.
     pub fresh: bool,
     /// Whether anybody looks at the headers of a plain 204.
     pub headers: bool,
@@ -221,7 +221,13 @@ impl Http {
         read: impl FnOnce(&mut Answer, &mut dyn Read, &Mutex<Arrival>) -> Result<(), Error>,
     ) -> Result<Answer, Unanswered> {
         ask.head.0.extend_from_slice(b"\r\n");
-        let kept = if ask.fresh { None } else { self.pool.take(ask.https, ask.at, Instant::now()) };
+        let kept = if ask.fresh {
+            // Kept connections die together: none of the others is left for the next call to stumble over.
+            self.pool.forget(ask.https, ask.at);
+            None
+        } else {
+            self.pool.take(ask.https, ask.at, Instant::now())
+        };
         let was_kept = kept.is_some();
         let unanswered = |trouble, sent| {
             let stale = was_kept && matches!(&trouble, Trouble::Failed(e) if e.code == Code::Io);

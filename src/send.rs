@@ -247,7 +247,8 @@ fn attempt(
         watch: errand.watch,
         connect_timeout: client.settings().connect_timeout,
         fresh,
-        headers: errand.ids,
+        // A 204 that was not asked for is a failure, and told with its request id.
+        headers: errand.ids || errand.wanted != 204,
     };
     let local = client.local();
     let answer = match page {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Config, code};
 use obs_local::{Fault, Options, Server};
@@ -58,4 +58,10 @@ fn a_kept_connection_that_died_is_replaced_by_a_new_one() {
     let outcome = client.outcome(None, "backups", "k", &id);
     assert_eq!((outcome.code, outcome.http_status, outcome.attempts), (code::OK, 204, 2), "{outcome:?}");
     assert_eq!(server.connections_accepted(), kept + 1);
+    // Nor must the others be left for the next calls to stumble over.
+    let patience = Instant::now() + Duration::from_secs(10);
+    while server.connections_open() > 1 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(server.connections_open(), 1);
 }

@@ -20,10 +20,15 @@ use super::{INPUT_BUFFER, Settings, Trouble, connect};
 pub struct Connection {
     pub wire: Wire,
     /// For http through a proxy: which, and the authority that the absolute form names.
-    pub absolute_form: Option<(Proxy, String)>,
+    absolute_form: Option<(Proxy, String)>,
 }
 
 impl Connection {
+    #[cfg(test)]
+    pub fn direct(wire: Wire) -> Connection {
+        Connection { wire, absolute_form: None }
+    }
+
     /// Sends a whole head.
     pub fn send(&mut self, head: &[u8], watch: &Watch) -> Result<(), Trouble> {
         let rewritten = match &self.absolute_form {

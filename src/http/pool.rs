@@ -31,6 +31,12 @@ struct Idle {
     connection: Connection,
 }
 
+impl Idle {
+    fn is_to(&self, https: bool, at: &Authority) -> bool {
+        self.https == https && self.at == *at
+    }
+}
+
 impl Pool {
     /// Keeps at most so many.
     pub fn new(most: usize) -> Pool {
@@ -47,8 +53,7 @@ impl Pool {
             // The last one back: the others may grow old.
             let last = {
                 let mut state = self.lock();
-                let to_there = |idle: &Idle| idle.https == https && idle.at == *at;
-                let index = state.idle.iter().rposition(to_there)?;
+                let index = state.idle.iter().rposition(|idle| idle.is_to(https, at))?;
                 state.idle.remove(index)?
             };
             if now.saturating_duration_since(last.since) < MAX_IDLE && last.connection.wire.is_quiet() {
@@ -69,13 +74,16 @@ impl Pool {
             return;
         }
         state.idle.push_back(back);
-        let is_one_too_many = |state: &State| {
-            let first = state.idle.front()?;
-            Some(state.idle.len() > self.most || since.saturating_duration_since(first.since) >= MAX_IDLE)
-        };
-        while is_one_too_many(&state) == Some(true) {
+        while let Some(first) = state.idle.front()
+            && (state.idle.len() > self.most || since.saturating_duration_since(first.since) >= MAX_IDLE)
+        {
             state.idle.pop_front();
         }
+    }
+
+    /// Closes what is idle and goes to this place.
+    pub fn forget(&self, https: bool, at: &Authority) {
+        self.lock().idle.retain(|idle| !idle.is_to(https, at));
     }
 
     /// Closes all that is idle, and keeps nothing from here on.
@@ -107,7 +115,7 @@ pub mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let socket = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
         let (end, _) = listener.accept().expect("its other end");
-        (Connection { wire: Wire::new(socket, "h".into()), absolute_form: None }, end)
+        (Connection::direct(Wire::new(socket, "h".into())), end)
     }
 
     pub fn here() -> Authority {

@@ -54,6 +54,17 @@ pub fn rows() -> Vec<Row> {
             .fault(parts_survive().always())
             .max_attempts(2)
             .gives(PARTS_REMAIN, 204, 2),
+        row("a listing answered 204 has its request id told, also where nobody asked for an outcome")
+            .confirm()
+            .fault(listing(204).header("x-obs-request-id", "LISTED").times(2))
+            .gives(PROTOCOL, 204, 1)
+            .says("LISTED")
+            .check(|scene| {
+                let id = scene.server().create_upload(super::table::BUCKET, "k");
+                let (code, status, message) = scene.client.abort(super::table::BUCKET, "k", &id);
+                assert_eq!((code, status), (PROTOCOL, 204), "{message:?}");
+                assert!(message.as_ref().is_some_and(|message| message.contains("LISTED")), "{message:?}");
+            }),
         row("parts remain until the budget is over")
             .confirm()
             .fault(parts_survive().always())
