@@ -1,4 +1,4 @@
-/* The limit: a socket, or OpenSSL on it, a request written with snprintf and an answer of which only the status is looked at.
+/* What was meant as the limit: a socket, or OpenSSL on it, a request written with snprintf and an answer of which only the status is looked at.
  * With --pipeline N the requests are signed once and sent N at a time: what the responder can do by itself. */
 #define _GNU_SOURCE
 #include "bench.h"
