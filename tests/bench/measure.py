@@ -223,7 +223,7 @@ class Bench:
 
     def sweep_peak_kb(self, count):
         """The most memory that obs_abort_stale takes, process and all, to find and abort so many uploads of obs-local's."""
-        command = [self.obs_local(), "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY.decode(), "--until-stdin-closes",
+        command = [os.environ["OBS_LOCAL"], "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY.decode(), "--until-stdin-closes",
                    "--uploads", f"{BUCKET}:{count}:7200"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             endpoint = "http://" + server.stdout.readline().split()[-1]
@@ -231,13 +231,6 @@ class Bench:
         if found["aborted"] != count:
             raise RuntimeError(f"{found['aborted']} of {count} stale uploads were aborted")
         return found["peak_kb"]
-
-    @staticmethod
-    def obs_local():
-        path = os.environ.get("OBS_LOCAL", "")
-        if not os.path.exists(path):
-            raise RuntimeError(f"OBS_LOCAL must name the obs-local program (it is {path!r}): cargo build --release -p obs-local")
-        return path
 
     def connections(self, client, kind, threads):
         before = self.stats()[kind]["connections"]
