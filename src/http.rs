@@ -179,7 +179,7 @@ impl Http {
             .build();
         // Without a connection this ends in an error. It has ureq set up what it sets up behind a lock when it is first
         // used: a fork in another thread's first call would leave that lock shut in the child.
-        let _ = Agent::with_parts(reading.clone(), Given(Mutex::default()), NoResolver).run(stand_in());
+        let _ = Agent::with_parts(reading.clone(), Handover(Mutex::default()), NoResolver).run(stand_in());
         Http { pool: Pool::new(settings.max_connections), dialer: Dialer::new(settings), reading }
     }
 
@@ -274,9 +274,9 @@ impl Http {
             settled: false,
             trouble: None,
         }));
-        let given = Given(Mutex::new(Some(Arriving::new(begun, Arc::clone(&arrival)))));
+        let handover = Handover(Mutex::new(Some(Resumed::new(begun, Arc::clone(&arrival)))));
         let outcome = {
-            let agent = Agent::with_parts(self.reading.clone(), given, NoResolver);
+            let agent = Agent::with_parts(self.reading.clone(), handover, NoResolver);
             read_answer(&agent, &arrival, read)
         };
         let trouble = lock(&arrival).trouble.take();
@@ -375,33 +375,33 @@ fn lock(arrival: &Mutex<Arrival>) -> MutexGuard<'_, Arrival> {
 }
 
 /// Hands ureq the connection that there is.
-struct Given(Mutex<Option<Arriving>>);
+struct Handover(Mutex<Option<Resumed>>);
 
-impl Connector for Given {
-    type Out = Arriving;
+impl Connector for Handover {
+    type Out = Resumed;
 
-    fn connect(&self, _: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Arriving>, ureq::Error> {
+    fn connect(&self, _: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Resumed>, ureq::Error> {
         Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
 }
 
 /// A connection as ureq sees it: what it sends is lost, and what it reads first is there already.
-struct Arriving {
+struct Resumed {
     buffers: LazyBuffers,
     begun: bool,
     arrival: Arc<Mutex<Arrival>>,
 }
 
-impl Arriving {
-    fn new(begun: &[u8], arrival: Arc<Mutex<Arrival>>) -> Arriving {
+impl Resumed {
+    fn new(begun: &[u8], arrival: Arc<Mutex<Arrival>>) -> Resumed {
         let mut buffers = LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER);
         buffers.input_append_buf()[..begun.len()].copy_from_slice(begun);
         buffers.input_appended(begun.len());
-        Arriving { buffers, begun: true, arrival }
+        Resumed { buffers, begun: true, arrival }
     }
 }
 
-impl Transport for Arriving {
+impl Transport for Resumed {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -440,15 +440,15 @@ impl Transport for Arriving {
     }
 }
 
-impl fmt::Debug for Given {
+impl fmt::Debug for Handover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Given")
+        f.write_str("Handover")
     }
 }
 
-impl fmt::Debug for Arriving {
+impl fmt::Debug for Resumed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Arriving")
+        f.write_str("Resumed")
     }
 }
 

@@ -20,7 +20,7 @@ use super::{INPUT_BUFFER, Settings, Trouble, connect};
 pub struct Connection {
     pub wire: Wire,
     /// For http through a proxy: which, and the authority that the absolute form names.
-    absolute_form: Option<(Proxy, String)>,
+    absolute_form: Option<(Proxy, Authority)>,
 }
 
 impl Connection {
@@ -32,7 +32,7 @@ impl Connection {
     /// Sends a whole head.
     pub fn send(&mut self, head: &[u8], watch: &Watch) -> Result<(), Trouble> {
         let rewritten = match &self.absolute_form {
-            Some((proxy, authority)) => proxy.absolute_form(authority, head),
+            Some((proxy, at)) => proxy.absolute_form(at.as_str(), head),
             None => None,
         };
         self.wire.write_all(rewritten.as_ref().map_or(head, |rewritten| rewritten.as_slice()), watch)
@@ -59,9 +59,8 @@ impl Dialer {
         timeout: Duration,
         budget: &Watch,
     ) -> Result<Connection, Trouble> {
-        let port = at.port().unwrap_or(if https { 443 } else { 80 });
         let watch = budget.until(Instant::now() + timeout);
-        self.open(https, at.host(), port, &watch).map_err(|trouble| match trouble {
+        self.open(https, at, &watch).map_err(|trouble| match trouble {
             // By where it stood, unless it is the budget itself that ran out.
             Trouble::TooSlow(error) if Instant::now() < budget.deadline() => Trouble::Failed(error),
             Trouble::TooSlow(_) | Trouble::Stopped(Stop::Deadline) => Trouble::Stopped(Stop::Deadline),
@@ -69,7 +68,8 @@ impl Dialer {
         })
     }
 
-    fn open(&self, https: bool, host: &str, port: u16, watch: &Watch) -> Result<Connection, Trouble> {
+    fn open(&self, https: bool, at: &Authority, watch: &Watch) -> Result<Connection, Trouble> {
+        let (host, port) = (at.host(), at.port().unwrap_or(if https { 443 } else { 80 }));
         let proxy = self.settings.proxies.serving(https, host, port);
         let (to_host, to_port) = proxy.map_or((host, port), |proxy| (proxy.host.as_str(), proxy.port));
         let addresses = self.lookups.resolve(to_host, watch).map_err(|t| through(proxy, t))?;
@@ -90,13 +90,8 @@ impl Dialer {
             let session = ClientConnection::new(config, name).map_err(|e| unusable(&e))?;
             wire.handshake(session, watch)?;
         }
-        Ok(Connection {
-            wire,
-            absolute_form: proxy.filter(|_| !https).map(|proxy| {
-                let authority = if port == 80 { host.to_owned() } else { format!("{host}:{port}") };
-                (proxy.clone(), authority)
-            }),
-        })
+        let absolute_form = proxy.filter(|_| !https).map(|proxy| (proxy.clone(), at.clone()));
+        Ok(Connection { wire, absolute_form })
     }
 }
 
