@@ -28,7 +28,8 @@ void bench_load(struct bench *bench);                   /* dlopen and all that i
 const char *bench_version(void);
 void *bench_worker(struct bench *bench);                /* what one thread keeps from abort to abort */
 void bench_abort(void *worker, const char *key, const char *upload_id); /* ends the process unless it was a 204 */
-int bench_many(struct bench *bench, long count);        /* 0: done; -1: this client has no such thing */
+/* What not every client has. */
+__attribute__((weak)) void bench_many(struct bench *bench, long count);
 __attribute__((weak)) long bench_stale(struct bench *bench); /* how many uploads of BENCH_BUCKET, an hour old, it found and aborted */
 
 #endif

@@ -89,7 +89,7 @@ void bench_abort(void *worker, const char *key, const char *upload_id) {
         bench_fail("obs_abort_multipart", error);
 }
 
-int bench_many(struct bench *bench, long count) {
+void bench_many(struct bench *bench, long count) {
     obs_abort_upload *uploads = calloc((size_t)count, sizeof *uploads);
     obs_abort_report *report = NULL;
     char *error = NULL;
@@ -100,7 +100,6 @@ int bench_many(struct bench *bench, long count) {
     if (many(client, NULL, BENCH_BUCKET, uploads, (size_t)count, NULL, NULL, &report, &error) != OBS_ABORT_OK)
         bench_fail("obs_abort_many", error);
     free(uploads);
-    return 0;
 }
 
 long bench_stale(struct bench *bench) {

@@ -1,4 +1,5 @@
-/* What was meant as the limit: a socket, or OpenSSL on it, a request written with snprintf and an answer of which only the status is looked at.
+/* What a C program does by hand: a socket, or OpenSSL on it, a request written with snprintf and an answer of which only the
+ * status is looked at.
  * With --pipeline N the requests are signed once and sent N at a time: what the responder can do by itself. */
 #define _GNU_SOURCE
 #include "bench.h"
@@ -112,10 +113,4 @@ void bench_abort(void *opaque, const char *key, const char *upload_id) {
         send_all(worker, request, write_request(request, sizeof request, worker->bench, key, upload_id));
     }
     receive_answers(worker, worker->bench->pipeline);
-}
-
-int bench_many(struct bench *bench, long count) {
-    (void)bench;
-    (void)count;
-    return -1;
 }

@@ -72,10 +72,12 @@ class Gates:
     def instructions_against_libcurl(self):
         if "curl" not in self.clients:
             raise Skipped(str(measure.Missing("libcurl")))
-        ratio = self.instructions("obsabort") / self.instructions("curl")
-        text = f"{ratio:.3f} of libcurl's {self.instructions('curl'):.0f} instructions, at most {MAX_INSTRUCTIONS_OF_CURL} allowed"
-        assert ratio <= MAX_INSTRUCTIONS_OF_CURL, text
-        return text
+        texts = []
+        for kind in ("http", "tls"):
+            ours, theirs = self.instructions("obsabort", kind), self.instructions("curl", kind)
+            texts.append(f"{kind} {ours / theirs:.3f} of libcurl's {theirs:.0f} instructions")
+            assert ours / theirs <= MAX_INSTRUCTIONS_OF_CURL, f"{texts[-1]}, at most {MAX_INSTRUCTIONS_OF_CURL} allowed"
+        return ", ".join(texts)
 
     def _allocations(self, kind):
         expected, now = committed_figures()[kind]["allocations_per_abort"], self.bench.allocations("obsabort", kind)
