@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, sockopt};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg, sockopt};
 use rustls::ClientConnection;
 
 use crate::error::{Code, Error};
@@ -194,11 +194,16 @@ impl Read for Paced<'_> {
 
 impl Write for Paced<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.patiently(sockopt::Timeout::Send, |mut socket| socket.write(bytes))
+        self.write_vectored(&[io::IoSlice::new(bytes)])
     }
 
+    /// Every byte that goes onto a socket passes through here, with MSG_NOSIGNAL. The standard library's
+    /// `TcpStream::write_vectored` is writev(2), which has no flags: its EPIPE comes with a SIGPIPE that kills the host.
     fn write_vectored(&mut self, bytes: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.patiently(sockopt::Timeout::Send, |mut socket| socket.write_vectored(bytes))
+        self.patiently(sockopt::Timeout::Send, |socket| {
+            let sent = sendmsg(socket, bytes, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
+            Ok(sent)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
