@@ -3,16 +3,12 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::http::{Answer, HeaderName};
+use crate::http::Answer;
 
-const REQUEST_ID: [HeaderName; 2] = names("x-obs-request-id", "x-amz-request-id");
-const HOST_ID: [HeaderName; 2] = names("x-obs-id-2", "x-amz-id-2");
-const ERROR_CODE: [HeaderName; 2] = names("x-obs-error-code", "x-amz-error-code");
-const ERROR_MESSAGE: [HeaderName; 2] = names("x-obs-error-message", "x-amz-error-message");
-
-const fn names(obs: &'static str, amz: &'static str) -> [HeaderName; 2] {
-    [HeaderName::from_static(obs), HeaderName::from_static(amz)]
-}
+const REQUEST_ID: [&str; 2] = ["x-obs-request-id", "x-amz-request-id"];
+const HOST_ID: [&str; 2] = ["x-obs-id-2", "x-amz-id-2"];
+const ERROR_CODE: [&str; 2] = ["x-obs-error-code", "x-amz-error-code"];
+const ERROR_MESSAGE: [&str; 2] = ["x-obs-error-message", "x-amz-error-message"];
 
 /// What an answer says of itself: as it came, until `fit_to_show`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,10 +35,10 @@ impl Said {
 
 /// Reads headers and body; headers win, as in the official Go SDK. Where all went well, the ids alone are of interest.
 pub fn said(answer: &Answer, went_well: bool) -> Said {
-    let header = |[obs, amz]: [HeaderName; 2]| {
+    let header = |[obs, amz]: [&str; 2]| {
         let named = |name| answer.headers.get(name).filter(|value| !value.is_empty());
         let value = named(obs).or_else(|| named(amz))?;
-        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        Some(String::from_utf8_lossy(value).into_owned())
     };
     let mut said = Said { request_id: header(REQUEST_ID), host_id: header(HOST_ID), ..Said::default() };
     if went_well {
@@ -179,14 +175,11 @@ pub fn meaning(status: u16, code: Option<&str>, wanted: u16) -> Meaning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{HeaderMap, HeaderName};
+    use crate::http::Headers;
 
     fn answer(headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.append(HeaderName::from_static(name), value.parse().expect("a value"));
-        }
-        Answer { status: 404, headers: map, body: body.to_vec() }
+        let headers = Headers::from_fields(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
+        Answer { status: 404, headers, body: body.to_vec() }
     }
 
     fn code(headers: &[(&'static str, &str)], body: &str) -> Option<String> {

@@ -209,7 +209,7 @@ fn unusable(why: impl std::fmt::Display) -> Trouble {
 }
 
 fn ask(http: &Http, at: &Authority, head: Head, watch: &Watch) -> Result<Answer, Trouble> {
-    let ask = Ask { https: false, at, head, watch, connect_timeout: PATIENCE, fresh: true, headers: false };
+    let ask = Ask { https: false, at, head, watch, connect_timeout: PATIENCE, fresh: true };
     http.ask(ask).map_err(|unanswered| match unanswered.trouble {
         Trouble::Stopped(Stop::Cancelled) => Trouble::Stopped(Stop::Cancelled),
         Trouble::Stopped(Stop::Deadline) => unusable("it does not answer (is this an ECS?)"),

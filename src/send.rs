@@ -247,8 +247,6 @@ fn attempt(
         watch: errand.watch,
         connect_timeout: client.settings().connect_timeout,
         fresh,
-        // A 204 that was not asked for is a failure, and told with its request id.
-        headers: errand.ids || errand.wanted != 204,
     };
     let local = client.local();
     let answer = match page {
@@ -312,8 +310,7 @@ fn judge(
             retry_after: None,
         };
     }
-    let header =
-        |name: &str| Some(String::from_utf8_lossy(answer.headers.get(name)?.as_bytes()).into_owned());
+    let header = |name: &str| Some(String::from_utf8_lossy(answer.headers.get(name)?).into_owned());
     let mut detail = status.to_string();
     if let Some(code) = &said.code {
         detail.push(' ');
@@ -365,14 +362,17 @@ fn judge(
 
 fn next_hop(errand: &Errand<'_>, target: &Target, answer: &Answer) -> Result<Target, &'static str> {
     let location = answer.headers.get("location").ok_or("it has no Location")?;
-    let location = location.to_str().map_err(|_| "its Location is not ASCII")?;
+    let location = std::str::from_utf8(location)
+        .ok()
+        .filter(|text| text.is_ascii())
+        .ok_or("its Location is not ASCII")?;
     let custom = errand.client.settings().addressing == Addressing::CustomDomain;
     redirect::follow(target, errand.client.endpoint(), errand.bucket, custom, location)
 }
 
 /// The server's clock.
 pub fn answer_date(answer: &Answer) -> Option<i64> {
-    date::parse_http(answer.headers.get("date")?.to_str().ok()?)
+    date::parse_http(std::str::from_utf8(answer.headers.get("date")?).ok()?)
 }
 
 fn suffixed(error: &Error, of: Attempt) -> Error {

@@ -11,10 +11,11 @@ use crate::error::{Code, Error};
 use crate::target::Authority;
 use crate::watch::{Stop, Watch};
 
+use super::exchange::MAX_HEAD;
 use super::lookup::Lookups;
 use super::proxy::Proxy;
 use super::wire::Wire;
-use super::{INPUT_BUFFER, Settings, Trouble, connect};
+use super::{Settings, Trouble, connect};
 
 /// An open connection to where requests go.
 pub struct Connection {
@@ -125,7 +126,7 @@ fn tunnel(wire: &mut Wire, proxy: &Proxy, host: &str, port: u16, watch: &Watch) 
             return Err(failed(why).into());
         }
         head.push(byte[0]);
-        if head.len() >= INPUT_BUFFER {
+        if head.len() >= MAX_HEAD {
             return Err(failed("the head of its answer is too large").into());
         }
     }

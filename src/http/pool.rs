@@ -64,7 +64,7 @@ impl Pool {
 
     /// Keeps a connection whose last answer was read to its end.
     pub fn put(&self, https: bool, at: &Authority, mut connection: Connection) {
-        if connection.wire.has_pending_plaintext() {
+        if connection.wire.holds_unread_input() {
             return;
         }
         let since = Instant::now();
@@ -108,13 +108,14 @@ pub mod tests {
     use super::*;
     use crate::http::wire::Wire;
     use std::io::Write as _;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
 
-    /// A connection, and the server's end of it.
-    pub fn pair() -> (Connection, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let socket = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
-        let (end, _) = listener.accept().expect("its other end");
+    /// A connection, and the server's end of it: a pair of sockets without a network between them.
+    pub fn pair() -> (Connection, UnixStream) {
+        let (socket, end) = UnixStream::pair().expect("a pair of sockets");
+        let socket = TcpStream::from(OwnedFd::from(socket));
         (Connection::direct(Wire::new(socket, "h".into())), end)
     }
 
@@ -143,7 +144,7 @@ pub mod tests {
         let (connection, other_end) = pair();
         pool.put(false, &here(), connection);
         drop(other_end);
-        // Loopback delivers when write and close return.
+        // Delivered when write and close return.
         assert!(pool.take(false, &here(), Instant::now()).is_none());
         assert!(pool.lock().idle.is_empty(), "neither is tried again");
     }
@@ -167,7 +168,7 @@ pub mod tests {
     #[test]
     fn no_more_than_so_many() {
         let pool = Pool::new(2);
-        let ends: Vec<TcpStream> = (0..3)
+        let ends: Vec<UnixStream> = (0..3)
             .map(|_| {
                 let (connection, end) = pair();
                 pool.put(false, &here(), connection);

@@ -15,11 +15,73 @@ use super::{Trouble, tls};
 /// A connected socket, and the TLS session on it.
 pub struct Wire {
     socket: TcpStream,
-    session: Option<Box<ClientConnection>>,
+    session: Option<Box<Session>>,
     /// For messages.
     host: String,
     receive_timeout: Duration,
     send_timeout: Duration,
+}
+
+/// TLS on a socket.
+struct Session {
+    tls: ClientConnection,
+    records: Records,
+}
+
+impl Session {
+    /// Takes more of the stream in; 0 is its end.
+    fn read_tls(&mut self, io: &mut Paced<'_>) -> io::Result<usize> {
+        self.tls.read_tls(&mut Observed { io, records: &mut self.records })
+    }
+}
+
+/// Reads, and keeps account of the records that pass.
+struct Observed<'a, 'b> {
+    io: &'a mut Paced<'b>,
+    records: &'a mut Records,
+}
+
+impl Read for Observed<'_, '_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.io.read(into)?;
+        self.records.feed(&into[..n]);
+        Ok(n)
+    }
+}
+
+/// Where the stream of TLS records stands, by their headers (RFC 8446, 5.1): rustls does not say whether it holds a part
+/// of one.
+#[derive(Debug, Default)]
+struct Records {
+    header: [u8; 5],
+    /// How much of a header has arrived.
+    of_header: usize,
+    /// How much of the record's body is still to come.
+    to_come: usize,
+}
+
+impl Records {
+    fn feed(&mut self, mut bytes: &[u8]) {
+        while let Some((first, rest)) = bytes.split_first() {
+            if self.to_come > 0 {
+                let skipped = self.to_come.min(bytes.len());
+                self.to_come -= skipped;
+                bytes = &bytes[skipped..];
+                continue;
+            }
+            self.header[self.of_header] = *first;
+            self.of_header += 1;
+            bytes = rest;
+            if self.of_header == self.header.len() {
+                self.of_header = 0;
+                self.to_come = usize::from(u16::from_be_bytes([self.header[3], self.header[4]]));
+            }
+        }
+    }
+
+    fn is_at_boundary(&self) -> bool {
+        self.of_header == 0 && self.to_come == 0
+    }
 }
 
 impl Wire {
@@ -29,7 +91,7 @@ impl Wire {
     }
 
     /// Speaks TLS from here on.
-    pub fn handshake(&mut self, session: ClientConnection, watch: &Watch) -> Result<(), Trouble> {
+    pub fn handshake(&mut self, tls: ClientConnection, watch: &Watch) -> Result<(), Trouble> {
         let slow = |stop| match stop {
             Stop::Cancelled => Trouble::Stopped(stop),
             Stop::Deadline => Trouble::TooSlow(Error::new(
@@ -37,7 +99,7 @@ impl Wire {
                 format!("TLS with {}: no end within the time allowed", self.host),
             )),
         };
-        let mut session = Box::new(session);
+        let mut session = Box::new(Session { tls, records: Records::default() });
         let mut io = Paced {
             socket: &self.socket,
             receive: &mut self.receive_timeout,
@@ -52,10 +114,10 @@ impl Wire {
             )
             .into(),
         };
-        while session.is_handshaking() || session.wants_write() {
+        while session.tls.is_handshaking() || session.tls.wants_write() {
             watch.check().map_err(slow)?;
-            if session.wants_write() {
-                session.write_tls(&mut io).map_err(broke)?;
+            if session.tls.wants_write() {
+                session.tls.write_tls(&mut io).map_err(broke)?;
                 continue;
             }
             if session.read_tls(&mut io).map_err(broke)? == 0 {
@@ -65,9 +127,9 @@ impl Wire {
                 )
                 .into());
             }
-            if let Err(e) = session.process_new_packets() {
+            if let Err(e) = session.tls.process_new_packets() {
                 // The alert that tells the server why.
-                let _ = session.write_tls(&mut io);
+                let _ = session.tls.write_tls(&mut io);
                 return Err(tls::failure(&self.host, &e));
             }
         }
@@ -90,9 +152,9 @@ impl Wire {
             }
             return Ok(());
         };
-        session.writer().write_all(bytes).map_err(|e| broken(&e))?;
-        while session.wants_write() {
-            session.write_tls(&mut io).map_err(|e| broken(&e))?;
+        session.tls.writer().write_all(bytes).map_err(|e| broken(&e))?;
+        while session.tls.wants_write() {
+            session.tls.write_tls(&mut io).map_err(|e| broken(&e))?;
         }
         Ok(())
     }
@@ -109,7 +171,7 @@ impl Wire {
             return io.read(into).map_err(|e| broken(&e));
         };
         loop {
-            match session.reader().read(into) {
+            match session.tls.reader().read(into) {
                 Ok(n) => return Ok(n),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 // Cut without close_notify: what is missing, the layer above will see.
@@ -117,20 +179,21 @@ impl Wire {
                 Err(e) => return Err(broken(&e)),
             }
             session.read_tls(&mut io).map_err(|e| broken(&e))?;
-            if let Err(e) = session.process_new_packets() {
-                let _ = session.write_tls(&mut io);
+            if let Err(e) = session.tls.process_new_packets() {
+                let _ = session.tls.write_tls(&mut io);
                 return Err(tls::failure(&self.host, &e));
             }
         }
     }
 
-    /// Whether plaintext is waiting that nobody asked for.
-    pub fn has_pending_plaintext(&mut self) -> bool {
-        self.session.as_mut().is_some_and(|session| {
-            session
-                .process_new_packets()
-                .map_or(true, |state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed())
-        })
+    /// Whether TLS holds something that arrived after what was read: plaintext, the end of the stream, or a part of a
+    /// record, whose rest would be read as the beginning of the next response. False without TLS.
+    pub fn holds_unread_input(&mut self) -> bool {
+        let Some(session) = &mut self.session else { return false };
+        let state = session.tls.process_new_packets();
+        let silent =
+            state.is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed());
+        !silent || !session.records.is_at_boundary()
     }
 
     /// Whether nothing at all has arrived, the end of the stream included: one system call.
@@ -237,4 +300,21 @@ fn broken(error: &io::Error) -> Trouble {
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_boundaries() {
+        let two = [&[0x17, 3, 3, 0, 2, 1, 2][..], &[0x17, 3, 3, 1, 0], &[0; 256]].concat();
+        for cut in 0..=two.len() {
+            let mut records = Records::default();
+            records.feed(&two[..cut]);
+            assert_eq!(records.is_at_boundary(), [0, 7, two.len()].contains(&cut), "after {cut} bytes");
+            records.feed(&two[cut..]);
+            assert!(records.is_at_boundary());
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Any answer to an abort. Input: the status, header lines, an empty line, the body.
 
 use obsabort::answer::{Meaning, meaning, said};
-use obsabort::http::{Answer, HeaderMap, HeaderName};
+use obsabort::http::{Answer, Headers};
 
 const SECRET: &str = "K3Y/hush+hush==";
 
@@ -10,7 +10,7 @@ pub fn run(data: &[u8]) {
     let status =
         lines.next().and_then(|line| std::str::from_utf8(line).ok()?.trim().parse().ok()).unwrap_or(404);
     let mut rest = lines.next().unwrap_or_default();
-    let mut headers = HeaderMap::new();
+    let mut fields = Vec::new();
     while !rest.is_empty() {
         let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
         let (line, after) = rest.split_at(end);
@@ -20,13 +20,16 @@ pub fn run(data: &[u8]) {
         }
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&line[..colon]), value.try_into()) {
-            headers.append(name, value);
+        // The parser of heads lets no other control character pass.
+        let is_text = value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+        if let (Ok(name), true) = (std::str::from_utf8(&line[..colon]), is_text) {
+            fields.push((name, value));
         }
     }
+    let headers = Headers::from_fields(fields);
     let in_header = |names: [&str; 2]| {
-        let value = names.iter().find_map(|name| headers.get(*name).filter(|value| !value.is_empty()));
-        value.and_then(|value| value.to_str().ok()).map(str::to_owned)
+        let value = names.iter().find_map(|name| headers.get(name).filter(|value| !value.is_empty()));
+        value.and_then(|value| std::str::from_utf8(value).ok()).filter(|v| v.is_ascii()).map(str::to_owned)
     };
     let header_code = in_header(["x-obs-error-code", "x-amz-error-code"]);
     let answer = Answer { status, headers, body: rest.to_vec() };

@@ -14,6 +14,7 @@ import unittest
 
 import support
 import tls_certs
+from tls_by_hand import Tls, request
 
 GONE = b"HTTP/1.1 204 No Content\r\n\r\n"
 host = None
@@ -51,62 +52,6 @@ def finish(connection):
     """FIN alone; the host's bytes are not read, so that closing sends an RST as well."""
     connection.shutdown(socket.SHUT_WR)
     connection.close()
-
-
-def request(read):
-    """Reads one request head."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        got = read()
-        if not got:
-            break
-        head += got
-    return head
-
-
-class Tls:
-    """The server's side of TLS over a socket, one flight at a time."""
-
-    def __init__(self, connection, version, certificate):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = context.maximum_version = version
-        context.load_cert_chain(certificate.certificate, certificate.key)
-        self.connection = connection
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.session = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
-
-    def receive(self):
-        got = self.connection.recv(65536)
-        self.incoming.write(got)
-        return got
-
-    def step(self):
-        """Takes what has arrived; returns the flight that answers it, and whether the handshake is over."""
-        try:
-            self.session.do_handshake()
-            over = True
-        except ssl.SSLWantReadError:
-            over = False
-        return self.outgoing.read(), over
-
-    def handshake(self):
-        while self.receive():
-            flight, over = self.step()
-            self.connection.sendall(flight)
-            if over:
-                return
-
-    def read(self):
-        while True:
-            try:
-                return self.session.read(65536)
-            except ssl.SSLWantReadError:
-                if not self.receive():
-                    return b""
-
-    def write(self, text):
-        self.session.write(text)
-        self.connection.sendall(self.outgoing.read())
 
 
 def first_flight(tls):
