@@ -28,7 +28,7 @@ pub struct Client {
     connections: http::Settings,
     last_place: ArcSwapOption<Place>,
     source: ArcSwap<Source>,
-    agency: Agency,
+    agency: Arc<Agency>,
     /// Server's clock minus ours, in seconds.
     clock_offset: AtomicI64,
     shutdown: Flag,
@@ -41,8 +41,8 @@ pub struct Local {
     generation: u64,
     /// The connections.
     pub http: Http,
-    /// Who renews the credentials of an agency.
-    pub renewal: ecs::Renewal,
+    /// The fetches of an agency's credentials.
+    pub fetches: Arc<ecs::Fetches>,
 }
 
 impl Local {
@@ -54,11 +54,7 @@ impl Local {
             own.resumption = rustls::client::Resumption::default();
             Arc::new(own)
         });
-        Local {
-            generation: process::generation(),
-            http: Http::new(connections),
-            renewal: ecs::Renewal::default(),
-        }
+        Local { generation: process::generation(), http: Http::new(connections), fetches: Arc::default() }
     }
 }
 
@@ -91,10 +87,14 @@ impl Client {
         let connections =
             http::Settings { max_connections: settings.max_connections as usize, proxies, tls, trust };
         process::watch_forks();
+        let source = Choice::resolve(settings.credentials.as_ref());
+        if matches!(source, Source::Ecs) {
+            ecs::warm_up();
+        }
         Ok(Client {
             last_place: ArcSwapOption::empty(),
-            source: ArcSwap::from_pointee(Choice::resolve(settings.credentials.as_ref())),
-            agency: Agency::default(),
+            source: ArcSwap::from_pointee(source),
+            agency: Arc::default(),
             clock_offset: AtomicI64::new(0),
             shutdown: Flag::default(),
             local: ArcSwap::from_pointee(Local::new(&connections)),
@@ -174,12 +174,14 @@ impl Client {
             Source::Missing(error) => Err(http::Trouble::Final(error.clone())),
             Source::Ecs => {
                 let local = self.local();
-                let fetch = |watch: &Watch| ecs::fetch(&local.http, &self.user_agent, watch);
-                self.agency.credentials(&local.renewal, self.now(), watch, fetch).inspect_err(|trouble| {
-                    if let http::Trouble::Final(error) = trouble {
-                        self.log(Level::Warn, || error.to_string());
-                    }
-                })
+                let agency = &self.agency;
+                agency.credentials(&local.fetches, &self.user_agent, self.now(), watch).inspect_err(
+                    |trouble| {
+                        if let http::Trouble::Final(error) = trouble {
+                            self.log(Level::Warn, || error.to_string());
+                        }
+                    },
+                )
             }
         }
     }

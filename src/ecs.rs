@@ -1,239 +1,236 @@
-//! Credentials of the agency of an ECS, from its metadata service: fetched by one thread, renewed before they
-//! expire while the others go on with the old ones.
+//! Credentials of the agency of an ECS, from its metadata service.
+//!
+//! They are fetched on a thread of their own, by ureq: a caller waits with its own deadline, and not at all as long as
+//! the credentials that it has are valid. One fetch runs at a time; all who wait share its outcome.
 //!
 //! Facts: "Obtaining metadata" in Huawei's ECS guide: `PUT /meta-data/latest/api/token`, then
-//! `GET /openstack/latest/securitykey` with the token; where the PUT is unknown, the GET works without.
+//! `GET /openstack/latest/securitykey` with the token. A service that does not know the PUT takes the GET without one.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tinyjson::JsonValue;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
 use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Code, Error};
-use crate::http::{Answer, Ask, Head, Http, METADATA_HOST, Trouble};
-use crate::target::Authority;
-use crate::watch::{Stop, Watch};
+use crate::http::Trouble;
+use crate::process;
+use crate::watch::Watch;
 
-/// A link-local service answers at once, or is not there.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long before their end credentials are renewed.
-const AHEAD: i64 = 300;
-/// After a renewal that failed, the old ones serve this long before the next.
-const PAUSE: Duration = Duration::from_secs(10);
+/// The metadata service of an ECS: link-local, and never behind a proxy.
+const HOST: &str = "169.254.169.254";
+/// The longest wait for a connection, for a response head, and for a body: a link-local service is quick, or not there.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Credentials are renewed this long before they expire, in seconds.
+const RENEW_AHEAD: i64 = 300;
+/// The shortest time between a failed renewal and the next one.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// The largest response that is read.
+const MAX_RESPONSE: u64 = 16 * 1024;
 
-/// Credentials that end.
+/// Temporary credentials.
 #[derive(Debug)]
-pub struct Passing {
+struct ExpiringCredentials {
     credentials: Arc<Credentials>,
     expires_at: i64,
     /// Half of a short life is left for renewing.
     renew_at: i64,
 }
 
-/// The current credentials: read without a lock, and carried over a fork.
+/// The current credentials of the agency: read without a lock, and carried over a fork.
 #[derive(Debug, Default)]
 pub struct Agency {
-    current: ArcSwapOption<Passing>,
+    current: ArcSwapOption<ExpiringCredentials>,
 }
 
-/// Who fetches, in this process.
+/// The fetches of one process.
 #[derive(Debug, Default)]
-pub struct Renewal {
+pub struct Fetches {
     state: Mutex<State>,
-    settled: Condvar,
+    finished: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     under_way: bool,
-    /// How many fetches have ended.
-    rounds: u64,
-    failed: Option<Failed>,
+    /// How many have ended.
+    count: u64,
+    /// Why the last one failed, if it did, and when.
+    failure: Option<(Instant, Error)>,
 }
 
-#[derive(Debug)]
-struct Failed {
-    at: Instant,
-    /// Which fetch it was.
-    round: u64,
-    error: Error,
+impl Fetches {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Agency {
-    /// Credentials that have not expired.
+    /// Credentials that have not expired at `now`, in Unix seconds.
     pub fn credentials(
-        &self,
-        renewal: &Renewal,
+        self: &Arc<Agency>,
+        fetches: &Arc<Fetches>,
+        user_agent: &str,
         now: i64,
         watch: &Watch,
-        fetch: impl Fn(&Watch) -> Result<Passing, Trouble>,
     ) -> Result<Arc<Credentials>, Trouble> {
-        let usable = |current: &Option<Arc<Passing>>| {
-            current
-                .as_ref()
-                .filter(|c| now < c.expires_at)
-                .map(|c| (Arc::clone(&c.credentials), now < c.renew_at))
-        };
-        let mine = match usable(&self.current.load_full()) {
-            Some((credentials, true)) => return Ok(credentials),
-            old => old.map(|(credentials, _)| credentials),
-        };
-        let mut state = renewal.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = mine {
-            let resting = state.failed.as_ref().is_some_and(|failed| failed.at.elapsed() < PAUSE);
-            if state.under_way || resting {
-                return Ok(old);
-            }
-            state.under_way = true;
-            drop(state);
-            // What can be had without it must not cost this call its budget.
-            let now = Instant::now();
-            let watch = watch.until(now + watch.deadline().saturating_duration_since(now) / 2);
-            return Ok(self.renew(renewal, &watch, fetch, true).unwrap_or(old));
+        let current = self.current.load_full().filter(|current| now < current.expires_at);
+        if let Some(current) = &current
+            && now < current.renew_at
+        {
+            return Ok(Arc::clone(&current.credentials));
         }
-        let round = state.rounds;
-        while state.under_way {
+        let mut state = fetches.lock();
+        if let Some(current) = current {
+            let failed_recently = state.failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RETRY_INTERVAL);
+            if !state.under_way && !failed_recently {
+                // Should no thread be had for it, the next call tries again.
+                let _ = self.start_fetch(fetches, &mut state, user_agent);
+            }
+            return Ok(Arc::clone(&current.credentials));
+        }
+        let before = state.count;
+        if !state.under_way {
+            self.start_fetch(fetches, &mut state, user_agent).map_err(Trouble::Final)?;
+        }
+        while state.count == before {
             watch.check().map_err(Trouble::Stopped)?;
             (state, _) =
-                renewal.settled.wait_timeout(state, watch.slice()).unwrap_or_else(PoisonError::into_inner);
+                fetches.finished.wait_timeout(state, watch.slice()).unwrap_or_else(PoisonError::into_inner);
         }
-        if let Some((credentials, _)) = usable(&self.current.load_full()) {
-            return Ok(credentials);
+        match (&state.failure, &*self.current.load()) {
+            (None, Some(current)) => Ok(Arc::clone(&current.credentials)),
+            (Some((_, error)), _) => Err(Trouble::Final(error.clone())),
+            (None, None) => Err(Trouble::Final(unusable("the fetch ended without an outcome"))),
         }
-        // Who waited for a fetch shares its failure, rather than fetching in turn.
-        if let Some(failed) =
-            state.failed.as_ref().filter(|failed| failed.round >= round && state.rounds > round)
-        {
-            return Err(Trouble::Final(failed.error.clone()));
-        }
-        state.under_way = true;
-        drop(state);
-        self.renew(renewal, watch, fetch, false)
     }
 
-    fn renew(
-        &self,
-        renewal: &Renewal,
-        watch: &Watch,
-        fetch: impl Fn(&Watch) -> Result<Passing, Trouble>,
-        ahead: bool,
-    ) -> Result<Arc<Credentials>, Trouble> {
-        let settle = Settle(renewal);
-        let outcome = fetch(watch);
-        let mut state = settle.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            Ok(passing) => {
-                state.failed = None;
-                let credentials = Arc::clone(&passing.credentials);
-                self.current.store(Some(Arc::new(passing)));
-                Ok(credentials)
-            }
-            Err(trouble) => {
-                let round = state.rounds;
-                let failed = |error: Error| Some(Failed { at: Instant::now(), round, error });
-                match &trouble {
-                    Trouble::Final(error) => state.failed = failed(error.clone()),
-                    // A caller whose own time was up says nothing of the service; but the next need not try as long.
-                    Trouble::Stopped(Stop::Deadline) if ahead => {
-                        state.failed =
-                            failed(Error::new(Code::NoCredentials, "the ECS metadata service is slow"));
-                    }
-                    _ => {}
+    fn start_fetch(
+        self: &Arc<Agency>,
+        fetches: &Arc<Fetches>,
+        state: &mut State,
+        user_agent: &str,
+    ) -> Result<(), Error> {
+        let (agency, fetches, user_agent) = (Arc::clone(self), Arc::clone(fetches), user_agent.to_owned());
+        process::spawn_quiet("obsabort-ecs", move || {
+            let mut finish = Finish { fetches, failure: Some(unusable("the fetch panicked")) };
+            finish.failure = match fetch(&user_agent) {
+                Ok(fetched) => {
+                    agency.current.store(Some(Arc::new(fetched)));
+                    None
                 }
-                Err(trouble)
-            }
-        }
-    }
-}
-
-/// Lets the others go on, also should the fetch panic.
-struct Settle<'a>(&'a Renewal);
-
-impl Drop for Settle<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.under_way = false;
-        state.rounds += 1;
-        self.0.settled.notify_all();
-    }
-}
-
-/// Asks the metadata service.
-pub fn fetch(http: &Http, user_agent: &str, watch: &Watch) -> Result<Passing, Trouble> {
-    let callers = watch;
-    let watch = &watch.until(Instant::now() + PATIENCE);
-    let at = Authority::new(METADATA_HOST, None);
-    let ask = |method: &str, path: &str, header: (&str, &[u8])| {
-        let mut head = Head::new(method, path, &at);
-        head.header("User-Agent", &[user_agent.as_bytes()]);
-        head.header(header.0, &[header.1]);
-        if method == "PUT" {
-            head.header("Content-Length", &[b"0"]);
-        }
-        ask(http, &at, head, watch).map_err(|trouble| match callers.check() {
-            // Not the service's fault.
-            Err(stop) => Trouble::Stopped(stop),
-            Ok(()) => trouble,
+                Err(error) => Some(error),
+            };
         })
-    };
-    let token = ask("PUT", "/meta-data/latest/api/token", ("X-Metadata-Token-Ttl-Seconds", b"21600"))?;
-    let header = match token.status {
+        .map_err(|e| unusable(format_args!("no thread to ask it on: {e}")))?;
+        state.under_way = true;
+        Ok(())
+    }
+}
+
+/// Records the end of a fetch when it is dropped, also by a panic: callers wait for it.
+struct Finish {
+    fetches: Arc<Fetches>,
+    failure: Option<Error>,
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let mut state = self.fetches.lock();
+        state.under_way = false;
+        state.count += 1;
+        state.failure = self.failure.take().map(|error| (Instant::now(), error));
+        self.fetches.finished.notify_all();
+    }
+}
+
+/// Makes ureq initialise what it initialises behind a lock: a fork during its first use, in another thread, would leave
+/// that lock taken in the child. Port 0 refuses at once.
+pub fn warm_up() {
+    let _ = agent("").get("http://127.0.0.1:0/").call();
+}
+
+fn agent(user_agent: &str) -> Agent {
+    // A timeout for each step rather than for the whole: for that, ureq would start a thread.
+    Agent::config_builder()
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(user_agent)
+        .accept("")
+        .accept_encoding("")
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_send_request(Some(TIMEOUT))
+        .timeout_recv_response(Some(TIMEOUT))
+        .timeout_recv_body(Some(TIMEOUT))
+        .build()
+        .into()
+}
+
+fn fetch(user_agent: &str) -> Result<ExpiringCredentials, Error> {
+    let agent = agent(user_agent);
+    let url = |path: &str| format!("http://{HOST}{path}");
+    let request = agent.put(url("/meta-data/latest/api/token"));
+    let (status, token) = received(request.header("X-Metadata-Token-Ttl-Seconds", "21600").send_empty())?;
+    let request = agent.get(url("/openstack/latest/securitykey"));
+    let request = match status.as_u16() {
         200..=299 => {
-            let value = token.body.trim_ascii();
-            if value.is_empty() || !value.iter().all(u8::is_ascii_graphic) {
+            let token = token.trim_ascii();
+            if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
                 return Err(unusable("its token can't be sent back"));
             }
-            ("X-Metadata-Token", value)
+            request.header("X-Metadata-Token", token)
         }
         // Version 1 of the service knows no tokens.
-        404 | 405 => ("Accept", b"application/json".as_slice()),
-        status => return Err(unusable(format!("it answered {status} when asked for a token"))),
+        404 | 405 => request,
+        status => return Err(unusable(format_args!("it answered {status} when asked for a token"))),
     };
-    let answer = ask("GET", "/openstack/latest/securitykey", header)?;
-    match answer.status {
-        200 => parse(&Zeroizing::new(answer.body), date::unix_now()),
+    let (status, body) = received(request.call())?;
+    match status.as_u16() {
+        200 => parse(&body, date::unix_now()),
         404 => Err(unusable("it knows no credentials: give this ECS an agency")),
-        status => Err(unusable(format!("it answered {status} when asked for credentials"))),
+        status => Err(unusable(format_args!("it answered {status} when asked for credentials"))),
     }
 }
 
-fn unusable(why: impl std::fmt::Display) -> Trouble {
-    Trouble::Final(Error::new(
-        Code::NoCredentials,
-        format!("the ECS metadata service {METADATA_HOST}: {why}"),
-    ))
+/// Status and body of a response.
+fn received(
+    response: Result<Response<Body>, ureq::Error>,
+) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Error> {
+    let failed = |error: ureq::Error| match error {
+        ureq::Error::Timeout(_) => unusable("it does not respond (is this an ECS?)"),
+        error => unusable(format_args!("{error} (is this an ECS?)")),
+    };
+    let mut response = response.map_err(failed)?;
+    let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec().map_err(failed)?;
+    Ok((response.status(), Zeroizing::new(body)))
 }
 
-fn ask(http: &Http, at: &Authority, head: Head, watch: &Watch) -> Result<Answer, Trouble> {
-    let ask = Ask { https: false, at, head, watch, connect_timeout: PATIENCE, fresh: true };
-    http.ask(ask).map_err(|unanswered| match unanswered.trouble {
-        Trouble::Stopped(Stop::Cancelled) => Trouble::Stopped(Stop::Cancelled),
-        Trouble::Stopped(Stop::Deadline) => unusable("it does not answer (is this an ECS?)"),
-        Trouble::TooSlow(e) | Trouble::Failed(e) | Trouble::Final(e) => {
-            unusable(format_args!("{} (is this an ECS?)", e.detail))
-        }
-    })
+fn unusable(why: impl std::fmt::Display) -> Error {
+    Error::new(Code::NoCredentials, format!("the ECS metadata service {HOST}: {why}"))
 }
 
-fn parse(body: &[u8], now: i64) -> Result<Passing, Trouble> {
-    let text = std::str::from_utf8(body).map_err(|_| unusable("its answer is not UTF-8"))?;
+fn parse(body: &[u8], now: i64) -> Result<ExpiringCredentials, Error> {
+    let text = std::str::from_utf8(body).map_err(|_| unusable("its response is not UTF-8"))?;
     // The parser recurses.
     if text.bytes().filter(|b| matches!(b, b'[' | b'{')).count() > 64 {
-        return Err(unusable("its answer is nested too deeply"));
+        return Err(unusable("its response is nested too deeply"));
     }
-    let json: JsonValue = text.parse().map_err(|_| unusable("its answer is not JSON"))?;
-    let field = |name: &str| -> Result<Zeroizing<String>, Trouble> {
+    let json: JsonValue = text.parse().map_err(|_| unusable("its response is not JSON"))?;
+    let field = |name: &str| -> Result<Zeroizing<String>, Error> {
         let object = json.get::<std::collections::HashMap<String, JsonValue>>();
         let credential =
             object.and_then(|o| o.get("credential")?.get::<std::collections::HashMap<String, JsonValue>>());
         credential
             .and_then(|c| c.get(name)?.get::<String>())
             .map(|value| Zeroizing::new(value.clone()))
-            .ok_or_else(|| unusable(format_args!("its answer lacks credential.{name}")))
+            .ok_or_else(|| unusable(format_args!("its response lacks credential.{name}")))
     };
     let (access, secret, token) = (field("access")?, field("secret")?, field("securitytoken")?);
     let expires_at = date::parse_iso8601(&field("expires_at")?)
@@ -242,11 +239,11 @@ fn parse(body: &[u8], now: i64) -> Result<Passing, Trouble> {
         return Err(unusable("its credentials have expired already: check this machine's clock"));
     }
     let credentials = Credentials::new(&access, &secret, Some(&token))
-        .map_err(|e| unusable(format_args!("in its answer, {}", e.detail)))?;
-    Ok(Passing {
+        .map_err(|e| unusable(format_args!("in its response, {}", e.detail)))?;
+    Ok(ExpiringCredentials {
         credentials: Arc::new(credentials),
         expires_at,
-        renew_at: expires_at - AHEAD.min((expires_at - now) / 2),
+        renew_at: expires_at - RENEW_AHEAD.min((expires_at - now) / 2),
     })
 }
 
@@ -279,7 +276,7 @@ mod tests {
             &json("1970-01-01T01:00:00Z").replace("SK", "S K"),
         ] {
             assert!(
-                matches!(parse(bad.as_bytes(), 0), Err(Trouble::Final(e)) if e.code == Code::NoCredentials && !e.detail.contains("SK")),
+                matches!(parse(bad.as_bytes(), 0), Err(e) if e.code == Code::NoCredentials && !e.detail.contains("SK")),
                 "{bad}"
             );
         }

@@ -28,9 +28,6 @@ use exchange::{Body, ResponseHead};
 use pool::Pool;
 use proxy::Proxies;
 
-/// The metadata service of an ECS: link-local, and never behind a proxy.
-pub const METADATA_HOST: &str = "169.254.169.254";
-
 /// An answer's body beyond this is not read, and its connection not kept.
 const MAX_BODY: u64 = 16 * 1024;
 /// A server that has told the status gets this long for the body.

@@ -199,9 +199,7 @@ impl Proxies {
     /// The proxy that serves this host.
     pub fn serving(&self, https: bool, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = if https { &self.https } else { &self.http };
-        proxy
-            .as_ref()
-            .filter(|_| host != super::METADATA_HOST && !self.no_proxy.iter().any(|e| e.covers(host, port)))
+        proxy.as_ref().filter(|_| !self.no_proxy.iter().any(|e| e.covers(host, port)))
     }
 
     /// What no message may repeat.
@@ -300,7 +298,6 @@ mod tests {
         .expect("proxies");
         assert_eq!(both.serving(false, "h", 80).map(|p| p.host.as_str()), Some("low"));
         assert_eq!(both.serving(true, "h", 443).map(|p| p.host.as_str()), Some("all"));
-        assert!(both.serving(false, "169.254.169.254", 80).is_none());
         let cgi = env(&[("HTTP_PROXY", "http://up:1"), ("REQUEST_METHOD", "GET")]).expect("proxies");
         assert!(cgi.serving(false, "h", 80).is_none());
         assert!(env(&[("https_proxy", "socks5://x:1")]).is_err());
