@@ -765,7 +765,9 @@ int32_t obs_abort_many(const obs_abort_client *client,
 
 /**
  * Finds and aborts what crashed backups left: every upload under a prefix that was initiated at least so long ago, by
- * the server's clock. Aborts page by page while it lists; needs the same little memory however many uploads there
+ * the server's clock. The first page of the list fixes the cutoff: what is initiated at that time or later is never
+ * touched, however long the sweep takes. A list whose Date can't be right (more than 15 minutes from the clock that the
+ * service has just accepted, or two that differ) is not acted on. Aborts page by page while it lists; needs the same little memory however many uploads there
  * are.
  *
  * \param client              The client.
@@ -775,7 +777,8 @@ int32_t obs_abort_many(const obs_abort_client *client,
  * \param older_than_seconds  The least age. 0 would take uploads that are in progress, and a failed atoi() must not
  *                            destroy a running backup: OBS_ABORT_INVALID_ARGUMENT, unless a flag says that it is meant.
  * \param flags               0, or OBS_ABORT_DRY_RUN and OBS_ABORT_INCLUDE_LIVE, one or both. In a dry run nothing is
- *                            deleted, and each outcome has code 0, HTTP status 0 and 0 attempts.
+ *                            deleted, and each outcome has code 0, HTTP status 0 and 0 attempts. With an age of 0, an
+ *                            upload whose age the server does not tell is taken, too.
  * \param progress            As for obs_abort_many().
  * \param userdata            Handed to progress.
  * \param report              Receives the report, to be freed with obs_abort_report_free(), whenever the arguments
@@ -784,8 +787,8 @@ int32_t obs_abort_many(const obs_abort_client *client,
  * \param error               As for obs_abort_many().
  * \return OBS_ABORT_OK where all that are old enough are gone; otherwise the first that applies: OBS_ABORT_CANCELLED;
  *         OBS_ABORT_TIMEOUT where the budget of the whole call ran out; the code of a listing that failed, which is
- *         OBS_ABORT_PROTOCOL where it was not fit to act on; OBS_ABORT_PARTIAL. An upload whose age the server does not
- *         tell is kept.
+ *         OBS_ABORT_PROTOCOL where it was not fit to act on; OBS_ABORT_PARTIAL. If an age is asked for, an upload whose
+ *         age the server does not tell is kept.
  *
  * Threads: any number at once with one client. The threads that it starts are gone when it returns. Since 0.1.0.
  * Source: "Listing Initiated Multipart Uploads in a Bucket" in Huawei's OBS API reference.

@@ -39,6 +39,9 @@ pub fn parse_http(text: &str) -> Option<i64> {
     i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }
 
+/// No place on Earth is further from Greenwich than 14 hours.
+const MAX_ZONE: i64 = 14 * 3600;
+
 /// Reads `2015-07-01T02:30:54[.582](Z|+08:00)`. A time without a zone is not a point in time: None.
 pub fn parse_iso8601(text: &str) -> Option<i64> {
     let text = text.trim();
@@ -85,6 +88,9 @@ pub fn parse_iso8601(text: &str) -> Option<i64> {
                 _ => return None,
             };
             let seconds = (i64::from(h1 - b'0') * 10 + i64::from(h2 - b'0')) * 3600 + minutes * 60;
+            if seconds > MAX_ZONE {
+                return None;
+            }
             if *sign == b'+' { seconds } else { -seconds }
         }
         _ => return None,
@@ -128,6 +134,9 @@ mod tests {
             ("2015-13-01T05:28:27Z", None),
             ("2015-07-01T05:28:27.Z", None),
             ("2015-07-01T05:28:2é", None),
+            ("2015-07-01T19:28:27+14:00", Some(1_435_728_507)),
+            ("2015-07-01T05:28:27+14:01", None),
+            ("2015-07-01T05:28:27-99:00", None),
             ("", None),
         ] {
             assert_eq!(parse_iso8601(text), want, "{text}");

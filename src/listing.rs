@@ -16,6 +16,10 @@ const MAX_TEXT: usize = 16 * 1024;
 /// What a page was asked for; more is not this protocol.
 const MAX_UPLOADS: usize = 1000;
 
+/// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 of Go, 1970-01-01): it
+/// is unknown, and not old.
+const EPOCH: i64 = 1_136_073_600;
+
 /// One unfinished upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -23,7 +27,7 @@ pub struct Found {
     pub key: String,
     /// As it is.
     pub upload_id: String,
-    /// Unix seconds; None where the server's time is missing or unreadable.
+    /// Unix seconds; None if the server's time is missing, unreadable, or before any upload can have been.
     pub initiated: Option<i64>,
 }
 
@@ -197,7 +201,7 @@ impl RawPage {
             let (Some(key), Some(upload_id)) = (key, upload_id) else {
                 return Err(unfit("it has an upload without a key or an upload id"));
             };
-            let initiated = initiated.as_deref().and_then(date::parse_iso8601);
+            let initiated = initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EPOCH);
             uploads.push(Found { key: plain(key)?, upload_id, initiated });
         }
         let next = Marker { key: plain(self.next_key)?, upload_id: self.next_upload_id };

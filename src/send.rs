@@ -81,8 +81,9 @@ impl Reply {
     }
 }
 
-/// What reads the body of a 200, where one is wanted.
-pub type PageReader<'a> = &'a mut dyn FnMut(&Answer, &mut dyn Read) -> Result<(), Error>;
+/// What reads the body of a 200, where one is wanted: the answer, the Unix seconds by which its request was dated, and the
+/// body.
+pub type PageReader<'a> = &'a mut dyn FnMut(&Answer, i64, &mut dyn Read) -> Result<(), Error>;
 
 /// Sends until it is answered, or until attempts or budget are used up. A redirect that is followed changes
 /// `target` for what comes after.
@@ -225,7 +226,8 @@ fn attempt(
 ) -> Result<(Answer, Signature), Unanswered> {
     let client = errand.client;
     let scheme = client.scheme(target.path_style);
-    let date = date::rfc1123(client.now());
+    let dated = client.now();
+    let date = date::rfc1123(dated);
     let request_payer = client.settings().request_payer;
     let signable =
         Signable { scheme, method: errand.method, date: &date, request_payer, resource: &target.resource };
@@ -250,7 +252,7 @@ fn attempt(
     };
     let local = client.local();
     let answer = match page {
-        Some(page) => local.http.ask_page(ask, page),
+        Some(page) => local.http.ask_page(ask, |answer, body| page(answer, dated, body)),
         None => local.http.ask(ask),
     };
     answer.map(|answer| (answer, signature))

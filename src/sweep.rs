@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use crate::abort::{Outcome, watch_of_one};
@@ -11,14 +11,19 @@ use crate::answer::Said;
 use crate::call::Call;
 use crate::client::{Client, internal};
 use crate::config::Level;
+use crate::date;
 use crate::error::{Code, Error};
+use crate::http::Headers;
 use crate::listing::{Asked, Found, Marker, Page, read_page};
 use crate::many::{Crew, Ending, Job, Progress, Report};
-use crate::send::{Errand, Tally, answer_date, send};
+use crate::send::{Errand, Tally, send};
 use crate::watch::Watch;
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
 const LOW_WATER: usize = 500;
+
+/// The most by which OBS lets the date of a signature differ from its own clock.
+const MAX_SKEW_SECONDS: u64 = 15 * 60;
 
 /// What a sweep is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +51,7 @@ pub fn abort_stale(
     let crew = Crew::new(client, call, &place);
     let sweep = Sweep {
         wanted,
+        cutoff: OnceLock::new(),
         looked_at: AtomicU64::new(0),
         kept: AtomicU64::new(0),
         encoded: AtomicBool::new(true),
@@ -73,6 +79,9 @@ pub fn abort_stale(
 
 struct Sweep<'a> {
     wanted: Wanted<'a>,
+    /// What was initiated at this time or later is not touched, in Unix seconds. Fixed by the first page, however long the
+    /// sweep takes; never set if age does not matter.
+    cutoff: OnceLock<i64>,
     /// Uploads of pages that were fit to act on.
     looked_at: AtomicU64,
     /// Of these, the ones that are too young, or of unknown age.
@@ -168,10 +177,10 @@ impl Sweep<'_> {
         let listed = crate::capi::caught(|| self.page(crew, &watch, marker))
             .unwrap_or_else(|panic| Err(internal(&panic)));
         match listed {
-            Ok((page, server_now)) => {
+            Ok(page) => {
                 let looked_at = page.uploads.len() as u64;
                 let old: VecDeque<Found> =
-                    page.uploads.into_iter().filter(|found| self.is_old_enough(found, server_now)).collect();
+                    page.uploads.into_iter().filter(|found| self.is_old_enough(found)).collect();
                 self.looked_at.fetch_add(looked_at, Ordering::Relaxed);
                 self.kept.fetch_add(looked_at - old.len() as u64, Ordering::Relaxed);
                 let mut state = self.lock();
@@ -185,24 +194,17 @@ impl Sweep<'_> {
         }
     }
 
-    fn page(&self, crew: &Crew<'_>, watch: &Watch, marker: &Marker) -> Result<(Page, Option<i64>), Error> {
+    fn page(&self, crew: &Crew<'_>, watch: &Watch, marker: &Marker) -> Result<Page, Error> {
         loop {
             let encoded = self.encoded.load(Ordering::Relaxed);
-            let (page, server_now) =
-                self.ask(crew, watch, Asked { prefix: self.wanted.prefix, from: marker, encoded })?;
-            match page {
-                Some(page) => return Ok((page, server_now)),
+            match self.ask(crew, watch, Asked { prefix: self.wanted.prefix, from: marker, encoded })? {
+                Some(page) => return Ok(page),
                 None => self.encoded.store(false, Ordering::Relaxed),
             }
         }
     }
 
-    fn ask(
-        &self,
-        crew: &Crew<'_>,
-        watch: &Watch,
-        asked: Asked<'_>,
-    ) -> Result<(Option<Page>, Option<i64>), Error> {
+    fn ask(&self, crew: &Crew<'_>, watch: &Watch, asked: Asked<'_>) -> Result<Option<Page>, Error> {
         let Asked { prefix, from, encoded } = asked;
         let mut target = crew.place.uploads(prefix, &from.key, &from.upload_id, encoded);
         let errand = Errand {
@@ -219,15 +221,15 @@ impl Sweep<'_> {
             &errand,
             &mut target,
             &mut Tally::default(),
-            Some(&mut |answer, body| {
-                let server_now = answer_date(answer);
-                if server_now.is_none() && self.wanted.older_than_seconds > 0 {
-                    return Err(Error::new(
-                        Code::Protocol,
-                        "the list of uploads can't be acted on: it has no Date to measure their age by",
-                    ));
+            Some(&mut |answer, dated, body| {
+                let now = self.believed_date(&answer.headers, dated)?;
+                let read = read_page(body, asked)?;
+                // The first page that can be acted on, and not one that is asked for again.
+                if let (Some(now), Some(_)) = (now, &read) {
+                    let age = i64::try_from(self.wanted.older_than_seconds).unwrap_or(i64::MAX);
+                    self.cutoff.get_or_init(|| now.saturating_sub(age));
                 }
-                page = Some((read_page(body, asked)?, server_now));
+                page = Some(read);
                 Ok(())
             }),
         );
@@ -240,10 +242,40 @@ impl Sweep<'_> {
         }
     }
 
+    /// The earlier of a page's Date and the time by which its request was dated, if age matters. A service that has just
+    /// accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or a cache
+    /// between, and would make live uploads look old.
+    fn believed_date(&self, headers: &Headers, dated: i64) -> Result<Option<i64>, Error> {
+        if self.wanted.older_than_seconds == 0 {
+            return Ok(None);
+        }
+        let unfit =
+            |why: String| Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"));
+        let mut dates =
+            headers.all("date").map(|text| std::str::from_utf8(text).ok().and_then(date::parse_http));
+        let Some(first) = dates.next() else {
+            return Err(unfit("it has no Date to measure their age by".into()));
+        };
+        let Some(now) = first else {
+            return Err(unfit("its Date can't be read, so that their age is not known".into()));
+        };
+        if dates.any(|other| other != first) {
+            return Err(unfit("it has two Dates that differ, so that their age is not known".into()));
+        }
+        if now.abs_diff(dated) > MAX_SKEW_SECONDS {
+            return Err(unfit(format!(
+                "its Date is {} s from the clock that the service accepted: something on the way writes Dates of its own",
+                now.abs_diff(dated)
+            )));
+        }
+        Ok(Some(now.min(dated)))
+    }
+
     /// Unknown is not old.
-    fn is_old_enough(&self, found: &Found, server_now: Option<i64>) -> bool {
-        let Some(initiated) = found.initiated else { return false };
-        let age = server_now.map_or(0, |now| u64::try_from(now.saturating_sub(initiated)).unwrap_or(0));
-        age >= self.wanted.older_than_seconds
+    fn is_old_enough(&self, found: &Found) -> bool {
+        if self.wanted.older_than_seconds == 0 {
+            return true;
+        }
+        matches!((found.initiated, self.cutoff.get()), (Some(initiated), Some(cutoff)) if initiated < *cutoff)
     }
 }

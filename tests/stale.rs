@@ -121,6 +121,167 @@ fn age_is_by_the_servers_clock() {
     assert_eq!(left(&server), ["young".to_owned()].into());
 }
 
+/// Uploads that are live, and one that is old, with a list that is wrong about time.
+fn wrong_about_time(server: &Server) -> (usize, Client) {
+    for n in 0..5 {
+        server.create_upload_at("backups", &format!("live/{n}"), &ago(5));
+    }
+    server.create_upload_at("backups", "old", &ago(30 * HOUR));
+    (6, client(server))
+}
+
+fn of_a_day(client: &Client) -> Ending {
+    client.stale(None, "backups", None, 24 * HOUR, 0, &mut |_, _, _| false)
+}
+
+/// The service has just accepted our clock: a Date that is far from it is a gateway's, or a cache's.
+#[test]
+fn an_impossible_date_deletes_nothing() {
+    let day = 86_400;
+    let date = |offset| Fault::real().date_offset(offset).query("uploads").always();
+    let rows: Vec<(&str, Fault, &str)> = vec![
+        ("two days ahead", date(2 * day), "172800 s from the clock"),
+        ("two days behind: a cached page", date(-2 * day), "172800 s from the clock"),
+        ("sixteen minutes ahead", date(16 * 60), "960 s from the clock"),
+        ("sixteen minutes behind", date(-16 * 60), "s from the clock"),
+        ("two that differ", date(0).date_offset(2 * day), "two Dates that differ"),
+        ("two that differ, the other way round", date(2 * day).date_offset(0), "two Dates that differ"),
+        ("two that agree, and are wrong", date(2 * day).date_offset(2 * day), "s from the clock"),
+        ("one that can't be read beside a good one", date(0).header("Date", "soon"), "two Dates that differ"),
+        (
+            "one that can't be read",
+            Fault::real().header("Date", "soon").query("uploads").always(),
+            "can't be read",
+        ),
+        ("an empty one", Fault::real().header("Date", "").query("uploads").always(), "can't be read"),
+        ("none", Fault::real().without("Date").query("uploads").always(), "no Date"),
+        (
+            "1970",
+            Fault::real().header("Date", "Thu, 01 Jan 1970 00:00:00 GMT").query("uploads").always(),
+            "s from",
+        ),
+    ];
+    for (name, fault, says) in rows {
+        let server = server();
+        let (uploads, client) = wrong_about_time(&server);
+        server.fault(fault);
+        let ending = of_a_day(&client);
+        assert_eq!((ending.code, counts(&ending)), (code::PROTOCOL, (0, 0, 0, 0, 0)), "{name}: {ending:?}");
+        assert!(ending.error.as_deref().is_some_and(|error| error.contains(says)), "{name}: {ending:?}");
+        assert_eq!(
+            (server.counts().method("DELETE"), server.upload_count("backups")),
+            (0, uploads),
+            "{name}"
+        );
+        // If no age is asked for, a Date does not matter.
+        let all = client.stale(None, "backups", None, 0, INCLUDE_LIVE, &mut |_, _, _| false);
+        assert_eq!((all.code, counts(&all).1), (code::OK, uploads as u64), "{name}: {all:?}");
+    }
+}
+
+#[test]
+fn a_date_that_can_be_is_believed() {
+    for (name, offsets) in
+        [("the same twice", vec![0, 0]), ("ten minutes ahead", vec![600]), ("ten minutes behind", vec![-600])]
+    {
+        let server = server();
+        let (_, client) = wrong_about_time(&server);
+        // The earlier of the two clocks counts: neither takes an upload that the other one would keep.
+        server.create_upload_at("backups", "border", &ago(24 * HOUR - 300));
+        let fault = Fault::real().query("uploads").always();
+        server.fault(offsets.iter().fold(fault, |fault, offset| fault.date_offset(*offset)));
+        let ending = of_a_day(&client);
+        assert_eq!((ending.code, counts(&ending)), (code::OK, (7, 1, 0, 0, 6)), "{name}: {ending:?}");
+        assert!(!left(&server).contains("old") && left(&server).contains("border"), "{name}");
+    }
+}
+
+/// Each page is judged, and the first one's cutoff holds for all.
+#[test]
+fn a_date_that_goes_wrong_between_two_pages() {
+    let server = server();
+    server.set_page_cap(3);
+    let (uploads, client) = wrong_about_time(&server);
+    server.fault(Fault::real().date_offset(172_800).query("uploads").skip(1).always());
+    let ending = of_a_day(&client);
+    assert_eq!((ending.code, counts(&ending)), (code::PROTOCOL, (3, 0, 0, 0, 3)), "{ending:?}");
+    assert_eq!(server.upload_count("backups"), uploads);
+    // 14 minutes more on the second page: within what is believed, and no reason to take what the first one kept.
+    server.clear_faults();
+    for key in ["a", "z"] {
+        server.create_upload_at("backups", key, &ago(24 * HOUR - 400));
+    }
+    server.fault(Fault::real().date_offset(840).query("uploads").skip(1).always());
+    let ending = of_a_day(&client);
+    assert_eq!((ending.code, counts(&ending).1), (code::OK, 1), "{ending:?}");
+    assert!(["a", "z"].iter().all(|key| left(&server).contains(*key)), "{:?}", left(&server));
+}
+
+/// A clock of ours that is hours off is corrected by the refusal, and then the list's Date agrees with it.
+#[test]
+fn a_clock_that_is_corrected_on_the_first_page() {
+    for offset in [3 * HOUR as i64, -3 * HOUR as i64] {
+        let server = server();
+        server.set_clock_offset_s(offset);
+        let (_, client) = wrong_about_time(&server);
+        let ending = of_a_day(&client);
+        assert_eq!((ending.code, counts(&ending)), (code::OK, (6, 1, 0, 0, 5)), "{offset}: {ending:?}");
+    }
+}
+
+/// A zeroed time and a zone that is none are "unknown", and not "old".
+#[test]
+fn an_impossible_initiated_deletes_nothing() {
+    for text in [
+        "0001-01-01T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "0000-00-00T00:00:00Z",
+        "1970-01-01T00:00:00.000Z",
+        "1970-01-01T00:00:01+00:00",
+        "1999-12-31T23:59:59Z",
+        "2005-12-31T23:59:59.999Z",
+        "2020-01-01T00:00:00+99:00",
+        "2020-01-01T00:00:00-15:00",
+        "2020-01-01T00:00:00+14:30",
+        "2020-01-01T00:00:00",
+        "2020-13-01T00:00:00Z",
+        "20-01-01T00:00:00Z",
+        "-2020-01-01T00:00:00Z",
+        "1577836800",
+        "Wed, 01 Jan 2020 00:00:00 GMT",
+        "",
+        " ",
+    ] {
+        let server = server();
+        let (uploads, client) = wrong_about_time(&server);
+        server.set_initiated(Some(text));
+        let ending = of_a_day(&client);
+        let all = uploads as u64;
+        assert_eq!((ending.code, counts(&ending)), (code::OK, (all, 0, 0, 0, all)), "{text:?}: {ending:?}");
+        assert_eq!(
+            (server.counts().method("DELETE"), server.upload_count("backups")),
+            (0, uploads),
+            "{text:?}"
+        );
+        // With an age of 0 an unknown one does not matter: found in a dry run, and taken if that is meant.
+        let found = client.stale(None, "backups", None, 0, DRY_RUN, &mut |_, _, _| false);
+        assert_eq!((found.code, counts(&found)), (code::OK, (all, all, 0, 0, 0)), "{text:?}: {found:?}");
+        let taken = client.stale(None, "backups", None, 0, INCLUDE_LIVE, &mut |_, _, _| false);
+        assert_eq!((taken.code, counts(&taken)), (code::OK, (all, all, 0, 0, 0)), "{text:?}: {taken:?}");
+    }
+}
+
+#[test]
+fn an_age_at_the_limit() {
+    let server = server();
+    let (uploads, client) = wrong_about_time(&server);
+    for age in [u64::MAX, i64::MAX as u64, i64::MAX as u64 + 1] {
+        let ending = client.stale(None, "backups", None, age, 0, &mut |_, _, _| false);
+        assert_eq!((ending.code, counts(&ending)), (code::OK, (6, 0, 0, 0, 6)), "{age}: {ending:?}");
+    }
+    assert_eq!(server.upload_count("backups"), uploads);
+}
+
 #[test]
 fn a_prefix_is_a_prefix_of_bytes() {
     let server = server();
@@ -180,7 +341,8 @@ fn zero_seconds_must_be_meant() {
     }
     assert_eq!((server.connections_accepted(), server.upload_count("backups")), (0, 2));
     let meant = client.stale(None, "backups", None, 0, INCLUDE_LIVE, &mut |_, _, _| false);
-    assert_eq!((meant.code, counts(&meant)), (code::OK, (2, 1, 0, 0, 1)), "of unknown age: kept, even so");
+    assert_eq!((meant.code, counts(&meant)), (code::OK, (2, 2, 0, 0, 0)), "no age is asked for");
+    server.create_upload_at("backups", "unknown", &Initiated::Missing);
     let younger = client.stale(None, "backups", None, u64::MAX, INCLUDE_LIVE, &mut |_, _, _| false);
     assert_eq!((younger.code, counts(&younger)), (code::OK, (1, 0, 0, 0, 1)));
 }

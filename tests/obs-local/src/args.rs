@@ -88,6 +88,7 @@ fn parse(words: Vec<String>) -> Result<Start, String> {
             "--retry-after" => retry_after = Some(number(&value()?)?),
             "--page-cap" => options.page_cap = number(&value()?)?,
             "--list-quirk" => options.list_quirks.push(quirk(&value()?)?),
+            "--initiated" => options.initiated = Some(value()?),
             "--fault" => start.faults.push(value()?.parse()?),
             "--seed" => options.seed = number(&value()?)?,
             "--tls-cert" => certificate = Some(value()?),
@@ -155,6 +156,7 @@ fn control(server: &Server, line: &str) -> Result<String, String> {
         "rate" if rest == "off" => server.set_rate(None),
         "rate" => server.set_rate(Some(Rate::per_second(number(rest)?))),
         "list-quirk" => server.set_list_quirks(&[quirk(rest)?]),
+        "initiated" => server.set_initiated(Some(rest).filter(|text| *text != "off")),
         "no-list-quirks" => server.set_list_quirks(&[]),
         "page-cap" => server.set_page_cap(number(rest)?),
         "add-key" => {

@@ -25,6 +25,11 @@ impl Clock {
         unix_ms(SystemTime::now()) + self.offset_s.load(Ordering::Relaxed) * 1000
     }
 
+    /// A Date header that is wrong by so many seconds.
+    pub fn wrong_date_header(&self, offset_s: i64) -> String {
+        http_date(self.now_ms().div_euclid(1000) + offset_s)
+    }
+
     pub fn date_header(&self) -> String {
         let second = self.now_ms().div_euclid(1000);
         let mut rendered = self.rendered.lock().unwrap();

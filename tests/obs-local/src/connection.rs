@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::clock::Clock;
 use crate::fault::{End, Fault, Reply};
 use crate::journal::Done;
 use crate::server::Shared;
@@ -155,7 +156,7 @@ async fn exchange(
             }
             whole.body.clone_from(&answer.body);
             if let Some(fault) = &fault {
-                change_headers(&mut whole, fault);
+                change_headers(&mut whole, fault, &shared.clock);
             }
             whole.render(request.method == "HEAD")
         }
@@ -184,14 +185,19 @@ async fn exchange(
     Ok(end(io, ending).await)
 }
 
-fn change_headers(answer: &mut Answer, fault: &Fault) {
+fn change_headers(answer: &mut Answer, fault: &Fault, clock: &Clock) {
     let named = |name: &str| fault.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
     let removed = |name: &str| fault.removed.iter().any(|gone| gone.eq_ignore_ascii_case(name));
     answer.headers.retain(|(name, _)| !named(name) && !removed(name));
     if removed("content-length") && signing::header(&fault.headers, "content-length").is_none() {
         answer.no_length = true;
     }
-    answer.headers.extend(fault.headers.iter().cloned());
+    if !fault.date_offsets_s.is_empty() {
+        answer.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("date"));
+    }
+    let dates =
+        fault.date_offsets_s.iter().map(|offset| ("Date".to_owned(), clock.wrong_date_header(*offset)));
+    answer.headers.extend(dates.chain(fault.headers.iter().cloned()));
 }
 
 /// Sends `bytes` in the way the fault says.

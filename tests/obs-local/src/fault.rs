@@ -48,6 +48,7 @@ pub struct Fault {
     pub(crate) end: Option<End>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) removed: Vec<String>,
+    pub(crate) date_offsets_s: Vec<i64>,
     pub(crate) bare: bool,
 }
 
@@ -104,6 +105,7 @@ impl Fault {
             end: None,
             headers: Vec::new(),
             removed: Vec::new(),
+            date_offsets_s: Vec::new(),
             bare: false,
         }
     }
@@ -156,6 +158,13 @@ impl Fault {
     /// The server's own header of that name is left out.
     pub fn without(mut self, name: &str) -> Self {
         self.removed.push(name.into());
+        self
+    }
+
+    /// A Date so many seconds from the server's clock, in place of the server's own: a gateway that writes its own. Twice:
+    /// two Dates. Signatures and the times of uploads go on by the server's clock.
+    pub fn date_offset(mut self, seconds: i64) -> Self {
+        self.date_offsets_s.push(seconds);
         self
     }
 

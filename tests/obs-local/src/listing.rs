@@ -23,6 +23,7 @@ pub(crate) fn uploads(
 ) -> Result<Answer, Failure> {
     let quirks = shared.list_quirks.read().unwrap().clone();
     let quirk = |wanted| quirks.contains(&wanted);
+    let claimed = shared.initiated.read().unwrap().clone();
     let limit = page_limit(shared, request, "max-uploads")?;
     let encode = encoding_asked(request)? && !quirk(ListQuirk::IgnoreEncodingType)
         || quirk(ListQuirk::ForceEncodingType);
@@ -84,7 +85,7 @@ pub(crate) fn uploads(
             "<Initiator><ID>{OWNER}</ID></Initiator><Owner><ID>{OWNER}</ID></Owner>\
              <StorageClass>STANDARD</StorageClass>"
         );
-        if let Some(initiated) = &upload.initiated {
+        if let Some(initiated) = claimed.as_ref().or(upload.initiated.as_ref()) {
             document += &element("Initiated", initiated);
         }
         document += "</Upload>";

@@ -33,6 +33,7 @@ server options
   --list-quirk NAME           repeat-markers, omit-markers, backward-markers, ignore-encoding-type, hide-encoding-type,
                               force-encoding-type, truncated-xml, wrong-root, omit-is-truncated, ignore-prefix,
                               order-by-time, raw-control-characters
+  --initiated TEXT            what lists say of every upload's Initiated, whenever it was initiated
   --fault RULE                'answer=503;error=SlowDown;method=DELETE;times=2'; may be repeated
   --seed N                    of faults with a probability
   --tls-cert F --tls-key F [--tls-client-ca F] [--tls-version 1.2|1.3]
@@ -40,7 +41,7 @@ server options
   --until-stdin-closes        ends when standard input does
   --control                   the same, and takes commands from it, one a line, each answered by one line:
                               fault RULE | clear-faults | latency-ms N | clock-offset-s N | rate N | rate off |
-                              list-quirk NAME | no-list-quirks | page-cap N | add-key AK SK [T] | remove-key AK |
+                              list-quirk NAME | no-list-quirks | initiated TEXT | initiated off | page-cap N | add-key AK SK [T] | remove-key AK |
                               bucket NAME | uploads SPEC | object BUCKET:KEY | upload-count BUCKET |
                               object-exists BUCKET:KEY | was-aborted ID | counts | connections
 
@@ -49,7 +50,7 @@ CLIENT options: --endpoint http://127.0.0.1:PORT --access-key AK --secret-key SK
 
 RULE: fields separated by `;` (escapes: \\r \\n \\t \\; \\\\ \\xNN)
   what:  real | answer=STATUS | raw=BYTES | silence
-         body=TEXT error=CODE header=NAME:VALUE without=NAME bare executed before=BYTES
+         body=TEXT error=CODE header=NAME:VALUE without=NAME date-offset-s=N bare executed before=BYTES
   how:   delay-ms=N cut=BYTES drip=BYTES,MS repeat=TIMES,BYTES then=keep|close|drop|reset|half-close|stall
   which: accept method=M key=K bucket=B query=NAME target=TEXT reused probability=P skip=N times=N always
 ";

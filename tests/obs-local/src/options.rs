@@ -34,6 +34,8 @@ pub struct Options {
     /// A listing's page has at most this many entries, whatever was asked for (1000).
     pub page_cap: usize,
     pub list_quirks: Vec<ListQuirk>,
+    /// What lists say of every upload's Initiated, whenever it was initiated.
+    pub initiated: Option<String>,
     pub tls: Option<Tls>,
     pub journal: JournalMode,
     /// Each answered request as one line of JSON.
@@ -56,6 +58,7 @@ impl Default for Options {
             rate: None,
             page_cap: 1000,
             list_quirks: Vec::new(),
+            initiated: None,
             tls: None,
             journal: JournalMode::Full,
             journal_file: None,

@@ -45,6 +45,7 @@ fn apply(fault: Fault, name: &str, value: &[u8]) -> Result<Fault, String> {
             fault.header(name.trim(), value.trim())
         }
         "without" => fault.without(&text),
+        "date-offset-s" => fault.date_offset(number(value)?),
         "bare" => fault.bare(),
         "executed" => fault.executed(),
         "before" => fault.before(value),

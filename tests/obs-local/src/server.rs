@@ -36,6 +36,7 @@ pub(crate) struct Shared {
     pub faults: Faults,
     pub journal: Journal,
     pub list_quirks: RwLock<Vec<ListQuirk>>,
+    pub initiated: RwLock<Option<String>>,
     pub page_cap: AtomicUsize,
     pub latency_us: AtomicU64,
     pub request_serial: AtomicU64,
@@ -186,6 +187,11 @@ impl Server {
 
     pub fn set_list_quirks(&self, quirks: &[ListQuirk]) {
         *self.shared.list_quirks.write().unwrap() = quirks.to_vec();
+    }
+
+    /// What lists say of every upload's Initiated; None: the truth.
+    pub fn set_initiated(&self, text: Option<&str>) {
+        *self.shared.initiated.write().unwrap() = text.map(str::to_owned);
     }
 
     // Faults.
@@ -401,6 +407,7 @@ fn shared(options: Options) -> io::Result<Shared> {
         faults: Faults::new(options.seed),
         journal: Journal::new(options.journal, file),
         list_quirks: RwLock::new(options.list_quirks),
+        initiated: RwLock::new(options.initiated),
         page_cap: AtomicUsize::new(options.page_cap),
         latency_us: AtomicU64::new(options.latency.as_micros() as u64),
         request_serial: AtomicU64::new(0),
