@@ -520,7 +520,7 @@ int32_t obs_abort_config_set_max_attempts(obs_abort_config *config,
  * Callers' own threads are not limited by it.
  *
  * \param config  The config.
- * \param n       Not 0.
+ * \param n       1 to 1024.
  * \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
  *
  * Threads: the one that fills the config. Since 0.1.0.

@@ -163,6 +163,14 @@ pub fn nonzero(what: &str, value: u32) -> Result<u32, Error> {
     Ok(value)
 }
 
+/// How many connections, and so how many threads, a call may use at once.
+pub fn max_connections(n: u32) -> Result<u32, Error> {
+    if !(1..=1024).contains(&n) {
+        return Err(Error::argument(format!("max_connections is {n}: 1 to 1024 are allowed")));
+    }
+    Ok(n)
+}
+
 /// A path that is not empty.
 pub fn path(what: &str, path: &str) -> Result<PathBuf, Error> {
     if path.is_empty() {

@@ -74,31 +74,29 @@ pub enum Job {
 pub type Entry<'a> = Result<(&'a str, &'a str), (String, String, Error)>;
 
 /// Aborts every upload of a list.
-pub fn abort_many(
+pub fn abort_many<'a>(
     client: &Client,
     call: Option<&Call>,
     bucket: &str,
-    entries: &[Entry<'_>],
+    count: usize,
+    entry: &(dyn Fn(usize) -> Option<Entry<'a>> + Sync),
     progress: Progress<'_>,
 ) -> Ending {
+    let total = count as u64;
     let place = match client.place(bucket) {
         Ok(place) => place,
-        Err(error) => return (Some(error), Report { kept: entries.len() as u64, ..Report::default() }),
+        Err(error) => return (Some(error), Report { kept: total, ..Report::default() }),
     };
     let crew = Crew::new(client, call, &place);
     let taken = AtomicUsize::new(0);
-    let total = entries.len() as u64;
     let next = |_: &Crew<'_>| {
-        let entry = entries.get(taken.fetch_add(1, Ordering::Relaxed))?;
-        Some(match entry {
-            Ok((key, upload_id)) => Job::Abort((*key).to_owned(), (*upload_id).to_owned(), None),
-            Err((key, upload_id, error)) => {
-                Job::Settled(Box::new(Outcome::unsent(error.clone()).of(key, upload_id)))
-            }
+        Some(match entry(taken.fetch_add(1, Ordering::Relaxed))? {
+            Ok((key, upload_id)) => Job::Abort(key.to_owned(), upload_id.to_owned(), None),
+            Err((key, upload_id, error)) => Job::Settled(Box::new(Outcome::unsent(error).of(key, upload_id))),
         })
     };
     let mut report =
-        crew.work(entries.len(), &next, &mut |outcome, report| progress(outcome, report.acted_on(), total));
+        crew.work(count, &next, &mut |outcome, report| progress(outcome, report.acted_on(), total));
     report.kept = total - report.acted_on();
     (crew.verdict(&report, report.kept > 0, None), report)
 }

@@ -257,8 +257,16 @@ fn unknown_values_and_zeros() {
     ];
     for (name, set) in amounts {
         refused(name, code::INVALID_ARGUMENT, name, |config| unsafe { set(config, 0) });
-        for good in [1, 2, 60_000, u32::MAX] {
-            taken(name, |config| unsafe { set(config, good) });
+        // Connections are threads and memory, the others are not.
+        let (good, bad): (&[u32], &[u32]) = match name {
+            "max_connections" => (&[1, 2, 1024], &[1025, 60_000, u32::MAX]),
+            _ => (&[1, 2, 60_000, u32::MAX], &[]),
+        };
+        for good in good {
+            taken(name, |config| unsafe { set(config, *good) });
+        }
+        for bad in bad {
+            refused(name, code::INVALID_ARGUMENT, "1 to 1024", |config| unsafe { set(config, *bad) });
         }
     }
     unsafe extern "C" fn nobody(_: i32, _: *const c_char, _: *mut std::ffi::c_void) {}

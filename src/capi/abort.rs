@@ -6,6 +6,7 @@ use crate::abort::{Outcome, abort};
 use crate::error::{Code, Error};
 use crate::many::{self, Ending, Entry};
 use crate::sweep::{self, Wanted};
+use crate::target::{check_bucket, check_key, check_upload_id};
 
 use super::boundary::{
     caught, fallible, give, give_error, handle, lossy, optional, optional_text, put, text,
@@ -194,7 +195,7 @@ pub unsafe extern "C" fn obs_abort_many(
         // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
         let (client, call, bucket) =
             unsafe { (handle(client, "client")?, optional(call), text(bucket, "bucket")?) };
-        crate::target::check_bucket(bucket)?;
+        check_bucket(bucket)?;
         let uploads = if count == 0 {
             &[]
         } else if uploads.is_null() {
@@ -206,10 +207,11 @@ pub unsafe extern "C" fn obs_abort_many(
             unsafe { std::slice::from_raw_parts(uploads, count) }
         };
         // SAFETY: NUL-terminated strings that outlive the call, as the header demands.
-        let entries: Vec<Entry<'_>> = uploads.iter().map(|upload| unsafe { entry(upload) }).collect();
+        let uploads = unsafe { Uploads::new(uploads) };
         // SAFETY: a function that may be called, as the header demands.
         let mut tell = unsafe { teller(progress, userdata) };
-        Ok(many::abort_many(&client.0, call.map(|call| &call.0), bucket, &entries, &mut tell))
+        let call = call.map(|call| &call.0);
+        Ok(many::abort_many(&client.0, call, bucket, count, &|i| uploads.entry(i), &mut tell))
     });
     // SAFETY: NULL or valid for a write, as the header demands.
     unsafe { end(ending, report, error) }
@@ -268,7 +270,7 @@ pub unsafe extern "C" fn obs_abort_stale(
                 optional_text(prefix, "prefix")?.unwrap_or_default(),
             )
         };
-        crate::target::check_bucket(bucket)?;
+        check_bucket(bucket)?;
         if prefix.len() > 1024 {
             return Err(Error::argument("the prefix is too long: up to 1024 bytes of UTF-8 are allowed"));
         }
@@ -299,14 +301,34 @@ unsafe fn blank(report: *mut *mut obs_abort_report, error: *mut *mut c_char) {
     }
 }
 
-/// # Safety
-/// The strings are NULL or NUL-terminated, and outlive `'a`.
-unsafe fn entry<'a>(upload: &obs_abort_upload) -> Entry<'a> {
-    // SAFETY: as promised by the caller.
-    let read =
-        unsafe { text(upload.key, "key").and_then(|key| Ok((key, text(upload.upload_id, "upload id")?))) };
-    // SAFETY: as promised by the caller.
-    read.map_err(|error| unsafe { (lossy(upload.key), lossy(upload.upload_id), error) })
+/// A list of uploads, read as the workers come to it: no copy of it is made, however long it is.
+struct Uploads<'a>(&'a [obs_abort_upload]);
+
+// SAFETY: the strings are only read, and the caller of the verb may not change them meanwhile.
+unsafe impl Sync for Uploads<'_> {}
+
+impl<'a> Uploads<'a> {
+    /// # Safety
+    /// The strings are NULL or NUL-terminated, and outlive `'a`.
+    unsafe fn new(uploads: &'a [obs_abort_upload]) -> Uploads<'a> {
+        Uploads(uploads)
+    }
+
+    /// The entry at `i`; None past the end.
+    fn entry(&self, i: usize) -> Option<Entry<'a>> {
+        let upload = self.0.get(i)?;
+        // SAFETY: as promised to `new`.
+        let key = unsafe { text(upload.key, "key") };
+        // SAFETY: as promised to `new`.
+        let read = key.and_then(|key| Ok((key, unsafe { text(upload.upload_id, "upload id") }?)));
+        let checked = read.and_then(|(key, upload_id)| {
+            check_key(key)?;
+            check_upload_id(upload_id)?;
+            Ok((key, upload_id))
+        });
+        // SAFETY: as promised to `new`.
+        Some(checked.map_err(|error| unsafe { (lossy(upload.key), lossy(upload.upload_id), error) }))
+    }
 }
 
 /// # Safety

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -105,11 +105,32 @@ pub unsafe fn optional_text<'a>(pointer: *const c_char, what: &str) -> Result<Op
         return Ok(None);
     }
     // SAFETY: not NULL, and NUL-terminated as promised by the caller.
-    let bytes = unsafe { CStr::from_ptr(pointer) };
-    bytes.to_str().map(Some).map_err(|_| Error::argument(format!("the {what} is not UTF-8")))
+    let (bytes, complete) = unsafe { bounded(pointer, MAX_TEXT) };
+    if !complete {
+        return Err(Error::argument(format!("the {what} is too long")));
+    }
+    std::str::from_utf8(bytes).map(Some).map_err(|_| Error::argument(format!("the {what} is not UTF-8")))
 }
 
-/// What can be shown of a string that may be anything.
+/// The longest string that is looked at. No setting or argument may be as long; a longer one is neither copied nor even
+/// measured.
+const MAX_TEXT: usize = 64 * 1024;
+/// How much is shown of a key or an upload id that was refused: as much as a good one can have.
+const MAX_SHOWN: usize = 1024;
+
+/// A string up to its NUL, or its first `most` bytes, and whether that was all of it.
+///
+/// # Safety
+/// `pointer` is not NULL, and NUL-terminated; the string outlives `'a`.
+unsafe fn bounded<'a>(pointer: *const c_char, most: usize) -> (&'a [u8], bool) {
+    // SAFETY: strnlen reads up to the NUL or `most` bytes, and so does the slice.
+    unsafe {
+        let length = libc::strnlen(pointer, most + 1);
+        (std::slice::from_raw_parts(pointer.cast(), length.min(most)), length <= most)
+    }
+}
+
+/// What can be shown of a string that may be anything, of any length.
 ///
 /// # Safety
 /// As for [`text`].
@@ -118,7 +139,8 @@ pub unsafe fn lossy(pointer: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: not NULL, and NUL-terminated as promised by the caller.
-    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+    let (bytes, _) = unsafe { bounded(pointer, MAX_SHOWN) };
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Writes an output that the caller may not want.

@@ -309,7 +309,7 @@ pub unsafe extern "C" fn obs_abort_config_set_max_attempts(
 /// Callers' own threads are not limited by it.
 ///
 /// \param config  The config.
-/// \param n       Not 0.
+/// \param n       1 to 1024.
 /// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
 ///
 /// Threads: the one that fills the config. Since 0.1.0.
@@ -318,7 +318,7 @@ pub unsafe extern "C" fn obs_abort_config_set_max_connections(config: *mut obs_a
     // SAFETY: a config of ours, as the header demands.
     unsafe {
         set(config, "max_connections", |settings| {
-            settings.max_connections = nonzero("max_connections", n)?;
+            settings.max_connections = config::max_connections(n)?;
             Ok(())
         })
     }

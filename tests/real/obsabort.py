@@ -339,6 +339,10 @@ class Client:
         array = (Upload * len(uploads))(*(Upload(_in(k), _in(u)) for k, u in uploads))
         return self._sweep("many", call, _in(bucket), array, len(uploads), progress)
 
+    def sweep_array(self, bucket, array):
+        """many() with an array of Upload as it is -> code, Report, error"""
+        return self._sweep("many", None, _in(bucket), array, len(array), None)
+
     def stale(self, bucket, older_than_seconds, prefix=None, flags=0, progress=None, call=None):
         """-> code, Report, error"""
         return self._sweep(
