@@ -57,10 +57,9 @@
  *
  * Facts about the protocol come from Huawei Cloud's OBS API reference.
  */
-
-
 #ifndef OBSABORT_H
 #define OBSABORT_H
+
 
 #include <stddef.h>
 #include <stdint.h>
@@ -1001,8 +1000,8 @@ const obs_abort_outcome *obs_abort_report_failure(const obs_abort_report *report
  */
 void obs_abort_report_free(obs_abort_report *report);
 
-#endif  /* OBSABORT_H */
-
 #ifdef __cplusplus
 }
 #endif
+
+#endif /* OBSABORT_H */

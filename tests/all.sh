@@ -21,7 +21,7 @@ build() {
     "$cargo" build --release --locked --workspace &&
     make --no-print-directory -C examples-c all check-header &&
     if command -v clang >/dev/null; then
-        make --no-print-directory -C examples-c CC=clang OUT="$target/examples-clang" all check-header
+        make --no-print-directory -C examples-c CC=clang OUT="$target/examples-clang" all
     else
         skipped "the examples with clang" "apt-get install clang"
     fi
