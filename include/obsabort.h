@@ -316,9 +316,9 @@ typedef struct obs_abort_report obs_abort_report;
 typedef void (*obs_abort_log_fn)(int32_t level, const char *message, void *userdata);
 
 /**
- * One upload in a list for obs_abort_many().
+ * One upload in a list for obs_abort_many(). Its members and its size never change within libobsabort.so.0.
  */
-typedef struct {
+typedef struct obs_abort_upload {
     /**
      * The key of the object that the upload was for: 1 to 1024 bytes of UTF-8.
      */

@@ -16,8 +16,9 @@ use super::client::obs_abort_client;
 use super::outcome::obs_abort_outcome;
 use super::report::obs_abort_report;
 
-/// One upload in a list for obs_abort_many().
+/// One upload in a list for obs_abort_many(). Its members and its size never change within libobsabort.so.0.
 #[repr(C)]
+#[must_use] // For cbindgen alone, which writes the struct's tag in place of a C attribute: see cbindgen.toml.
 pub struct obs_abort_upload {
     /// The key of the object that the upload was for: 1 to 1024 bytes of UTF-8.
     pub key: *const c_char,
