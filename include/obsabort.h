@@ -335,7 +335,8 @@ typedef struct obs_abort_upload {
  * called the verb, one call at a time. It must not throw or longjmp; it may call the library, except to free the
  * client.
  *
- * outcome:       borrowed for the time of the call, or NULL.
+ * outcome:       borrowed for the time of the call, or NULL. In obs_abort_many(), obs_abort_outcome_index() says which
+ *                entry of the list it is about: outcomes come as the uploads finish, not in the order of the list.
  * done:          how many uploads are settled so far, those that are kept included.
  * total_so_far:  how many are known of so far: the whole list, or what the pages so far had; never less than done.
  * userdata:      what was given to the verb.
@@ -927,6 +928,15 @@ const char *obs_abort_outcome_upload_id(const obs_abort_outcome *outcome);
  * Threads: any. Since 0.1.0.
  */
 int64_t obs_abort_outcome_initiated(const obs_abort_outcome *outcome);
+
+/**
+ * Which entry of the list of obs_abort_many() this is about, from 0 on: what tells entries apart that have the same key
+ * and upload id, or none that can be used. -1 if there is no list: for an outcome of obs_abort_multipart_outcome() or
+ * obs_abort_stale(), and for NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+int64_t obs_abort_outcome_index(const obs_abort_outcome *outcome);
 
 /**
  * Frees an outcome that obs_abort_multipart_outcome() gave; never one that was borrowed from a report or a callback.

@@ -34,6 +34,8 @@ pub struct Outcome {
     pub upload_id: String,
     /// Unix seconds, where a listing told them.
     pub initiated: Option<i64>,
+    /// Which entry of a list the upload is, if there is a list.
+    pub index: Option<usize>,
 }
 
 impl Outcome {
@@ -49,6 +51,7 @@ impl Outcome {
             key: String::new(),
             upload_id: String::new(),
             initiated: None,
+            index: None,
         }
     }
 

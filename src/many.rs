@@ -64,10 +64,22 @@ pub type Progress<'a> = &'a mut dyn FnMut(Option<&Outcome>, u64, u64) -> bool;
 
 /// What a worker does next.
 pub enum Job {
-    /// Abort this: key, upload id, and when it was initiated.
-    Abort(String, String, Option<i64>),
+    /// Abort this.
+    Abort(Upload),
     /// Nothing: this is settled already.
     Settled(Box<Outcome>),
+}
+
+/// One upload to abort.
+pub struct Upload {
+    /// The key of its object.
+    pub key: String,
+    /// Its id.
+    pub upload_id: String,
+    /// When it was initiated, in Unix seconds, if a listing says so.
+    pub initiated: Option<i64>,
+    /// Which entry of a list it is, if there is a list.
+    pub index: Option<usize>,
 }
 
 /// One entry of a list: key and upload id, or why it is none.
@@ -90,9 +102,15 @@ pub fn abort_many<'a>(
     let crew = Crew::new(client, call, &place);
     let taken = AtomicUsize::new(0);
     let next = |_: &Crew<'_>| {
-        Some(match entry(taken.fetch_add(1, Ordering::Relaxed))? {
-            Ok((key, upload_id)) => Job::Abort(key.to_owned(), upload_id.to_owned(), None),
-            Err((key, upload_id, error)) => Job::Settled(Box::new(Outcome::unsent(error).of(key, upload_id))),
+        let i = taken.fetch_add(1, Ordering::Relaxed);
+        let index = Some(i);
+        Some(match entry(i)? {
+            Ok((key, upload_id)) => {
+                Job::Abort(Upload { key: key.into(), upload_id: upload_id.into(), initiated: None, index })
+            }
+            Err((key, upload_id, error)) => {
+                Job::Settled(Box::new(Outcome { key, upload_id, index, ..Outcome::unsent(error) }))
+            }
         })
     };
     let mut report =
@@ -211,13 +229,13 @@ impl<'a> Crew<'a> {
     fn settle(&self, job: Job) -> Option<Outcome> {
         match job {
             Job::Settled(outcome) => Some(*outcome),
-            Job::Abort(key, upload_id, initiated) => {
+            Job::Abort(Upload { key, upload_id, initiated, index }) => {
                 let watch = watch_of_one(self.client, &self.watch);
                 let aborted = crate::capi::caught(|| {
                     abort_at(self.client, &watch, self.place, &key, &upload_id, Some(&self.pace), true)
                 });
                 let mut outcome = aborted.unwrap_or_else(|panic| Outcome::unsent(internal(&panic)));
-                outcome.initiated = initiated;
+                (outcome.initiated, outcome.index) = (initiated, index);
                 let cut_off = match (outcome.code, self.watch.check()) {
                     (Code::Cancelled, _) => Some(&self.cancelled_in_flight),
                     (Code::Timeout, Err(Stop::Deadline)) => Some(&self.timed_out_in_flight),

@@ -15,7 +15,7 @@ use crate::date;
 use crate::error::{Code, Error};
 use crate::http::Headers;
 use crate::listing::{Asked, Found, Marker, Page, read_page};
-use crate::many::{Crew, Ending, Job, Progress, Report};
+use crate::many::{Crew, Ending, Job, Progress, Report, Upload};
 use crate::send::{Errand, Tally, send};
 use crate::watch::Watch;
 
@@ -157,7 +157,7 @@ impl Sweep<'_> {
     fn job(&self, found: Found) -> Job {
         let Found { key, upload_id, initiated } = found;
         if !self.wanted.dry_run {
-            return Job::Abort(key, upload_id, initiated);
+            return Job::Abort(Upload { key, upload_id, initiated, index: None });
         }
         Job::Settled(Box::new(Outcome {
             code: Code::Ok,
@@ -169,6 +169,7 @@ impl Sweep<'_> {
             key,
             upload_id,
             initiated,
+            index: None,
         }))
     }
 

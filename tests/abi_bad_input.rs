@@ -61,7 +61,8 @@ impl Quiet {
             let all = Outcome::read(outcome);
             (lib().outcome_free)(outcome);
             assert_eq!(code, code::INVALID_ARGUMENT, "{what}");
-            assert_eq!((all.code, all.http_status, all.attempts, all.initiated), (code, 0, 0, -1), "{what}");
+            assert_eq!((all.code, all.http_status, all.attempts), (code, 0, 0), "{what}");
+            assert_eq!((all.initiated, all.index), (-1, -1), "{what}");
             assert_eq!(all.message.as_deref(), Some(error.as_str()), "{what}");
             assert_eq!((all.service_code, all.request_id, all.host_id), (None, None, None), "{what}");
         }
@@ -296,6 +297,7 @@ fn many_and_stale_refuse_what_they_can_not_work_with() {
         for i in 0..2 {
             let failure = Outcome::read((lib.report_failure)(report, i));
             assert_eq!((failure.code, failure.attempts), (code::INVALID_ARGUMENT, 0), "{failure:?}");
+            assert!(matches!(failure.index, 0 | 1), "{failure:?}");
         }
         (lib.report_free)(report);
         let code = (lib.many)(
@@ -365,6 +367,7 @@ fn every_function_takes_null_for_its_handle() {
         ];
         assert_eq!(numbers, [0; 8]);
         assert!(matches!((lib.outcome_code)(o), 0 | code::INVALID_ARGUMENT));
+        assert_eq!(((lib.outcome_initiated)(o), (lib.outcome_index)(o)), (-1, -1));
         let strings = [
             (lib.outcome_message)(o),
             (lib.outcome_service_code)(o),

@@ -51,6 +51,7 @@ fn success_has_everything_but_an_error() {
         key: "dir/k é".into(),
         upload_id: id,
         initiated: -1,
+        index: -1,
     };
     assert_eq!(outcome, wanted);
 }

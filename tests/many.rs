@@ -258,6 +258,44 @@ fn duplicates_are_harmless_and_count_as_missing() {
     assert_eq!(server.counts().requests, 41, "sent, too");
 }
 
+/// Several entries may have the same key and upload id, or none that can be read: only the index tells them apart.
+#[test]
+fn the_index_names_the_entry() {
+    let server = server();
+    server
+        .fault(Fault::answer(403).error("AccessDenied").method("DELETE").target_contains("denied").always());
+    let made = uploads(&server, 30);
+    let mut list = borrowed(&made);
+    list.extend_from_within(10..20);
+    list.extend([
+        ("", "id"),
+        ("key", ""),
+        ("denied/1", "id"),
+        ("", "id"),
+        ("denied/2", "id"),
+        ("key", "i\nd"),
+    ]);
+    for connections in [1, 8] {
+        let client = Config::new(&server.endpoint()).max_connections(connections).client();
+        let mut told_of = BTreeSet::new();
+        let ending = client.many(None, "backups", &list, &mut |outcome, _, _| {
+            if let Some(outcome) = outcome {
+                let index = usize::try_from(outcome.index).expect("an index");
+                assert_eq!((outcome.key.as_str(), outcome.upload_id.as_str()), list[index], "{outcome:?}");
+                assert!(told_of.insert(index), "{index} twice");
+            }
+            false
+        });
+        assert_eq!(told_of, (0..list.len()).collect());
+        let failed: BTreeSet<i64> = told(&ending).failures.iter().map(|failure| failure.index).collect();
+        assert_eq!(failed, (40..46).collect());
+        for failure in &told(&ending).failures {
+            let entry = list[usize::try_from(failure.index).unwrap()];
+            assert_eq!((failure.key.as_str(), failure.upload_id.as_str()), entry);
+        }
+    }
+}
+
 #[test]
 fn none_at_all() {
     let server = server();

@@ -319,6 +319,7 @@ fn a_dry_run_deletes_nothing() {
         assert_eq!((outcome.code, outcome.http_status, outcome.attempts), (0, 0, 0));
         assert_eq!((outcome.message.as_deref(), outcome.request_id.as_deref()), (None, None));
         assert!(outcome.initiated > 0 && outcome.upload_id.len() == 32, "{outcome:?}");
+        assert_eq!(outcome.index, -1, "there is no list");
     }
     assert_eq!((server.upload_count("backups"), server.counts().method("DELETE")), (251, 0));
     let live = client.stale(None, "backups", None, 0, DRY_RUN, &mut |_, _, _| false);
@@ -771,7 +772,7 @@ fn failures_of_aborts_do_not_stop_it() {
     let ending = swept(&client(&server), "");
     assert_eq!((ending.code, counts(&ending)), (code::PARTIAL, (60, 58, 0, 2, 0)));
     assert_eq!(left(&server), ["old/00005", "old/00050"].map(String::from).into());
-    assert!(report(&ending).failures.iter().all(|failure| failure.initiated > 0));
+    assert!(report(&ending).failures.iter().all(|failure| failure.initiated > 0 && failure.index == -1));
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
 /// called the verb, one call at a time. It must not throw or longjmp; it may call the library, except to free the
 /// client.
 ///
-/// outcome:       borrowed for the time of the call, or NULL.
+/// outcome:       borrowed for the time of the call, or NULL. In obs_abort_many(), obs_abort_outcome_index() says which
+///                entry of the list it is about: outcomes come as the uploads finish, not in the order of the list.
 /// done:          how many uploads are settled so far, those that are kept included.
 /// total_so_far:  how many are known of so far: the whole list, or what the pages so far had; never less than done.
 /// userdata:      what was given to the verb.

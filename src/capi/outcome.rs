@@ -21,6 +21,7 @@ pub struct obs_abort_outcome {
     key: CString,
     upload_id: CString,
     initiated: i64,
+    index: i64,
 }
 
 impl From<&Outcome> for obs_abort_outcome {
@@ -37,6 +38,7 @@ impl From<&Outcome> for obs_abort_outcome {
             key: c_string(&outcome.key),
             upload_id: c_string(&outcome.upload_id),
             initiated: outcome.initiated.unwrap_or(-1),
+            index: outcome.index.and_then(|index| index.try_into().ok()).unwrap_or(-1),
         }
     }
 }
@@ -149,6 +151,17 @@ pub unsafe extern "C" fn obs_abort_outcome_upload_id(outcome: *const obs_abort_o
 pub unsafe extern "C" fn obs_abort_outcome_initiated(outcome: *const obs_abort_outcome) -> i64 {
     // SAFETY: NULL or an outcome of ours, as the header demands.
     unsafe { read(outcome, -1, |outcome| outcome.initiated) }
+}
+
+/// Which entry of the list of obs_abort_many() this is about, from 0 on: what tells entries apart that have the same key
+/// and upload id, or none that can be used. -1 if there is no list: for an outcome of obs_abort_multipart_outcome() or
+/// obs_abort_stale(), and for NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_outcome_index(outcome: *const obs_abort_outcome) -> i64 {
+    // SAFETY: NULL or an outcome of ours, as the header demands.
+    unsafe { read(outcome, -1, |outcome| outcome.index) }
 }
 
 /// Frees an outcome that obs_abort_multipart_outcome() gave; never one that was borrowed from a report or a callback.

@@ -117,6 +117,7 @@ library! {
     outcome_key: fn(*const outcome) -> *const c_char;
     outcome_upload_id: fn(*const outcome) -> *const c_char;
     outcome_initiated: fn(*const outcome) -> i64;
+    outcome_index: fn(*const outcome) -> i64;
     outcome_free: fn(*mut outcome);
     report_total: fn(*const report) -> u64;
     report_aborted: fn(*const report) -> u64;
@@ -334,6 +335,7 @@ pub struct Outcome {
     pub key: String,
     pub upload_id: String,
     pub initiated: i64,
+    pub index: i64,
 }
 
 impl Outcome {
@@ -353,6 +355,7 @@ impl Outcome {
                 key: borrowed((lib.outcome_key)(outcome)).expect("a key, if an empty one"),
                 upload_id: borrowed((lib.outcome_upload_id)(outcome)).expect("an upload id, if an empty one"),
                 initiated: (lib.outcome_initiated)(outcome),
+                index: (lib.outcome_index)(outcome),
             }
         }
     }

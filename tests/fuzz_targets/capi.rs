@@ -275,6 +275,7 @@ impl State {
                     (obs_abort_outcome_http_status(outcome), obs_abort_outcome_initiated(outcome)),
                     (0, -1)
                 );
+                assert_eq!(obs_abort_outcome_index(outcome), -1);
                 assert!(
                     obs_abort_outcome_attempts(outcome) == 0 && !obs_abort_outcome_message(outcome).is_null()
                 );

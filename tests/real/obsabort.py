@@ -112,6 +112,7 @@ _SIGNATURES = {
     "outcome_key": (c_char_p, [c_void_p]),
     "outcome_upload_id": (c_char_p, [c_void_p]),
     "outcome_initiated": (c_int64, [c_void_p]),
+    "outcome_index": (c_int64, [c_void_p]),
     "outcome_free": (None, [c_void_p]),
     "report_total": (c_uint64, [c_void_p]),
     "report_aborted": (c_uint64, [c_void_p]),
@@ -200,6 +201,7 @@ class Outcome:
         self.key = _borrowed(function("outcome_key")(pointer))
         self.upload_id = _borrowed(function("outcome_upload_id")(pointer))
         self.initiated = function("outcome_initiated")(pointer)
+        self.index = function("outcome_index")(pointer)
 
     def __repr__(self):
         return f"Outcome({self.__dict__})"

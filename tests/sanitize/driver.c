@@ -141,7 +141,7 @@ static void null_everywhere(void)
     CHECK(obs_abort_outcome_request_id(NULL) == NULL && obs_abort_outcome_host_id(NULL) == NULL);
     CHECK(obs_abort_outcome_key(NULL) == NULL && obs_abort_outcome_upload_id(NULL) == NULL);
     CHECK(obs_abort_outcome_attempts(NULL) == 0);
-    (void)obs_abort_outcome_initiated(NULL);
+    CHECK(obs_abort_outcome_initiated(NULL) == -1 && obs_abort_outcome_index(NULL) == -1);
     CHECK(obs_abort_report_total(NULL) + obs_abort_report_aborted(NULL) + obs_abort_report_missing(NULL) == 0);
     CHECK(obs_abort_report_failed(NULL) + obs_abort_report_kept(NULL) == 0);
     CHECK(obs_abort_report_failure_count(NULL) == 0 && obs_abort_report_failure(NULL, 0) == NULL);
@@ -257,6 +257,7 @@ static void single(const obs_abort_client *client)
         CHECK(strcmp(obs_abort_outcome_key(outcome), key) == 0);
         CHECK(strcmp(obs_abort_outcome_upload_id(outcome), id) == 0);
         CHECK(obs_abort_outcome_attempts(outcome) == 1 && obs_abort_outcome_initiated(outcome) == -1);
+        CHECK(obs_abort_outcome_index(outcome) == -1);
         obs_abort_outcome_free(outcome);
     }
     forget(&uploads);
@@ -331,6 +332,7 @@ static void many(const obs_abort_client *client)
         failure = obs_abort_report_failure(report, i);
         CODE(obs_abort_outcome_code(failure), OBS_ABORT_INVALID_ARGUMENT, obs_abort_outcome_message(failure));
         CHECK(obs_abort_outcome_key(failure) != NULL && obs_abort_outcome_upload_id(failure) != NULL);
+        CHECK(obs_abort_outcome_index(failure) >= (int64_t)count - 2 && obs_abort_outcome_index(failure) < (int64_t)count);
     }
     CHECK(obs_abort_report_failure(report, 2) == NULL);
     obs_abort_report_free(report);
