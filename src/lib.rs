@@ -13,25 +13,9 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod abort;
-pub mod answer;
-pub mod call;
+pub mod auth;
+pub mod base;
 pub mod capi;
-pub mod client;
-pub mod config;
-pub mod credentials;
-pub mod date;
-pub mod ecs;
-pub mod error;
 pub mod http;
-pub mod listing;
-pub mod many;
-pub mod pace;
-pub mod process;
-pub mod redirect;
-pub mod retry;
-pub mod send;
-pub mod sign;
-pub mod sweep;
-pub mod target;
-pub mod watch;
+pub mod obs;
+pub mod operation;

@@ -2,17 +2,16 @@
 
 use std::ffi::{c_char, c_void};
 
-use crate::abort::{Outcome, abort};
-use crate::error::{Code, Error};
-use crate::many::{self, Ending, Entry};
-use crate::sweep::{self, Wanted};
-use crate::target::{check_bucket, check_key, check_upload_id};
+use crate::base::error::{Code, Error};
+use crate::base::panic::{caught, internal};
+use crate::obs::bucket::{check_bucket, check_key, check_upload_id};
+use crate::operation::abort::{Outcome, abort};
+use crate::operation::batch::{self as many, Ending, Entry};
+use crate::operation::stale::{self as sweep, Wanted};
 
-use super::boundary::{
-    caught, fallible, give, give_error, handle, lossy, optional, optional_text, put, text,
-};
 use super::call::obs_abort_call;
 use super::client::obs_abort_client;
+use super::ffi::{fallible, give, give_error, handle, lossy, optional, optional_text, put, text};
 use super::outcome::obs_abort_outcome;
 use super::report::obs_abort_report;
 
@@ -359,7 +358,7 @@ unsafe fn end(
         Ok((failure, all)) => {
             // SAFETY: as promised by the caller.
             let given = caught(|| unsafe { give(report, || obs_abort_report::from(all)) });
-            failure.or_else(|| given.err().map(|panic| crate::client::internal(&panic)))
+            failure.or_else(|| given.err().map(|panic| internal(&panic)))
         }
         Err(failure) => Some(failure),
     };

@@ -1,9 +1,9 @@
 //! The handle of one call.
 
-use crate::call::Call;
-use crate::config::nonzero;
+use crate::operation::call::Call;
+use crate::operation::config::nonzero;
 
-use super::boundary::{code_of, fallible, guarded, handle, take};
+use super::ffi::{code_of, fallible, guarded, handle, take};
 
 /// What belongs to one call, cancellation above all. One handle may serve several calls, one after the other or at
 /// the same time. Go's context and C#'s CancellationToken map to it.

@@ -2,12 +2,12 @@
 
 use std::ffi::c_char;
 
-use crate::client::Client;
-use crate::credentials::Credentials;
-use crate::error::{Code, Error};
+use crate::auth::credentials::Credentials;
+use crate::base::error::{Code, Error};
+use crate::operation::client::Client;
 
-use super::boundary::{code_of, fallible, give, give_error, guarded, handle, optional_text, put, take, text};
 use super::config::obs_abort_config;
+use super::ffi::{code_of, fallible, give, give_error, guarded, handle, optional_text, put, take, text};
 
 /// Settings that no longer change, credentials that may, and the connections that are kept. Any number of threads may
 /// use one client at once, and should: they share its connections.

@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use crate::error::Code;
+use crate::base::error::Code;
 
 /// The upload is gone: 204; or 404 NoSuchUpload after an earlier attempt of the same call that may have been carried out.
 pub const OBS_ABORT_OK: i32 = 0;

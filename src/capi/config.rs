@@ -4,14 +4,14 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{self, Config, Level, Log, Settings, Signature, nonzero};
-use crate::credentials::{Choice, Credentials};
-use crate::error::Error;
+use crate::auth::credentials::{Choice, Credentials};
+use crate::base::error::Error;
 use crate::http::proxy::Proxy;
 use crate::http::tls;
-use crate::target::{Addressing, Endpoint};
+use crate::obs::bucket::{Addressing, Endpoint};
+use crate::operation::config::{self, Config, Level, Log, Settings, Signature, nonzero};
 
-use super::boundary::{c_string, code_of, fallible, guarded, handle_mut, optional_text, take, text};
+use super::ffi::{c_string, code_of, fallible, guarded, handle_mut, optional_text, take, text};
 
 /// From OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SECURITY_TOKEN, read in obs_abort_client_new().
 pub const OBS_ABORT_CREDENTIALS_ENV: i32 = 1;

@@ -1,4 +1,4 @@
-//! The C ABI: one file per C object, whose docs become the header. `boundary` alone casts pointers.
+//! The C ABI: one file per C object, whose docs become the header. `ffi` alone casts pointers.
 //!
 //! The modules stand in the order in which the header tells of them: simple use first.
 
@@ -16,7 +16,7 @@ mod client;
 
 mod abort;
 
-mod boundary;
+mod ffi;
 
 mod call;
 
@@ -25,11 +25,11 @@ mod outcome;
 mod report;
 
 pub use abort::*;
-pub use boundary::{caught, obs_abort_string_free};
 pub use call::*;
 pub use client::*;
 pub use codes::*;
 pub use config::*;
+pub use ffi::obs_abort_string_free;
 pub use outcome::*;
 pub use report::*;
 pub use version::*;

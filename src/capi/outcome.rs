@@ -2,10 +2,10 @@
 
 use std::ffi::{CString, c_char};
 
-use crate::abort::Outcome;
-use crate::error::Code;
+use crate::base::error::Code;
+use crate::operation::abort::Outcome;
 
-use super::boundary::{c_string, guarded, optional, take};
+use super::ffi::{c_string, guarded, optional, take};
 
 /// All that is known of one abort. Read by getters, each of which takes NULL and then returns NULL, 0, or what stands
 /// with it for what is not known; the strings

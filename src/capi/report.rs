@@ -1,8 +1,8 @@
 //! What became of many uploads, for C.
 
-use crate::many::Report;
+use crate::operation::batch::Report;
 
-use super::boundary::{guarded, optional, take};
+use super::ffi::{guarded, optional, take};
 use super::outcome::obs_abort_outcome;
 
 /// What became of many uploads. Read by getters, each of which takes NULL and then returns 0 or NULL. Total is always

@@ -1,154 +1,134 @@
-//! A TCP connection to one of several addresses, tried in a staggered fashion (RFC 8305), within a deadline.
+//! Opens connections: proxy, name, TCP, tunnel, TLS, each within the time that is left for all of them.
 
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 
-use crate::error::{Code, Error};
-use crate::watch::{SLICE, Stop, Watch};
+use crate::base::deadline::{Stop, Watch};
+use crate::base::error::{Code, Error};
+use crate::base::origin::Authority;
 
-use super::Trouble;
+use super::exchange::MAX_HEAD;
+use super::proxy::Proxy;
+use super::resolver::Lookups;
+use super::stream::Wire;
+use super::{Settings, Trouble, tcp};
 
-/// RFC 8305, section 5: how long an attempt runs before the next address is tried beside it.
-const STAGGER: Duration = Duration::from_millis(250);
+/// An open connection to where requests go.
+pub struct Connection {
+    pub wire: Wire,
+    /// For http through a proxy: which, and the authority that the absolute form names.
+    absolute_form: Option<(Proxy, Authority)>,
+}
 
-/// The first of the addresses that answers; the others are closed.
-pub fn connect(host: &str, addresses: &[IpAddr], port: u16, watch: &Watch) -> Result<TcpStream, Trouble> {
-    let mut waiting = interleave(addresses).into_iter();
-    let mut racing: Vec<(OwnedFd, SocketAddr)> = Vec::new();
-    let mut last_error = None;
-    let mut next_at = Instant::now();
-    let mut more = true;
-    loop {
-        let stopped = |stop| match stop {
-            Stop::Cancelled => Trouble::Stopped(stop),
-            Stop::Deadline => {
-                Trouble::TooSlow(failed(host, port, last_error, "no answer within the time allowed"))
-            }
+impl Connection {
+    #[cfg(test)]
+    pub fn direct(wire: Wire) -> Connection {
+        Connection { wire, absolute_form: None }
+    }
+
+    /// Sends a whole head.
+    pub fn send(&mut self, head: &[u8], watch: &Watch) -> Result<(), Trouble> {
+        let rewritten = match &self.absolute_form {
+            Some((proxy, at)) => proxy.absolute_form(at.as_str(), head),
+            None => None,
         };
-        watch.check().map_err(stopped)?;
-        if more && (racing.is_empty() || Instant::now() >= next_at) {
-            match waiting.next() {
-                Some(address) => {
-                    let address = SocketAddr::new(address, port);
-                    match start(address) {
-                        Ok((socket, true)) => {
-                            return finish(socket)
-                                .map_err(|e| failed(host, port, Some((e, address)), "").into());
-                        }
-                        Ok((socket, false)) => racing.push((socket, address)),
-                        Err(e) => last_error = Some((e, address)),
-                    }
-                    next_at = Instant::now() + STAGGER;
-                    continue;
-                }
-                None => more = false,
-            }
-        }
-        if racing.is_empty() {
-            return Err(failed(host, port, last_error, "no address to try").into());
-        }
-        let mut patience = watch.slice();
-        if more {
-            patience = patience.min(next_at.saturating_duration_since(Instant::now()));
-        }
-        let mut fds: Vec<PollFd> =
-            racing.iter().map(|(socket, _)| PollFd::new(socket, PollFlags::OUT)).collect();
-        let ready: Vec<bool> = match poll(&mut fds, Some(&timespec(patience))) {
-            Ok(0) | Err(Errno::INTR) => continue,
-            Ok(_) => fds.iter().map(|fd| !fd.revents().is_empty()).collect(),
-            Err(e) => return Err(failed(host, port, None, &e.to_string()).into()),
-        };
-        let settled = ready.iter().position(|ready| *ready);
-        if let Some(index) = settled {
-            let (socket, address) = racing.swap_remove(index);
-            match sockopt::socket_error(&socket) {
-                Ok(Ok(())) => {
-                    return finish(socket).map_err(|e| failed(host, port, Some((e, address)), "").into());
-                }
-                Ok(Err(e)) | Err(e) => {
-                    last_error = Some((e, address));
-                    next_at = Instant::now();
-                }
-            }
-        }
+        self.wire.write_all(rewritten.as_ref().map_or(head, |rewritten| rewritten.as_slice()), watch)
     }
 }
 
-fn failed(host: &str, port: u16, cause: Option<(Errno, SocketAddr)>, otherwise: &str) -> Error {
-    let why = match cause {
-        // The text of a standard error, without its "(os error N)": the address says more.
-        Some((errno, address)) => {
-            let text = std::io::Error::from(errno).to_string();
-            format!("{} ({address})", text.split(" (os error").next().unwrap_or(&text))
+/// What it takes to open one.
+#[derive(Debug)]
+pub struct Dialer {
+    settings: Settings,
+    lookups: Lookups,
+}
+
+impl Dialer {
+    pub fn new(settings: Settings) -> Dialer {
+        Dialer { settings, lookups: Lookups::default() }
+    }
+
+    /// A new connection, within `timeout` and within the budget.
+    pub fn dial(
+        &self,
+        https: bool,
+        at: &Authority,
+        timeout: Duration,
+        budget: &Watch,
+    ) -> Result<Connection, Trouble> {
+        let watch = budget.until(Instant::now() + timeout);
+        self.open(https, at, &watch).map_err(|trouble| match trouble {
+            // By where it stood, unless it is the budget itself that ran out.
+            Trouble::TooSlow(error) if Instant::now() < budget.deadline() => Trouble::Failed(error),
+            Trouble::TooSlow(_) | Trouble::Stopped(Stop::Deadline) => Trouble::Stopped(Stop::Deadline),
+            other => other,
+        })
+    }
+
+    fn open(&self, https: bool, at: &Authority, watch: &Watch) -> Result<Connection, Trouble> {
+        let (host, port) = (at.host(), at.port().unwrap_or(if https { 443 } else { 80 }));
+        let proxy = self.settings.proxies.serving(https, host, port);
+        let (to_host, to_port) = proxy.map_or((host, port), |proxy| (proxy.host.as_str(), proxy.port));
+        let addresses = self.lookups.resolve(to_host, watch).map_err(|t| through(proxy, t))?;
+        let socket = tcp::connect(to_host, &addresses, to_port, watch).map_err(|t| through(proxy, t))?;
+        let mut wire = Wire::new(socket, host.to_owned());
+        if https {
+            if let Some(proxy) = proxy {
+                tunnel(&mut wire, proxy, host, port, watch)?;
+            }
+            let config = match &self.settings.tls {
+                Some(config) => Arc::clone(config),
+                None => Arc::new(self.settings.trust.client_config().map_err(Trouble::Final)?),
+            };
+            let unusable =
+                |e: &dyn fmt::Display| Trouble::Final(Error::new(Code::Tls, format!("TLS with {host}: {e}")));
+            let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let name = ServerName::try_from(name).map_err(|e| unusable(&e))?;
+            let session = ClientConnection::new(config, name).map_err(|e| unusable(&e))?;
+            wire.handshake(session, watch)?;
         }
-        None => otherwise.to_owned(),
+        let absolute_form = proxy.filter(|_| !https).map(|proxy| (proxy.clone(), at.clone()));
+        Ok(Connection { wire, absolute_form })
+    }
+}
+
+/// Names the proxy as what could not be reached.
+fn through(proxy: Option<&Proxy>, trouble: Trouble) -> Trouble {
+    let Some(_) = proxy else { return trouble };
+    let name = |error: Error| Error::new(error.code, format!("the proxy: {}", error.detail));
+    match trouble {
+        Trouble::Failed(error) => Trouble::Failed(name(error)),
+        Trouble::TooSlow(error) => Trouble::TooSlow(name(error)),
+        other => other,
+    }
+}
+
+fn tunnel(wire: &mut Wire, proxy: &Proxy, host: &str, port: u16, watch: &Watch) -> Result<(), Trouble> {
+    let failed = |why: &str| {
+        Error::new(Code::Connect, format!("the proxy {proxy} opened no tunnel to {host} port {port}: {why}"))
     };
-    Error::new(Code::Connect, format!("no connection to {host} port {port}: {why}"))
-}
-
-/// The first family first, then one of each in turn.
-fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
-    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
-    let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
-        addresses.iter().partition(|a| a.is_ipv6() == first_is_v6);
-    let mut first = first.into_iter();
-    let mut second = second.into_iter();
-    let mut out = Vec::with_capacity(addresses.len());
-    loop {
-        let (a, b) = (first.next(), second.next());
-        if a.is_none() && b.is_none() {
-            return out;
+    let slow = |trouble| match trouble {
+        Trouble::Stopped(Stop::Deadline) => Trouble::TooSlow(failed("no answer within the time allowed")),
+        Trouble::Failed(error) => failed(&error.detail).into(),
+        other => other,
+    };
+    wire.write_all(proxy.connect_request(host, port).as_bytes(), watch).map_err(slow)?;
+    let mut head = Vec::new();
+    let mut byte = [0_u8; 1];
+    // Byte by byte: what follows the head belongs to TLS.
+    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+        if wire.read(&mut byte, watch).map_err(slow)? == 0 {
+            let why = if head.is_empty() { "it closed the connection" } else { "its answer is cut short" };
+            return Err(failed(why).into());
         }
-        out.extend(a);
-        out.extend(b);
+        head.push(byte[0]);
+        if head.len() >= MAX_HEAD {
+            return Err(failed("the head of its answer is too large").into());
+        }
     }
-}
-
-/// A connection under way, and whether it is there already.
-fn start(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let mut socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    if socket.as_raw_fd() < 3 {
-        // A host that closed stdout or stderr, and still prints, must not print into the connection.
-        socket = rustix::io::fcntl_dupfd_cloexec(&socket, 3)?;
-    }
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) => Ok((socket, true)),
-        Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
-        Err(e) => Err(e),
-    }
-}
-
-/// From here on the socket blocks, a slice at a time.
-fn finish(socket: OwnedFd) -> Result<TcpStream, Errno> {
-    rustix::io::ioctl_fionbio(&socket, false)?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(SLICE))?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(SLICE))?;
-    Ok(TcpStream::from(socket))
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 100_000_000 })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn families_take_turns() {
-        let parse = |list: &[&str]| -> Vec<IpAddr> { list.iter().filter_map(|a| a.parse().ok()).collect() };
-        assert_eq!(
-            interleave(&parse(&["::1", "::2", "1.1.1.1", "2.2.2.2", "3.3.3.3"])),
-            parse(&["::1", "1.1.1.1", "::2", "2.2.2.2", "3.3.3.3"])
-        );
-        assert_eq!(interleave(&parse(&["1.1.1.1", "::1"])), parse(&["1.1.1.1", "::1"]));
-    }
+    proxy.judge_tunnel(host, port, &head)
 }

@@ -14,11 +14,11 @@ use std::ops::Range;
 
 use httparse::{Header, ParserConfig, Status};
 
-use crate::error::{Code, Error};
-use crate::watch::Watch;
+use crate::base::deadline::Watch;
+use crate::base::error::{Code, Error};
 
 use super::Trouble;
-use super::wire::Wire;
+use super::stream::Wire;
 
 /// The largest response head, interim responses included. A larger one is no response of an object storage service.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
@@ -391,8 +391,8 @@ impl Read for Body<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::deadline::Flag;
     use crate::http::pool::tests::pair;
-    use crate::watch::Flag;
     use std::io::Write as _;
     use std::net::Shutdown;
     use std::os::unix::net::UnixStream;

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::target::Authority;
+use crate::base::origin::Authority;
 
-use super::dial::Connection;
+use super::connect::Connection;
 
 /// Shorter than what servers and the state tables on the way usually allow an idle connection.
 const MAX_IDLE: Duration = Duration::from_secs(15);
@@ -106,7 +106,7 @@ impl std::fmt::Debug for Pool {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::http::wire::Wire;
+    use crate::http::stream::Wire;
     use std::io::Write as _;
     use std::net::TcpStream;
     use std::os::fd::OwnedFd;

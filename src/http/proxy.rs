@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::error::{Code, Error};
-use crate::target::{decode, ip_literal, split_port};
+use crate::base::error::{Code, Error};
+use crate::base::origin::{ip_literal, split_port};
+use crate::base::percent::decode;
 
 use super::Trouble;
 

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
 
-use crate::error::{Code, Error};
+use crate::base::error::{Code, Error};
 
 use super::Trouble;
 
@@ -189,7 +189,7 @@ pub fn failure(host: &str, error: &rustls::Error) -> Trouble {
 
 fn refused(host: &str, refusal: &CertificateError) -> String {
     let day = |at: UnixTime| {
-        let text = crate::date::rfc1123(i64::try_from(at.as_secs()).unwrap_or(i64::MAX));
+        let text = crate::base::date::rfc1123(i64::try_from(at.as_secs()).unwrap_or(i64::MAX));
         String::from_utf8_lossy(&text).into_owned()
     };
     match refusal {

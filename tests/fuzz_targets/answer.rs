@@ -1,7 +1,7 @@
 //! Any answer to an abort. Input: the status, header lines, an empty line, the body.
 
-use obsabort::answer::{Meaning, meaning, said};
 use obsabort::http::{Answer, Headers};
+use obsabort::obs::response::{Meaning, meaning, said};
 
 const SECRET: &str = "K3Y/hush+hush==";
 

@@ -1,8 +1,8 @@
 //! What names a host: four lines (endpoint, proxy URL, no_proxy, Location), then a proxy's answer to CONNECT.
 
 use obsabort::http::proxy::{Proxies, Proxy};
-use obsabort::redirect::follow;
-use obsabort::target::{Addressing, Endpoint, Place};
+use obsabort::obs::bucket::{Addressing, Endpoint, Place};
+use obsabort::obs::redirect::follow;
 
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == b'\n');

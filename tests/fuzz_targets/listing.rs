@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::io::Read;
 
-use obsabort::error::{Code, Error};
-use obsabort::listing::{Asked, Marker, Page, read_page};
+use obsabort::base::error::{Code, Error};
+use obsabort::obs::listing::{Asked, Marker, Page, read_page};
 
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == b'\n');

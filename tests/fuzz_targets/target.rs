@@ -1,6 +1,6 @@
 //! Endpoint, addressing, bucket, key and upload id, separated by NUL, against an encoder and a decoder written here.
 
-use obsabort::target::{Addressing, Endpoint, Place};
+use obsabort::obs::bucket::{Addressing, Endpoint, Place};
 
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == 0);

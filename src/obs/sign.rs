@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use crate::credentials::Credentials;
+use crate::auth::credentials::Credentials;
 
 /// Which of the two dialects of the one algorithm is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,12 +125,12 @@ impl Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Addressing, Endpoint, Place};
+    use crate::obs::bucket::{Addressing, Endpoint, Place};
 
     /// Every recorded request, below the C layer: some of their keys hold a NUL.
     #[test]
     fn official_sdk_vectors() {
-        let file = include_str!("../tests/vectors/signing.json");
+        let file = include_str!("../../tests/vectors/signing.json");
         let vectors: serde_json::Value = serde_json::from_str(file).expect("the vectors are JSON");
         let rows = vectors["vectors"].as_array().expect("rows");
         assert!(rows.len() >= 104, "{} rows", rows.len());

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg, sockopt};
 use rustls::ClientConnection;
 
-use crate::error::{Code, Error};
-use crate::watch::{SLICE, Stop, Watch};
+use crate::base::deadline::{SLICE, Stop, Watch};
+use crate::base::error::{Code, Error};
 
 use super::{Trouble, tls};
 

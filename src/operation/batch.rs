@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::abort::{Outcome, abort_at, watch_of_one};
-use crate::call::Call;
-use crate::client::{Client, internal};
-use crate::error::{Code, Error};
-use crate::pace::Pace;
-use crate::process;
-use crate::target::Place;
-use crate::watch::{Flag, SLICE, Stop, Watch};
+use crate::base::deadline::{Flag, SLICE, Stop, Watch};
+use crate::base::error::{Code, Error};
+use crate::base::panic::{caught, internal};
+use crate::base::process;
+use crate::obs::bucket::Place;
+use crate::operation::abort::{Outcome, abort_at, watch_of_one};
+use crate::operation::call::Call;
+use crate::operation::client::Client;
+use crate::operation::rate_limit::Pace;
 
 /// Failures beyond these are counted, and not kept.
 const MAX_FAILURES: usize = 1000;
@@ -231,7 +232,7 @@ impl<'a> Crew<'a> {
             Job::Settled(outcome) => Some(*outcome),
             Job::Abort(Upload { key, upload_id, initiated, index }) => {
                 let watch = watch_of_one(self.client, &self.watch);
-                let aborted = crate::capi::caught(|| {
+                let aborted = caught(|| {
                     abort_at(self.client, &watch, self.place, &key, &upload_id, Some(&self.pace), true)
                 });
                 let mut outcome = aborted.unwrap_or_else(|panic| Outcome::unsent(internal(&panic)));

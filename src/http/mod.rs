@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
-use crate::error::{Code, Error};
-use crate::target::Authority;
-use crate::watch::{Stop, Watch};
+use crate::base::deadline::{Stop, Watch};
+use crate::base::error::{Code, Error};
+use crate::base::origin::Authority;
 
 mod connect;
-mod dial;
 mod exchange;
-mod lookup;
 mod pool;
 pub mod proxy;
+mod resolver;
+mod stream;
+mod tcp;
 pub mod tls;
-mod wire;
 
-use dial::{Connection, Dialer};
+use connect::{Connection, Dialer};
 pub use exchange::Headers;
 use exchange::{Body, ResponseHead};
 use pool::Pool;

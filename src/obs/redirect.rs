@@ -1,7 +1,9 @@
 //! Which redirects are safe to follow. The official SDKs sign again for any host, which hands a valid signature
 //! and the token to whoever answers.
 
-use crate::target::{Authority, Endpoint, Target, decode, ip_literal, split_port};
+use crate::base::origin::{Authority, ip_literal, split_port};
+use crate::base::percent::decode;
+use crate::obs::bucket::{Endpoint, Target};
 
 /// The same request at the place that a 307 or 308 names, or the reason why it is not sent there.
 pub fn follow(
@@ -74,7 +76,7 @@ fn domain(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Addressing, Place};
+    use crate::obs::bucket::{Addressing, Place};
 
     #[test]
     fn domains() {

@@ -3,6 +3,7 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::base::text::clean;
 use crate::http::Answer;
 
 const REQUEST_ID: [&str; 2] = ["x-obs-request-id", "x-amz-request-id"];
@@ -82,7 +83,9 @@ fn error_fields(body: &[u8]) -> Vec<(String, String)> {
             }
             Ok(Event::Text(part)) => text.push_str(&part),
             Ok(Event::CData(part)) => text.push_str(&part),
-            Ok(Event::GeneralRef(reference)) => text.push(crate::listing::resolve(&reference).unwrap_or('?')),
+            Ok(Event::GeneralRef(reference)) => {
+                text.push(crate::obs::xml::resolve(&reference).unwrap_or('?'));
+            }
             Ok(Event::End(_)) => {
                 let name = path.pop();
                 if let (Some(name), 1) = (name, path.len()) {
@@ -96,33 +99,6 @@ fn error_fields(body: &[u8]) -> Vec<(String, String)> {
             Ok(_) => {}
         }
     }
-}
-
-/// One line of at most 512 bytes without control characters and without secrets.
-pub fn clean(text: &str, secrets: &[&str]) -> String {
-    const MAX: usize = 512;
-    if secrets.is_empty() && text.len() <= MAX && text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        return text.to_owned();
-    }
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        if text.contains(secret) {
-            text = text.replace(secret, "[secret]");
-        }
-    }
-    if text.chars().any(is_unprintable) {
-        text = text.chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect();
-    }
-    if text.len() > MAX {
-        let end = (0..=MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-    }
-    text
-}
-
-/// Control characters, the two line ends that Unicode adds, and those that turn the direction of a line around.
-fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What an answer to an abort means.
@@ -213,14 +189,6 @@ mod tests {
         ] {
             assert_eq!(code(&[], none), None, "{none}");
         }
-    }
-
-    #[test]
-    fn texts_are_one_clean_line() {
-        assert_eq!(clean("a\r\nb\u{0}\u{1b}[31m\u{2028}\u{202e}", &[]), "a??b??[31m??");
-        assert_eq!(clean("the s3cret and the s3cret", &["s3cret", ""]), "the [secret] and the [secret]");
-        assert_eq!(clean(&"é".repeat(400), &[]).len(), 512);
-        assert_eq!(clean(&format!("x{}", "é".repeat(400)), &[]).len(), 511);
     }
 
     #[test]

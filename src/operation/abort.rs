@@ -2,16 +2,17 @@
 
 use std::time::Instant;
 
-use crate::answer::Said;
-use crate::call::Call;
-use crate::client::{Client, far};
-use crate::config::Level;
-use crate::error::{Code, Error};
-use crate::pace::Pace;
-use crate::retry;
-use crate::send::{Errand, Reply, Tally, send};
-use crate::target::{Place, Target};
-use crate::watch::Watch;
+use crate::base::deadline::Watch;
+use crate::base::deadline::far;
+use crate::base::error::{Code, Error};
+use crate::obs::bucket::{Place, Target};
+use crate::obs::response::Said;
+use crate::operation::call::Call;
+use crate::operation::client::Client;
+use crate::operation::config::Level;
+use crate::operation::rate_limit::Pace;
+use crate::operation::retry;
+use crate::operation::send::{Errand, Reply, Tally, send};
 
 /// All that is known of one abort.
 #[derive(Clone, Debug)]
@@ -136,7 +137,7 @@ fn confirm(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally, mut repl
             _ => return unconfirmed(listed, reply.http_status),
         }
         let max_attempts = errand.client.settings().max_attempts;
-        let wait = retry::backoff(tally.counted, crate::send::random(), None);
+        let wait = retry::backoff(tally.counted, crate::operation::send::random(), None);
         let no_time = wait >= errand.watch.deadline().saturating_duration_since(Instant::now());
         if tally.counted >= max_attempts || no_time {
             let detail = format!(

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::watch::Flag;
+use crate::base::deadline::Flag;
 
 /// Shared by the threads that call and the thread that cancels.
 #[derive(Debug, Default)]

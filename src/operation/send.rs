@@ -3,19 +3,20 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use crate::answer::{self, Meaning, Said};
-use crate::client::Client;
-use crate::config::Level;
-use crate::credentials::Credentials;
-use crate::date;
-use crate::error::{Code, Error};
+use crate::auth::credentials::Credentials;
+use crate::base::date;
+use crate::base::deadline::{Stop, Watch};
+use crate::base::error::{Code, Error};
+use crate::base::text::clean;
 use crate::http::{Answer, Ask, Head, Trouble, Unanswered};
-use crate::pace::{Missed, Pace};
-use crate::redirect;
-use crate::retry;
-use crate::sign::{Signable, Signature};
-use crate::target::{Addressing, Target};
-use crate::watch::{Stop, Watch};
+use crate::obs::bucket::{Addressing, Target};
+use crate::obs::redirect;
+use crate::obs::response::{self as answer, Meaning, Said};
+use crate::obs::sign::{Signable, Signature};
+use crate::operation::client::Client;
+use crate::operation::config::Level;
+use crate::operation::rate_limit::{Missed, Pace};
+use crate::operation::retry;
 
 /// How often a 307 or 308 is followed.
 const MAX_HOPS: u32 = 3;
@@ -327,7 +328,7 @@ fn judge(
         match header("location") {
             Some(location) => {
                 detail.push_str(" to ");
-                detail.push_str(&answer::clean(&location, &secrets));
+                detail.push_str(&clean(&location, &secrets));
             }
             None => detail.push_str(" without a Location"),
         }

@@ -3,11 +3,11 @@
 use std::io::{BufRead, BufReader, Read};
 
 use quick_xml::Reader;
-use quick_xml::escape::resolve_xml_entity;
-use quick_xml::events::{BytesRef, Event};
+use quick_xml::events::Event;
 
-use crate::date;
-use crate::error::{Code, Error};
+use crate::base::date;
+use crate::base::error::{Code, Error};
+use crate::obs::xml::resolve;
 
 /// A page of 1000 uploads with the longest keys stays below this.
 const MAX_PAGE: u64 = 16 * 1024 * 1024;
@@ -49,14 +49,6 @@ pub struct Marker {
     pub upload_id: String,
 }
 
-/// The character that `&amp;` or `&#38;` stands for.
-pub fn resolve(reference: &BytesRef<'_>) -> Option<char> {
-    if let Ok(Some(c)) = reference.resolve_char_ref() {
-        return Some(c);
-    }
-    resolve_xml_entity(reference)?.chars().next()
-}
-
 fn unfit(why: impl std::fmt::Display) -> Error {
     Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"))
 }
@@ -85,7 +77,7 @@ pub fn read_page(body: &mut dyn Read, asked: Asked<'_>) -> Result<Option<Page>, 
     if let Some(stranger) = page.uploads.iter().find(|upload| !upload.key.starts_with(prefix)) {
         return Err(unfit(format_args!(
             "it has the key {:?} outside the prefix {prefix:?}: something on the way strips the query",
-            crate::answer::clean(&stranger.key, &[])
+            crate::base::text::clean(&stranger.key, &[])
         )));
     }
     if let Some(next) = &page.next {
@@ -130,7 +122,7 @@ impl RawPage {
                 Err(e) => {
                     return Err(unfit(format_args!(
                         "it is not XML: {}",
-                        crate::answer::clean(&e.to_string(), &[])
+                        crate::base::text::clean(&e.to_string(), &[])
                     )));
                 }
             };
@@ -235,7 +227,7 @@ fn path_end(page: &mut RawPage, path: &mut Vec<String>, text: &mut String) {
 
 /// As forms are encoded: `+` is a space, `%2B` a plus.
 fn form_decoded(text: &str) -> Result<String, Error> {
-    let bytes = crate::target::decode(&text.replace('+', "%20"));
+    let bytes = crate::base::percent::decode(&text.replace('+', "%20"));
     bytes
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or_else(|| unfit("it has a key that does not decode"))

@@ -15,12 +15,12 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
-use crate::credentials::Credentials;
-use crate::date;
-use crate::error::{Code, Error};
+use crate::auth::credentials::Credentials;
+use crate::base::date;
+use crate::base::deadline::Watch;
+use crate::base::error::{Code, Error};
+use crate::base::process;
 use crate::http::Trouble;
-use crate::process;
-use crate::watch::Watch;
 
 /// The metadata service of an ECS: link-local, and never behind a proxy.
 const HOST: &str = "169.254.169.254";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::answer::Meaning;
+use crate::obs::response::Meaning;
 
 /// The first backoff lies between zero and this.
 const BASE: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub fn retry_after(value: &str, server_now: i64) -> Option<Duration> {
         // More than u64 seconds is beyond every budget.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let at = crate::date::parse_http(value)?;
+    let at = crate::base::date::parse_http(value)?;
     Some(Duration::from_secs(u64::try_from(at.saturating_sub(server_now)).unwrap_or(0)))
 }
 

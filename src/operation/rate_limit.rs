@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::client::far;
-use crate::watch::{Flag, SLICE, Stop, Watch};
+use crate::base::deadline::far;
+use crate::base::deadline::{Flag, SLICE, Stop, Watch};
 
 /// However often the service complains, one request a second goes out.
 const SLOWEST: f64 = 1.0;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::error::{Code, Error};
-use crate::sign::SigningKey;
+use crate::base::error::{Code, Error};
+use crate::obs::sign::SigningKey;
 
 /// The keys of one account, wiped from memory when the last user drops them.
 pub struct Credentials {

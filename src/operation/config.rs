@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rustls::RootCertStore;
 
-use crate::credentials::Choice;
-use crate::error::Error;
+use crate::auth::credentials::Choice;
+use crate::base::error::Error;
 use crate::http::proxy::Proxy;
 use crate::http::tls;
-use crate::target::{Addressing, Endpoint};
+use crate::obs::bucket::{Addressing, Endpoint};
 
 /// Which signature scheme is used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

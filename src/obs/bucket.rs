@@ -1,11 +1,12 @@
 //! Endpoint, bucket, key and upload id in; host, request target and canonical resource out. Each part is
 //! encoded once, and what is signed is what is sent.
 
-use std::fmt::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 
-use crate::error::Error;
+use crate::base::error::Error;
+use crate::base::origin::{Authority, ip_literal, split_port};
+use crate::base::percent::{encode, max_encoded_len};
 
 /// How a bucket is addressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,102 +66,6 @@ impl Endpoint {
     pub fn is_ip_literal(&self) -> bool {
         ip_literal(&self.host).is_some()
     }
-}
-
-/// What stands in the Host header: a host, and a port where it is not the scheme's default. Written once: all requests
-/// to a bucket share it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    text: Arc<str>,
-    host_length: usize,
-    port: Option<u16>,
-}
-
-impl Authority {
-    /// A host that was checked, in lower case, IPv6 in brackets.
-    pub fn new(host: &str, port: Option<u16>) -> Authority {
-        let text = match port {
-            Some(port) => format!("{host}:{port}").into(),
-            None => host.into(),
-        };
-        Authority { text, host_length: host.len(), port }
-    }
-
-    /// As it stands in the Host header.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The host alone.
-    pub fn host(&self) -> &str {
-        &self.text[..self.host_length]
-    }
-
-    /// The port, where it is not the scheme's default.
-    pub fn port(&self) -> Option<u16> {
-        self.port
-    }
-}
-
-impl fmt::Display for Authority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The address that a host is, in brackets or not.
-pub fn ip_literal(host: &str) -> Option<IpAddr> {
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
-}
-
-/// Splits `host[:port]` and judges both; the host comes back in lower case.
-pub fn split_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
-    let (host, port) = if authority.starts_with('[') {
-        let end = authority.find(']').ok_or("has a bracket that is not closed")?;
-        let (host, rest) = authority.split_at(end + 1);
-        match rest.strip_prefix(':') {
-            Some(port) => (host, Some(port)),
-            None if rest.is_empty() => (host, None),
-            None => return Err("has something after its bracket that is no port"),
-        }
-    } else {
-        match authority.rsplit_once(':') {
-            Some((host, _)) if host.contains(':') => return Err("has an IPv6 address without brackets"),
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        }
-    };
-    let port = match port {
-        None => None,
-        Some(digits)
-            if !digits.is_empty() && digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            match digits.parse::<u16>() {
-                Ok(port) if port > 0 => Some(port),
-                _ => return Err("has a port outside 1 to 65535"),
-            }
-        }
-        Some(_) => return Err("has a port that is not a number from 1 to 65535"),
-    };
-    if let Some(inner) = host.strip_prefix('[') {
-        let inner = inner.strip_suffix(']').unwrap_or(inner);
-        if inner.parse::<Ipv6Addr>().is_err() {
-            return Err("has something in brackets that is no IPv6 address");
-        }
-    } else if !is_host_name(host) {
-        return Err(
-            "has a host name that is not made of labels of 1 to 63 letters, digits, - and _, 253 in all",
-        );
-    }
-    Ok((host.to_ascii_lowercase(), port))
-}
-
-fn is_host_name(host: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    host.len() <= 253 && host.split('.').all(label)
 }
 
 /// Judges a bucket name.
@@ -295,7 +200,7 @@ impl Place {
         check_upload_id(upload_id)?;
         // Room for every byte to be encoded: one allocation each, whatever the key.
         let mut path_and_query =
-            String::with_capacity(self.path.len() + 11 + encoded_len(key) + encoded_len(upload_id));
+            String::with_capacity(self.path.len() + 11 + max_encoded_len(key) + max_encoded_len(upload_id));
         path_and_query.push_str(&self.path);
         path_and_query.push('/');
         let key_at = path_and_query.len();
@@ -335,55 +240,6 @@ impl Place {
             path_style: self.path_style(),
         }
     }
-}
-
-/// Which bytes stay as they are.
-const STAYS: [bool; 256] = {
-    let mut stays = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        stays[byte as usize] =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
-        byte += 1;
-    }
-    stays
-};
-
-fn encoded_len(text: &str) -> usize {
-    text.bytes().map(|b| if STAYS[usize::from(b)] { 1 } else { 3 }).sum()
-}
-
-/// `A-Z a-z 0-9 - . _ ~ /` stay, every other byte becomes `%XX`; nothing is normalised.
-fn encode(text: &str, out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut rest = text;
-    // All that stays is ASCII: a run of it ends at a character's boundary.
-    while let Some(end) = rest.bytes().position(|b| !STAYS[usize::from(b)]) {
-        out.push_str(&rest[..end]);
-        let width = rest[end..].chars().next().map_or(1, char::len_utf8);
-        for byte in rest[end..end + width].bytes() {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-        rest = &rest[end + width..];
-    }
-    out.push_str(rest);
-}
-
-/// The bytes that a percent-encoded text stands for; None where a `%` is not followed by two digits.
-pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
-            out.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-        } else {
-            out.push(byte);
-        }
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -483,16 +339,5 @@ mod tests {
             place("h.com", Addressing::Path, "abc").uploads("a b", "k", "", true).path_and_query,
             "/abc/?uploads&encoding-type=url&max-uploads=1000&prefix=a%20b&key-marker=k"
         );
-    }
-
-    #[test]
-    fn what_is_encoded_decodes_to_itself() {
-        let all: String = (0..=0x2ff).filter_map(char::from_u32).collect();
-        let mut encoded = String::new();
-        encode(&all, &mut encoded);
-        assert_eq!(encoded.len(), encoded_len(&all));
-        assert_eq!(decode(&encoded).as_deref(), Some(all.as_bytes()));
-        assert_eq!(decode("%2"), None);
-        assert_eq!(decode("%zz"), None);
     }
 }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use crate::error::{Code, Error};
-use crate::process;
-use crate::target::ip_literal;
-use crate::watch::{Stop, Watch};
+use crate::base::deadline::{Stop, Watch};
+use crate::base::error::{Code, Error};
+use crate::base::origin::ip_literal;
+use crate::base::process;
 
 use super::Trouble;
 

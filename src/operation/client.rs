@@ -3,21 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::call::Call;
-use crate::config::{Config, Level, Settings, Signature};
-use crate::credentials::{Choice, Credentials, Source};
-use crate::ecs::{self, Agency};
-use crate::error::{Code, Error};
+use crate::auth::credentials::{Choice, Credentials, Source};
+use crate::auth::ecs::{self, Agency};
+use crate::base::deadline;
+use crate::base::deadline::{Flag, Watch};
+use crate::base::error::Error;
+use crate::base::process;
 use crate::http::proxy::Proxies;
 use crate::http::{self, Http, tls};
-use crate::process;
-use crate::sign::Scheme;
-use crate::target::{Endpoint, Place, Target};
-use crate::watch::{Flag, Watch};
+use crate::obs::bucket::{Endpoint, Place, Target};
+use crate::obs::sign::Scheme;
+use crate::operation::call::Call;
+use crate::operation::config::{Config, Level, Settings, Signature};
 
 /// What threads share. Nothing in it that outlives a fork is guarded by a lock.
 #[derive(Debug)]
@@ -142,7 +143,7 @@ impl Client {
 
     /// What bounds a call that begins now and has `budget`, the call handle's own budget coming on top.
     pub fn watch(&self, call: Option<&Call>, budget: Duration) -> Watch {
-        Watch::new(far(budget), self.shutdown.clone(), call.map(|call| call.flag().clone()))
+        Watch::new(deadline::far(budget), self.shutdown.clone(), call.map(|call| call.flag().clone()))
     }
 
     /// The budget of one abort: the call's, or else the client's.
@@ -193,12 +194,12 @@ impl Client {
 
     /// Unix seconds by the server's clock, as far as it is known.
     pub fn now(&self) -> i64 {
-        crate::date::unix_now().saturating_add(self.clock_offset.load(Ordering::Relaxed))
+        crate::base::date::unix_now().saturating_add(self.clock_offset.load(Ordering::Relaxed))
     }
 
     /// Learns the server's clock.
     pub fn correct_clock(&self, server_now: i64) {
-        self.clock_offset.store(server_now.saturating_sub(crate::date::unix_now()), Ordering::Relaxed);
+        self.clock_offset.store(server_now.saturating_sub(crate::base::date::unix_now()), Ordering::Relaxed);
     }
 
     /// Ends every call in flight, and every later one at once.
@@ -240,15 +241,4 @@ impl Drop for Client {
             std::mem::forget(local);
         }
     }
-}
-
-/// Now plus a duration that may be larger than the clock can tell.
-pub fn far(duration: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365))
-}
-
-/// A defect of ours, told as such.
-pub fn internal(what: &str) -> Error {
-    Error::new(Code::Internal, format!("{what}: this is a defect in libobsabort, please report it"))
 }

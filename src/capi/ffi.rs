@@ -1,49 +1,9 @@
 //! What stands between C and Rust: pointers in and out, and panics, which end here.
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::{Code, Error};
-
-thread_local! {
-    static INSIDE: Cell<u32> = const { Cell::new(0) };
-    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-static HOOKED: AtomicBool = AtomicBool::new(false);
-
-/// Keeps our own panics off stderr, and every other one as it was. Twice, by two threads at once, does no harm.
-fn hook() {
-    if HOOKED.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if INSIDE.try_with(|inside| inside.get() > 0).unwrap_or(false) {
-            // A panic's message names places in the source, never values of the caller's.
-            let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-            PANIC.with(|panic| *panic.borrow_mut() = format!("panicked{place}"));
-        } else {
-            before(info);
-        }
-    }));
-}
-
-/// Runs something of ours; a panic comes back as the line that tells of it.
-pub fn caught<R>(run: impl FnOnce() -> R) -> Result<R, String> {
-    hook();
-    INSIDE.with(|inside| inside.set(inside.get() + 1));
-    let outcome = catch_unwind(AssertUnwindSafe(run));
-    INSIDE.with(|inside| inside.set(inside.get() - 1));
-    outcome.map_err(|payload: Box<dyn Any + Send>| {
-        // Its destructor could panic again.
-        std::mem::forget(payload);
-        PANIC.take()
-    })
-}
+use crate::base::error::{Code, Error};
+use crate::base::panic::{caught, internal};
 
 /// The same for functions that have a value to return when all else fails.
 pub fn guarded<R>(otherwise: R, run: impl FnOnce() -> R) -> R {
@@ -52,7 +12,7 @@ pub fn guarded<R>(otherwise: R, run: impl FnOnce() -> R) -> R {
 
 /// The same for functions that can fail: a panic is OBS_ABORT_INTERNAL.
 pub fn fallible<R>(run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-    caught(run).unwrap_or_else(|panic| Err(crate::client::internal(&panic)))
+    caught(run).unwrap_or_else(|panic| Err(internal(&panic)))
 }
 
 /// The code of a result that has nothing else to give.

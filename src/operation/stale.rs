@@ -6,18 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
-use crate::abort::{Outcome, watch_of_one};
-use crate::answer::Said;
-use crate::call::Call;
-use crate::client::{Client, internal};
-use crate::config::Level;
-use crate::date;
-use crate::error::{Code, Error};
+use crate::base::date;
+use crate::base::deadline::Watch;
+use crate::base::error::{Code, Error};
+use crate::base::panic::{caught, internal};
 use crate::http::Headers;
-use crate::listing::{Asked, Found, Marker, Page, read_page};
-use crate::many::{Crew, Ending, Job, Progress, Report, Upload};
-use crate::send::{Errand, Tally, send};
-use crate::watch::Watch;
+use crate::obs::listing::{Asked, Found, Marker, Page, read_page};
+use crate::obs::response::Said;
+use crate::operation::abort::{Outcome, watch_of_one};
+use crate::operation::batch::{Crew, Ending, Job, Progress, Report, Upload};
+use crate::operation::call::Call;
+use crate::operation::client::Client;
+use crate::operation::config::Level;
+use crate::operation::send::{Errand, Tally, send};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
 const LOW_WATER: usize = 500;
@@ -175,8 +176,7 @@ impl Sweep<'_> {
 
     fn fetch(&self, crew: &Crew<'_>, marker: &Marker) {
         let watch = watch_of_one(crew.client, &crew.watch);
-        let listed = crate::capi::caught(|| self.page(crew, &watch, marker))
-            .unwrap_or_else(|panic| Err(internal(&panic)));
+        let listed = caught(|| self.page(crew, &watch, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
         match listed {
             Ok(page) => {
                 let looked_at = page.uploads.len() as u64;

@@ -1,0 +1,4 @@
+//! Credentials, and where they come from.
+
+pub mod credentials;
+pub mod ecs;

@@ -1,0 +1,10 @@
+//! What every room needs, and what needs none of them.
+
+pub mod date;
+pub mod deadline;
+pub mod error;
+pub mod origin;
+pub mod panic;
+pub mod percent;
+pub mod process;
+pub mod text;

@@ -1,0 +1,154 @@
+//! A TCP connection to one of several addresses, tried in a staggered fashion (RFC 8305), within a deadline.
+
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use crate::base::deadline::{SLICE, Stop, Watch};
+use crate::base::error::{Code, Error};
+
+use super::Trouble;
+
+/// RFC 8305, section 5: how long an attempt runs before the next address is tried beside it.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// The first of the addresses that answers; the others are closed.
+pub fn connect(host: &str, addresses: &[IpAddr], port: u16, watch: &Watch) -> Result<TcpStream, Trouble> {
+    let mut waiting = interleave(addresses).into_iter();
+    let mut racing: Vec<(OwnedFd, SocketAddr)> = Vec::new();
+    let mut last_error = None;
+    let mut next_at = Instant::now();
+    let mut more = true;
+    loop {
+        let stopped = |stop| match stop {
+            Stop::Cancelled => Trouble::Stopped(stop),
+            Stop::Deadline => {
+                Trouble::TooSlow(failed(host, port, last_error, "no answer within the time allowed"))
+            }
+        };
+        watch.check().map_err(stopped)?;
+        if more && (racing.is_empty() || Instant::now() >= next_at) {
+            match waiting.next() {
+                Some(address) => {
+                    let address = SocketAddr::new(address, port);
+                    match start(address) {
+                        Ok((socket, true)) => {
+                            return finish(socket)
+                                .map_err(|e| failed(host, port, Some((e, address)), "").into());
+                        }
+                        Ok((socket, false)) => racing.push((socket, address)),
+                        Err(e) => last_error = Some((e, address)),
+                    }
+                    next_at = Instant::now() + STAGGER;
+                    continue;
+                }
+                None => more = false,
+            }
+        }
+        if racing.is_empty() {
+            return Err(failed(host, port, last_error, "no address to try").into());
+        }
+        let mut patience = watch.slice();
+        if more {
+            patience = patience.min(next_at.saturating_duration_since(Instant::now()));
+        }
+        let mut fds: Vec<PollFd> =
+            racing.iter().map(|(socket, _)| PollFd::new(socket, PollFlags::OUT)).collect();
+        let ready: Vec<bool> = match poll(&mut fds, Some(&timespec(patience))) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => fds.iter().map(|fd| !fd.revents().is_empty()).collect(),
+            Err(e) => return Err(failed(host, port, None, &e.to_string()).into()),
+        };
+        let settled = ready.iter().position(|ready| *ready);
+        if let Some(index) = settled {
+            let (socket, address) = racing.swap_remove(index);
+            match sockopt::socket_error(&socket) {
+                Ok(Ok(())) => {
+                    return finish(socket).map_err(|e| failed(host, port, Some((e, address)), "").into());
+                }
+                Ok(Err(e)) | Err(e) => {
+                    last_error = Some((e, address));
+                    next_at = Instant::now();
+                }
+            }
+        }
+    }
+}
+
+fn failed(host: &str, port: u16, cause: Option<(Errno, SocketAddr)>, otherwise: &str) -> Error {
+    let why = match cause {
+        // The text of a standard error, without its "(os error N)": the address says more.
+        Some((errno, address)) => {
+            let text = std::io::Error::from(errno).to_string();
+            format!("{} ({address})", text.split(" (os error").next().unwrap_or(&text))
+        }
+        None => otherwise.to_owned(),
+    };
+    Error::new(Code::Connect, format!("no connection to {host} port {port}: {why}"))
+}
+
+/// The first family first, then one of each in turn.
+fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
+        addresses.iter().partition(|a| a.is_ipv6() == first_is_v6);
+    let mut first = first.into_iter();
+    let mut second = second.into_iter();
+    let mut out = Vec::with_capacity(addresses.len());
+    loop {
+        let (a, b) = (first.next(), second.next());
+        if a.is_none() && b.is_none() {
+            return out;
+        }
+        out.extend(a);
+        out.extend(b);
+    }
+}
+
+/// A connection under way, and whether it is there already.
+fn start(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let mut socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    if socket.as_raw_fd() < 3 {
+        // A host that closed stdout or stderr, and still prints, must not print into the connection.
+        socket = rustix::io::fcntl_dupfd_cloexec(&socket, 3)?;
+    }
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) => Ok((socket, true)),
+        Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
+        Err(e) => Err(e),
+    }
+}
+
+/// From here on the socket blocks, a slice at a time.
+fn finish(socket: OwnedFd) -> Result<TcpStream, Errno> {
+    rustix::io::ioctl_fionbio(&socket, false)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(SLICE))?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(SLICE))?;
+    Ok(TcpStream::from(socket))
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 100_000_000 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let parse = |list: &[&str]| -> Vec<IpAddr> { list.iter().filter_map(|a| a.parse().ok()).collect() };
+        assert_eq!(
+            interleave(&parse(&["::1", "::2", "1.1.1.1", "2.2.2.2", "3.3.3.3"])),
+            parse(&["::1", "1.1.1.1", "::2", "2.2.2.2", "3.3.3.3"])
+        );
+        assert_eq!(interleave(&parse(&["1.1.1.1", "::1"])), parse(&["1.1.1.1", "::1"]));
+    }
+}

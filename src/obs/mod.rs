@@ -1,0 +1,8 @@
+//! The protocol of OBS: pure, without I/O.
+
+pub mod bucket;
+pub mod listing;
+pub mod redirect;
+pub mod response;
+pub mod sign;
+mod xml;

@@ -1,0 +1,11 @@
+//! What the library does, and what it decides.
+
+pub mod abort;
+pub mod batch;
+pub mod call;
+pub mod client;
+pub mod config;
+pub mod rate_limit;
+pub mod retry;
+pub mod send;
+pub mod stale;
