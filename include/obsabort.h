@@ -655,6 +655,8 @@ int32_t obs_abort_client_new(const obs_abort_config *config,
  * \param access_key      1 to 1024 characters, visible ASCII without white space.
  * \param secret_key      Likewise.
  * \param security_token  Up to 8192 such characters; NULL or "" for permanent credentials.
+ * \param error           Receives NULL on success, otherwise one line that says what is wrong, without the secret, to be
+ *                        freed with obs_abort_string_free(). May be NULL.
  * \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT, the old credentials then staying in force.
  *
  * Threads: any, at any time. The strings are copied, and wiped when the last request that uses them is over.
@@ -663,7 +665,8 @@ int32_t obs_abort_client_new(const obs_abort_config *config,
 int32_t obs_abort_client_set_credentials(const obs_abort_client *client,
                                          const char *access_key,
                                          const char *secret_key,
-                                         const char *security_token);
+                                         const char *security_token,
+                                         char **error);
 
 /**
  * Ends everything: every call in flight returns OBS_ABORT_CANCELLED within 250 ms, every later one at once. The client

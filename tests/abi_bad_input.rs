@@ -349,11 +349,14 @@ fn every_function_takes_null_for_its_handle() {
             (lib.config_set_request_payer)(n, 1),
             (lib.config_set_user_agent)(n, t),
             (lib.config_set_log)(n, None, null_mut(), 1),
-            (lib.client_set_credentials)(null(), t, t, t),
+            (lib.client_set_credentials)(null(), t, t, t, null_mut()),
             (lib.call_set_timeout_ms)(null_mut(), 1),
             (lib.client_new)(null(), null_mut(), null_mut()),
         ];
         assert_eq!(codes, [code::INVALID_ARGUMENT; 19]);
+        let mut error = null_mut();
+        assert_eq!((lib.client_set_credentials)(null(), t, t, t, &raw mut error), code::INVALID_ARGUMENT);
+        assert_one_clear_line(&owned(error).unwrap(), "client");
         let o = null();
         let numbers = [
             i64::from((lib.outcome_http_status)(o)),

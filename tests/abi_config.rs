@@ -7,7 +7,7 @@ mod common;
 #[path = "common/recorder.rs"]
 mod recorder;
 
-use std::ptr::null;
+use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
 use common::{Call, Config, c, code, lib};
@@ -130,7 +130,10 @@ fn rotation_takes_good_credentials_and_keeps_the_old_ones_beside_bad() {
         assert_eq!(abort(&server, &client), code::OK, "the old ones go on");
     }
     unsafe {
-        assert_eq!((lib().client_set_credentials)(client.0, null(), null(), null()), code::INVALID_ARGUMENT)
+        assert_eq!(
+            (lib().client_set_credentials)(client.0, null(), null(), null(), null_mut()),
+            code::INVALID_ARGUMENT
+        )
     };
     assert_eq!(abort(&server, &client), code::OK);
     assert_eq!(client.set_credentials("AK2", "SK2", Some("TOKEN2")), code::OK);

@@ -181,7 +181,11 @@ fn credentials() {
             (lib.config_set_credentials)(config, a.as_ptr(), s.as_ptr(), t)
         });
         assert!(!error.contains("hush"), "{error}");
-        assert_eq!(client.set_credentials(access_key, secret_key, token), code::INVALID_ARGUMENT, "{what}");
+        let (code, error) = client.set_credentials_or_error(access_key, secret_key, token);
+        let error = error.unwrap();
+        assert_eq!(code, code::INVALID_ARGUMENT, "{what}");
+        assert!(error.starts_with(&format!("invalid_argument: the {named} ")), "{error}");
+        assert!(!error.contains("hush") && !error.chars().any(char::is_control), "{error}");
     }
     let (good, not_utf8) = (c("a"), CString::new(b"\xff".to_vec()).unwrap());
     let (good, not_utf8) = (good.as_ptr(), not_utf8.as_ptr());
@@ -192,10 +196,15 @@ fn credentials() {
         (good, not_utf8, null()),
         (good, good, not_utf8),
     ] {
+        let mut error = null_mut();
+        let set = lib.client_set_credentials;
+        assert_eq!(unsafe { set(client.0, a, s, t, &raw mut error) }, code::INVALID_ARGUMENT);
+        let error = unsafe { common::owned(error) }.unwrap();
+        assert!(error.ends_with(" is NULL") || error.ends_with(" is not UTF-8"), "{error}");
+        assert_eq!(unsafe { set(client.0, a, s, t, null_mut()) }, code::INVALID_ARGUMENT);
         refused("NULL or not UTF-8", code::INVALID_ARGUMENT, "credentials", |config| unsafe {
             (lib.config_set_credentials)(config, a, s, t)
         });
-        assert_eq!(unsafe { (lib.client_set_credentials)(client.0, a, s, t) }, code::INVALID_ARGUMENT);
     }
     let visible: String = ('!'..='~').collect();
     let token = "t".repeat(4096);

@@ -72,6 +72,8 @@ pub unsafe extern "C" fn obs_abort_client_new(
 /// \param access_key      1 to 1024 characters, visible ASCII without white space.
 /// \param secret_key      Likewise.
 /// \param security_token  Up to 8192 such characters; NULL or "" for permanent credentials.
+/// \param error           Receives NULL on success, otherwise one line that says what is wrong, without the secret, to be
+///                        freed with obs_abort_string_free(). May be NULL.
 /// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT, the old credentials then staying in force.
 ///
 /// Threads: any, at any time. The strings are copied, and wiped when the last request that uses them is over.
@@ -82,8 +84,11 @@ pub unsafe extern "C" fn obs_abort_client_set_credentials(
     access_key: *const c_char,
     secret_key: *const c_char,
     security_token: *const c_char,
+    error: *mut *mut c_char,
 ) -> i32 {
-    code_of(fallible(|| {
+    // SAFETY: NULL or valid for a write, as the header demands.
+    unsafe { put(error, std::ptr::null_mut()) };
+    let replaced = fallible(|| {
         // SAFETY: a handle of ours and NUL-terminated strings, as the header demands.
         let (client, access_key, secret_key, security_token) = unsafe {
             (
@@ -95,7 +100,12 @@ pub unsafe extern "C" fn obs_abort_client_set_credentials(
         };
         client.0.set_credentials(Credentials::new(access_key, secret_key, security_token)?);
         Ok(())
-    }))
+    });
+    if let Err(failure) = &replaced {
+        // SAFETY: NULL or valid for a write, as the header demands.
+        unsafe { give_error(error, &failure.to_string()) };
+    }
+    code_of(replaced)
 }
 
 /// Ends everything: every call in flight returns OBS_ABORT_CANCELLED within 250 ms, every later one at once. The client

@@ -96,7 +96,7 @@ library! {
     config_set_user_agent: fn(*mut config, *const c_char) -> i32;
     config_set_log: fn(*mut config, log_fn, *mut c_void, i32) -> i32;
     client_new: fn(*const config, *mut *mut client, *mut *mut c_char) -> i32;
-    client_set_credentials: fn(*const client, *const c_char, *const c_char, *const c_char) -> i32;
+    client_set_credentials: fn(*const client, *const c_char, *const c_char, *const c_char, *mut *mut c_char) -> i32;
     client_shutdown: fn(*const client);
     client_free: fn(*mut client);
     call_new: fn() -> *mut call;
@@ -527,11 +527,27 @@ impl Client {
     }
 
     pub fn set_credentials(&self, access_key: &str, secret_key: &str, token: Option<&str>) -> i32 {
+        self.set_credentials_or_error(access_key, secret_key, token).0
+    }
+
+    /// The code, and the error string.
+    pub fn set_credentials_or_error(
+        &self,
+        access_key: &str,
+        secret_key: &str,
+        token: Option<&str>,
+    ) -> (i32, Option<String>) {
         let token = token.map(c);
         let token = token.as_ref().map_or(null(), |token| token.as_ptr());
-        unsafe {
-            (lib().client_set_credentials)(self.0, c(access_key).as_ptr(), c(secret_key).as_ptr(), token)
-        }
+        let (access_key, secret_key) = (c(access_key), c(secret_key));
+        let mut error = std::ptr::dangling_mut();
+        let code = unsafe {
+            let (access_key, secret_key) = (access_key.as_ptr(), secret_key.as_ptr());
+            (lib().client_set_credentials)(self.0, access_key, secret_key, token, &raw mut error)
+        };
+        let error = unsafe { owned(error) };
+        assert_eq!(code == 0, error.is_none(), "an error string exactly if there is an error");
+        (code, error)
     }
 
     pub fn shutdown(&self) {

@@ -115,7 +115,10 @@ impl State {
                     if letter == b'k' {
                         obs_abort_config_set_credentials(self.config, ak.ptr(), sk.ptr(), token.ptr())
                     } else {
-                        obs_abort_client_set_credentials(self.client, ak.ptr(), sk.ptr(), token.ptr())
+                        let (client, mut error) = (self.client, std::ptr::dangling_mut());
+                        let (ak, sk, token) = (ak.ptr(), sk.ptr(), token.ptr());
+                        let code = obs_abort_client_set_credentials(client, ak, sk, token, &raw mut error);
+                        self.error(code, error)
                     }
                 }
                 b's' => obs_abort_config_set_credential_source(config, int),

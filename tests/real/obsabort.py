@@ -76,7 +76,10 @@ _SIGNATURES = {
     "config_set_user_agent": (c_int32, [c_void_p, c_char_p]),
     "config_set_log": (c_int32, [c_void_p, LOG_FN, c_void_p, c_int32]),
     "client_new": (c_int32, [c_void_p, ctypes.POINTER(c_void_p), ctypes.POINTER(c_void_p)]),
-    "client_set_credentials": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p]),
+    "client_set_credentials": (
+        c_int32,
+        [c_void_p, c_char_p, c_char_p, c_char_p, ctypes.POINTER(c_void_p)],
+    ),
     "client_shutdown": (None, [c_void_p]),
     "client_free": (None, [c_void_p]),
     "call_new": (c_void_p, []),
@@ -385,9 +388,17 @@ class Client:
         return code, copy, message
 
     def set_credentials(self, access_key, secret_key, security_token=None):
-        return function("client_set_credentials")(
-            self.pointer, _in(access_key), _in(secret_key), _in(security_token)
+        error = c_void_p()
+        code = function("client_set_credentials")(
+            self.pointer,
+            _in(access_key),
+            _in(secret_key),
+            _in(security_token),
+            ctypes.byref(error),
         )
+        message = _out(error)
+        assert (message is None) == (code == OK), f"returned {code}, and said {message!r}"
+        return code
 
     def shutdown(self):
         function("client_shutdown")(self.pointer)

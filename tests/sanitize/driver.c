@@ -127,7 +127,7 @@ static void null_everywhere(void)
     CODE(obs_abort_config_set_log(NULL, NULL, NULL, OBS_ABORT_LOG_WARN), invalid, NULL);
     CODE(obs_abort_client_new(NULL, &client, NULL), invalid, NULL);
     CODE(obs_abort_client_new(config, NULL, NULL), invalid, NULL);
-    CODE(obs_abort_client_set_credentials(NULL, "a", "b", NULL), invalid, NULL);
+    CODE(obs_abort_client_set_credentials(NULL, "a", "b", NULL, NULL), invalid, NULL);
     CODE(obs_abort_multipart(NULL, "a", "b", "c", NULL, NULL), invalid, NULL);
     CODE(obs_abort_multipart_outcome(NULL, NULL, "a", "b", "c", NULL), invalid, NULL);
     CODE(obs_abort_many(NULL, NULL, "a", NULL, 0, NULL, NULL, NULL, NULL), invalid, NULL);
@@ -395,14 +395,20 @@ static void *abort_share(void *argument)
 
     for (i = work->first; i < work->uploads->count; i += THREADS) {
         obs_abort_outcome *outcome = NULL;
+        char *error = NULL;
         const obs_abort_upload *upload = &work->uploads->list[i];
         int32_t code;
 
         code = obs_abort_multipart_outcome(work->client, NULL, bucket, upload->key, upload->upload_id, &outcome);
         CODE(code, OBS_ABORT_OK, obs_abort_outcome_message(outcome));
         obs_abort_outcome_free(outcome);
-        code = obs_abort_client_set_credentials(work->client, access_key, secret_key, NULL);
-        CODE(code, OBS_ABORT_OK, NULL);
+        code = obs_abort_client_set_credentials(work->client, access_key, secret_key, NULL, &error);
+        CODE(code, OBS_ABORT_OK, error);
+        CHECK(error == NULL);
+        code = obs_abort_client_set_credentials(work->client, access_key, "line\n", NULL, &error);
+        CODE(code, OBS_ABORT_INVALID_ARGUMENT, error);
+        CHECK(error != NULL && strstr(error, "secret key") != NULL && strstr(error, "line\n") == NULL);
+        obs_abort_string_free(error);
     }
     return NULL;
 }
