@@ -256,13 +256,13 @@ mod tests {
     fn a_page() {
         let body = xml(
             "<IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker><NextUploadIdMarker>2</NextUploadIdMarker>
-             <Upload><Key>a&amp;b&#x21; c</Key><UploadId>1</UploadId><Initiator><ID>Key</ID></Initiator><Initiated>1970-01-01T00:00:10.5Z</Initiated></Upload>
+             <Upload><Key>a&amp;b&#x21; c</Key><UploadId>1</UploadId><Initiator><ID>Key</ID></Initiator><Initiated>2015-07-01T05:28:27.5Z</Initiated></Upload>
              <Upload><Key>b</Key><UploadId>2~x</UploadId><Initiated>whenever</Initiated></Upload>",
         );
         let page = page(&body, "", &Marker::default()).expect("a page");
         assert_eq!(
             page.uploads[0],
-            Found { key: "a&b! c".into(), upload_id: "1".into(), initiated: Some(10) }
+            Found { key: "a&b! c".into(), upload_id: "1".into(), initiated: Some(1_435_728_507) }
         );
         assert_eq!(page.uploads[1].initiated, None);
         assert_eq!(page.next, Some(marker("b", "2")));
