@@ -95,9 +95,11 @@ fn dripping_head(connection: &mut TcpStream, over: &AtomicBool) {
 }
 
 fn dripping_page(connection: &mut TcpStream, over: &AtomicBool) {
-    let head = b"HTTP/1.1 200 OK\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\nContent-Length: 10000\r\n\r\n\
-        <ListMultipartUploadsResult><Bucket>";
-    drip(connection, over, head);
+    let now = obs_local::http_date(obs_local::unix_ms(std::time::SystemTime::now()) / 1000);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nDate: {now}\r\nContent-Length: 10000\r\n\r\n<ListMultipartUploadsResult><Bucket>"
+    );
+    drip(connection, over, head.as_bytes());
 }
 
 /// 500 to every request, so that backoff follows backoff.

@@ -35,10 +35,6 @@ pub fn run(data: &[u8]) {
             served.is_none() || !no_proxy.split(',').any(|entry| entry == "*" || entry == host),
             "{no_proxy}"
         );
-        assert!(
-            proxies.serving(false, "169.254.169.254", 80).is_none(),
-            "the metadata service is never proxied"
-        );
     }
 }
 
