@@ -851,11 +851,16 @@ int32_t obs_abort_call_set_timeout_ms(obs_abort_call *call,
 void obs_abort_call_cancel(const obs_abort_call *call);
 
 /**
- * Frees a call handle, after the last call that uses it has returned.
+ * Frees a call handle, also while calls that use it are under way: a call reads its handle only as it begins, before it
+ * sends, waits or calls back. What was set stays in force. A call that was cancelled before the handle was freed returns
+ * OBS_ABORT_CANCELLED, and a call with a budget ends when its budget runs out. Once the handle is freed, only
+ * obs_abort_client_shutdown() or the progress callback can end such a call early.
  *
  * \param call  The handle, or NULL, which is ignored.
  *
- * Threads: any, once no other uses the handle. Since 0.1.0.
+ * Threads: any. At that moment no other thread may be beginning a call with the handle, or be inside another function
+ * that is given it. A call has begun for certain once its request has reached the server, once it has called back, or
+ * once it has returned. Since 0.1.0.
  */
 void obs_abort_call_free(obs_abort_call *call);
 

@@ -5,6 +5,7 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -341,6 +342,71 @@ fn one_handle_ends_all_calls_that_use_it_and_no_other() {
         assert_eq!(other.join().unwrap(), code::TIMEOUT, "it had a handle of its own");
         assert_eq!(none.join().unwrap(), code::TIMEOUT, "it had no handle");
     });
+}
+
+/// Frees the handle while calls that use it wait for a response. Handles that are made afterwards take its memory, and say
+/// the opposite of what it said: a call that still read it would believe them.
+fn freed_in_flight(cancel_first: bool, timeout_ms: u32) -> Vec<i32> {
+    let player = Player::new(silent);
+    let client = Config::new(&format!("http://{}", player.address)).timeout_ms(4000).client();
+    let call = Call::with_timeout_ms(timeout_ms);
+    let verbs: [fn(&Client, &Call) -> i32; 3] = [one, many_of_one, stale];
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = verbs
+            .into_iter()
+            .map(|verb| {
+                let (client, borrowed) = (&client, ManuallyDrop::new(Call(call.0)));
+                scope.spawn(move || verb(client, &borrowed))
+            })
+            .collect();
+        eventually("all are in flight", || player.reached.load(Ordering::SeqCst) == calls.len());
+        if cancel_first {
+            call.cancel();
+        }
+        drop(call);
+        let others: Vec<Call> = (0..64).map(|_| Call::with_timeout_ms(60_000)).collect();
+        if !cancel_first {
+            others.iter().for_each(Call::cancel);
+        }
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    })
+}
+
+fn many_of_one(client: &Client, call: &Call) -> i32 {
+    client.many(Some(call), "backups", &[("key", "id")], &mut |_, _, _| false).code
+}
+
+#[test]
+fn a_handle_may_be_freed_while_calls_use_it() {
+    assert_eq!(freed_in_flight(true, 60_000), [code::CANCELLED; 3], "cancelled before");
+    assert_eq!(freed_in_flight(false, 2000), [code::TIMEOUT; 3], "by the budget that was set before");
+}
+
+#[test]
+fn a_handle_may_be_freed_by_its_own_callback() {
+    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    let client = Config::new(&server.endpoint()).max_connections(2).client();
+    for _ in 0..40 {
+        server.create_upload("backups", "key");
+    }
+    let ids: Vec<String> = server.uploads("backups").into_iter().map(|upload| upload.upload_id).collect();
+    let list: Vec<_> = ids[..20].iter().map(|id| ("key", id.as_str())).collect();
+    let mut call = Some(Call::new());
+    let handle = ManuallyDrop::new(Call(call.as_ref().unwrap().0));
+    let ending = client.many(Some(&handle), "backups", &list, &mut |_, _, _| {
+        drop(call.take());
+        false
+    });
+    assert_eq!((ending.code, ending.report.unwrap().aborted), (code::OK, 20));
+    let mut call = Some(Call::new());
+    let handle = ManuallyDrop::new(Call(call.as_ref().unwrap().0));
+    let ending = client.stale(Some(&handle), "backups", None, 0, 2, &mut |_, _, _| {
+        if let Some(call) = call.take() {
+            call.cancel();
+        }
+        false
+    });
+    assert_eq!(ending.code, code::CANCELLED, "it stays cancelled");
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::operation::abort::{Outcome, abort};
 use crate::operation::batch::{self as many, Ending, Entry};
 use crate::operation::stale::{self as sweep, Wanted};
 
-use super::call::obs_abort_call;
+use super::call::{begin, obs_abort_call};
 use super::client::obs_abort_client;
-use super::ffi::{fallible, give, give_error, handle, lossy, optional, optional_text, put, text};
+use super::ffi::{fallible, give, give_error, handle, lossy, optional_text, put, text};
 use super::outcome::obs_abort_outcome;
 use super::report::obs_abort_report;
 
@@ -143,13 +143,13 @@ unsafe fn one(
         let (client, call, bucket, key, upload_id) = unsafe {
             (
                 handle(client, "client")?,
-                optional(call),
+                begin(call),
                 text(bucket, "bucket")?,
                 text(key, "key")?,
                 text(upload_id, "upload id")?,
             )
         };
-        Ok(abort(&client.0, call.map(|call| &call.0), bucket, key, upload_id, all))
+        Ok(abort(&client.0, &call, bucket, key, upload_id, all))
     });
     let outcome = aborted.unwrap_or_else(Outcome::unsent);
     if !all {
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn obs_abort_many(
     let ending = fallible(|| {
         // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
         let (client, call, bucket) =
-            unsafe { (handle(client, "client")?, optional(call), text(bucket, "bucket")?) };
+            unsafe { (handle(client, "client")?, begin(call), text(bucket, "bucket")?) };
         check_bucket(bucket)?;
         let uploads = if count == 0 {
             &[]
@@ -211,8 +211,7 @@ pub unsafe extern "C" fn obs_abort_many(
         let uploads = unsafe { Uploads::new(uploads) };
         // SAFETY: a function that may be called, as the header demands.
         let mut tell = unsafe { teller(progress, userdata) };
-        let call = call.map(|call| &call.0);
-        Ok(many::abort_many(&client.0, call, bucket, count, &|i| uploads.entry(i), &mut tell))
+        Ok(many::abort_many(&client.0, &call, bucket, count, &|i| uploads.entry(i), &mut tell))
     });
     // SAFETY: NULL or valid for a write, as the header demands.
     unsafe { end(ending, report, error) }
@@ -266,7 +265,7 @@ pub unsafe extern "C" fn obs_abort_stale(
         let (client, call, bucket, prefix) = unsafe {
             (
                 handle(client, "client")?,
-                optional(call),
+                begin(call),
                 text(bucket, "bucket")?,
                 optional_text(prefix, "prefix")?.unwrap_or_default(),
             )
@@ -286,7 +285,7 @@ pub unsafe extern "C" fn obs_abort_stale(
         let wanted = Wanted { prefix, older_than_seconds, dry_run: flags & OBS_ABORT_DRY_RUN != 0 };
         // SAFETY: a function that may be called, as the header demands.
         let mut tell = unsafe { teller(progress, userdata) };
-        Ok(sweep::abort_stale(&client.0, call.map(|call| &call.0), bucket, wanted, &mut tell))
+        Ok(sweep::abort_stale(&client.0, &call, bucket, wanted, &mut tell))
     });
     // SAFETY: NULL or valid for a write, as the header demands.
     unsafe { end(ending, report, error) }

@@ -69,14 +69,7 @@ impl Outcome {
 }
 
 /// Aborts one upload; `ids`: whether anybody asks for those of a 204.
-pub fn abort(
-    client: &Client,
-    call: Option<&Call>,
-    bucket: &str,
-    key: &str,
-    upload_id: &str,
-    ids: bool,
-) -> Outcome {
+pub fn abort(client: &Client, call: &Call, bucket: &str, key: &str, upload_id: &str, ids: bool) -> Outcome {
     let watch = client.watch(call, client.budget(call));
     match client.place(bucket) {
         Ok(place) => abort_at(client, &watch, &place, key, upload_id, None, ids),

@@ -89,7 +89,7 @@ pub type Entry<'a> = Result<(&'a str, &'a str), (String, String, Error)>;
 /// Aborts every upload of a list.
 pub fn abort_many<'a>(
     client: &Client,
-    call: Option<&Call>,
+    call: &Call,
     bucket: &str,
     count: usize,
     entry: &(dyn Fn(usize) -> Option<Entry<'a>> + Sync),
@@ -143,9 +143,8 @@ pub struct Crew<'a> {
 
 impl<'a> Crew<'a> {
     /// Nobody works yet.
-    pub fn new(client: &'a Client, call: Option<&Call>, place: &'a Place) -> Crew<'a> {
-        let budget = call.and_then(Call::timeout).unwrap_or(Duration::MAX);
-        let watch = client.watch(call, budget);
+    pub fn new(client: &'a Client, call: &Call, place: &'a Place) -> Crew<'a> {
+        let watch = client.watch(call, call.timeout.unwrap_or(Duration::MAX));
         let started_cancelled = watch.is_cancelled();
         let stopped = Flag::default();
         Crew {

@@ -1,39 +1,15 @@
-//! What belongs to one call: cancellation, and a budget of its own.
+//! What a caller sets for one call.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::base::deadline::Flag;
 
-/// Shared by the threads that call and the thread that cancels.
-#[derive(Debug, Default)]
+/// The cancellation and the time budget of one call, taken from the caller's handle when the call begins. The handle may
+/// be freed from then on. The default has neither.
+#[derive(Clone, Debug, Default)]
 pub struct Call {
-    cancelled: Flag,
-    /// 0 = the client's rules.
-    timeout_ms: AtomicU32,
-}
-
-impl Call {
-    /// Ends every call that uses it, and every later one.
-    pub fn cancel(&self) {
-        self.cancelled.raise();
-    }
-
-    /// Up once it is cancelled.
-    pub fn flag(&self) -> &Flag {
-        &self.cancelled
-    }
-
-    /// Bounds each call that uses it.
-    pub fn set_timeout_ms(&self, ms: u32) {
-        self.timeout_ms.store(ms, Ordering::Relaxed);
-    }
-
-    /// The budget of a whole call, if one was set.
-    pub fn timeout(&self) -> Option<Duration> {
-        match self.timeout_ms.load(Ordering::Relaxed) {
-            0 => None,
-            ms => Some(Duration::from_millis(ms.into())),
-        }
-    }
+    /// Ends the call when it is raised.
+    pub cancelled: Option<Flag>,
+    /// The budget of the whole call, in place of the client's.
+    pub timeout: Option<Duration>,
 }

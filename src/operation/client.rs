@@ -142,13 +142,13 @@ impl Client {
     }
 
     /// What bounds a call that begins now and has `budget`, the call handle's own budget coming on top.
-    pub fn watch(&self, call: Option<&Call>, budget: Duration) -> Watch {
-        Watch::new(deadline::far(budget), self.shutdown.clone(), call.map(|call| call.flag().clone()))
+    pub fn watch(&self, call: &Call, budget: Duration) -> Watch {
+        Watch::new(deadline::far(budget), self.shutdown.clone(), call.cancelled.clone())
     }
 
     /// The budget of one abort: the call's, or else the client's.
-    pub fn budget(&self, call: Option<&Call>) -> Duration {
-        call.and_then(Call::timeout).unwrap_or(self.settings.timeout)
+    pub fn budget(&self, call: &Call) -> Duration {
+        call.timeout.unwrap_or(self.settings.timeout)
     }
 
     /// What belongs to this process.

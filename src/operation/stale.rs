@@ -40,7 +40,7 @@ pub struct Wanted<'a> {
 /// Lists, and aborts what is old enough.
 pub fn abort_stale(
     client: &Client,
-    call: Option<&Call>,
+    call: &Call,
     bucket: &str,
     wanted: Wanted<'_>,
     progress: Progress<'_>,

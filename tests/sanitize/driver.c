@@ -8,11 +8,15 @@
  * Exit status: 0 as expected, 1 something was not, 2 wrong usage.
  */
 #define _POSIX_C_SOURCE 200809L
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <obsabort.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -487,6 +491,90 @@ static void cancelled(void)
     obs_abort_client_free(client);
 }
 
+/* A server that accepts connections and never answers. */
+static int new_listener(char silent_endpoint[], size_t size)
+{
+    const struct timeval patience = {20, 0};
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
+    CHECK(listen(listener, THREADS) == 0 && getsockname(listener, (struct sockaddr *)&address, &length) == 0);
+    CHECK(setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
+    snprintf(silent_endpoint, size, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    return listener;
+}
+
+static int32_t no_outcome(const obs_abort_outcome *outcome, uint64_t done, uint64_t total, void *userdata)
+{
+    (void)done;
+    (void)total;
+    (void)userdata;
+    CHECK(outcome == NULL || obs_abort_outcome_code(outcome) != OBS_ABORT_OK);
+    return 0;
+}
+
+static void *many_of_one(void *argument)
+{
+    static const obs_abort_upload upload = {"key", "id"};
+    struct waiting *waiting = argument;
+
+    waiting->code = obs_abort_many(waiting->client, waiting->call, bucket, &upload, 1, no_outcome, NULL, NULL, NULL);
+    return NULL;
+}
+
+static void *stale_from_silence(void *argument)
+{
+    struct waiting *waiting = argument;
+
+    waiting->code = obs_abort_stale(waiting->client, waiting->call, bucket, "p", 60, 0, no_outcome, NULL, NULL, NULL);
+    return NULL;
+}
+
+/* The handle is freed while calls that use it wait for an answer: what was set before stays in force. */
+static void freed_in_flight(int cancel)
+{
+    static void *(*const verbs[])(void *) = {abort_stalled, many_of_one, stale_from_silence};
+    char silent_endpoint[64];
+    int accepted[THREADS], listener = new_listener(silent_endpoint, sizeof silent_endpoint);
+    obs_abort_config *config = new_config();
+    obs_abort_call *call = obs_abort_call_new();
+    obs_abort_client *client;
+    struct waiting waiting[THREADS];
+    pthread_t started[THREADS];
+    size_t i;
+
+    CODE(obs_abort_config_set_endpoint(config, silent_endpoint), OBS_ABORT_OK, silent_endpoint);
+    client = new_client(config);
+    CODE(obs_abort_call_set_timeout_ms(call, cancel ? 60000 : 3000), OBS_ABORT_OK, NULL);
+    for (i = 0; i < THREADS; i++) {
+        struct waiting one = {client, call, -1};
+
+        waiting[i] = one;
+        CHECK(pthread_create(&started[i], NULL, verbs[i % 3], &waiting[i]) == 0);
+    }
+    /* One connection each: then all have begun. */
+    for (i = 0; i < THREADS; i++) {
+        accepted[i] = accept(listener, NULL, NULL);
+        CHECK(accepted[i] >= 0);
+    }
+    if (cancel)
+        obs_abort_call_cancel(call);
+    obs_abort_call_free(call);
+    for (i = 0; i < THREADS; i++) {
+        CHECK(pthread_join(started[i], NULL) == 0);
+        CODE(waiting[i].code, cancel ? OBS_ABORT_CANCELLED : OBS_ABORT_TIMEOUT, NULL);
+    }
+    for (i = 0; i < THREADS; i++)
+        close(accepted[i]);
+    obs_abort_client_free(client);
+    close(listener);
+}
+
 /* A child goes on with its parent's client, and the parent with its connections. */
 static void forked(const obs_abort_client *client)
 {
@@ -548,6 +636,8 @@ int main(int argc, char **argv)
     stale(client);
     obs_abort_client_free(client);
     cancelled();
+    freed_in_flight(1);
+    freed_in_flight(0);
 
     /* Signed the older way, and looked after. */
     config = new_config();
