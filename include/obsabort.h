@@ -277,8 +277,8 @@ typedef struct obs_abort_call obs_abort_call;
  * After fork(), parent and child may both go on using the client: the child opens connections of its own, and
  * neither uses, closes nor writes to its parent's; no lock that another thread held at the fork can hang it. What is
  * not promised: a call that was under way in another thread does not go on in the child; a child made by vfork(), or by
- * a clone() that bypasses fork handlers, must not use the client; and a callback of obs_abort_many() or
- * obs_abort_stale() that forks must not return in the child, where the workers are not.
+ * a clone() that bypasses fork handlers, must not use the client; and a callback that forks during
+ * obs_abort_many() or obs_abort_stale() must not return in the child, where the threads of that call do not exist.
  */
 typedef struct obs_abort_client obs_abort_client;
 
@@ -306,8 +306,15 @@ typedef struct obs_abort_outcome obs_abort_outcome;
 typedef struct obs_abort_report obs_abort_report;
 
 /**
- * Told what happens. It may be called from any thread, also from several at once; it must not throw or longjmp; it
- * may call the library, except to free the client.
+ * A log callback. It is called only on a thread that is inside a call of this library, for what that call does. A call
+ * calls it for one line at a time, and never while its progress callback runs; if several threads make calls, it is
+ * called on each of them, at once. obs_abort_many() and obs_abort_stale() hand the lines of their own threads to the
+ * thread that made the call: those about one upload arrive in order, and before that upload's progress callback.
+ *
+ * It must return: it must not throw, leave by longjmp(), or end the thread. It may call the library, except to free a
+ * client that is in use. A slow callback slows its call down: obs_abort_many() and obs_abort_stale() wait for it once a
+ * few lines are queued for each of their threads, and queued lines are delivered also when the call is cancelled. None is
+ * running, and none starts, after obs_abort_client_free() has returned.
  *
  * level:     OBS_ABORT_LOG_ERROR to OBS_ABORT_LOG_DEBUG.
  * message:   one line of UTF-8 without secrets, borrowed for the time of the call.
@@ -331,9 +338,12 @@ typedef struct obs_abort_upload {
 
 /**
  * Told what obs_abort_many() and obs_abort_stale() do: with an outcome, for each upload acted on (not for those
- * that are kept); with NULL, at least every 250 ms, whether there are outcomes or not. Called on the thread that
- * called the verb, one call at a time. It must not throw or longjmp; it may call the library, except to free the
- * client.
+ * that are kept); with NULL, at least every 250 ms as long as callbacks return at once, whether there are outcomes or
+ * not. It is called only on the thread that called the verb, one call at a time, and never while the log callback runs
+ * there.
+ *
+ * It must return: it must not throw, leave by longjmp(), or end the thread. It may call the library, except to free the
+ * client. None is running, and none starts, after the verb has returned.
  *
  * outcome:       borrowed for the time of the call, or NULL. In obs_abort_many(), obs_abort_outcome_index() says which
  *                entry of the list it is about: outcomes come as the uploads finish, not in the order of the list.
@@ -612,12 +622,12 @@ int32_t obs_abort_config_set_request_payer(obs_abort_config *config,
 int32_t obs_abort_config_set_user_agent(obs_abort_config *config, const char *product);
 
 /**
- * Who is told what happens: method, host, target, status, request id, attempt and delay; never a secret. Default:
- * nobody.
+ * Sets the log callback. Lines name the method, host, target, status, request id, attempt and delay, and never a secret.
+ * Default: none.
  *
  * \param config    The config.
- * \param log       The callback; NULL for nobody.
- * \param userdata  Handed to it; must live as long as the clients made from this config.
+ * \param log       The callback, called only on threads that are inside a call of this library; NULL for none.
+ * \param userdata  Passed to the callback; must live as long as the clients made from this config.
  * \param level     The most that is told: an OBS_ABORT_LOG_... constant.
  * \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for another level.
  *
@@ -679,8 +689,8 @@ int32_t obs_abort_client_set_credentials(const obs_abort_client *client,
 void obs_abort_client_shutdown(const obs_abort_client *client);
 
 /**
- * Frees a client and closes its connections, after its last call has returned. No callback starts after this has
- * returned.
+ * Frees a client and closes its connections, after its last call has returned. No callback is running, and none
+ * starts, after this has returned.
  *
  * \param client  The client, or NULL, which is ignored.
  *
@@ -746,15 +756,16 @@ int32_t obs_abort_multipart_outcome(const obs_abort_client *client,
  *                  alone, with OBS_ABORT_INVALID_ARGUMENT, and nothing is sent for it. Duplicates are sent too, and
  *                  the later ones count as missing.
  * \param count     How many.
- * \param progress  Called as they finish; NULL where nobody wants to know.
- * \param userdata  Handed to progress.
+ * \param progress  Called as they finish, on the thread that called this; NULL for none.
+ * \param userdata  Passed to progress.
  * \param report    Receives the report, to be freed with obs_abort_report_free(), whenever the arguments themselves
  *                  are good: also where this returns OBS_ABORT_PARTIAL or OBS_ABORT_CANCELLED. May be NULL.
  * \param error     Receives NULL on success, otherwise one line, to be freed with obs_abort_string_free(). May be NULL.
  * \return OBS_ABORT_OK where all are gone, those that were gone before included; otherwise the first that applies:
  *         OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT where the budget of the whole call ran out; OBS_ABORT_PARTIAL.
  *
- * Threads: any number at once with one client. The threads that it starts are gone when it returns. Since 0.1.0.
+ * Threads: any number at once with one client. It starts up to as many threads as obs_abort_config_set_max_connections()
+ * says, which are gone when it returns; progress and the log callback run on the thread that called it. Since 0.1.0.
  */
 int32_t obs_abort_many(const obs_abort_client *client,
                        const obs_abort_call *call,
@@ -783,7 +794,7 @@ int32_t obs_abort_many(const obs_abort_client *client,
  *                            deleted, and each outcome has code 0, HTTP status 0 and 0 attempts. With an age of 0, an
  *                            upload whose age the server does not tell is taken, too.
  * \param progress            As for obs_abort_many().
- * \param userdata            Handed to progress.
+ * \param userdata            Passed to progress.
  * \param report              Receives the report, to be freed with obs_abort_report_free(), whenever the arguments
  *                            themselves are good: also where this is cancelled, and where a listing failed half-way.
  *                            May be NULL.
@@ -793,7 +804,7 @@ int32_t obs_abort_many(const obs_abort_client *client,
  *         OBS_ABORT_PROTOCOL where it was not fit to act on; OBS_ABORT_PARTIAL. If an age is asked for, an upload whose
  *         age the server does not tell is kept.
  *
- * Threads: any number at once with one client. The threads that it starts are gone when it returns. Since 0.1.0.
+ * Threads: as for obs_abort_many(). Since 0.1.0.
  * Source: "Listing Initiated Multipart Uploads in a Bucket" in Huawei's OBS API reference.
  */
 int32_t obs_abort_stale(const obs_abort_client *client,

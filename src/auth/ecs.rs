@@ -117,7 +117,7 @@ impl Agency {
         user_agent: &str,
     ) -> Result<(), Error> {
         let (agency, fetches, user_agent) = (Arc::clone(self), Arc::clone(fetches), user_agent.to_owned());
-        process::spawn_quiet("obsabort-ecs", move || {
+        process::spawn("obsabort-ecs", move || {
             let mut finish = Finish { fetches, failure: Some(unusable("the fetch panicked")) };
             finish.failure = match fetch(&user_agent) {
                 Ok(fetched) => {

@@ -1,11 +1,13 @@
-//! What belongs to one process and not to its children: the generation that a fork begins, and threads that no
-//! signal of the host program disturbs. The unsafe code outside `capi` is here, two system calls that no crate
-//! in use wraps.
+//! What belongs to one process and not to its children: the generation that a fork begins, and threads that leave the
+//! host's signals to the host's threads. The unsafe code outside `capi` is here, two system calls that no crate in use
+//! wraps.
 
 #![allow(unsafe_code)]
 
+use std::io;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static WATCHED: AtomicBool = AtomicBool::new(false);
@@ -30,33 +32,71 @@ pub fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Starts a thread with all signals blocked, so that the host's handlers run on the host's threads.
-pub fn spawn_quiet<T: Send + 'static>(
+/// What a fault of the running thread raises. A thread that blocks one of these is killed by its first fault, past the
+/// handler of the host; .NET and Mono make exceptions of them, debuggers and sanitizers their reports.
+const RAISED_BY_FAULTS: [libc::c_int; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
+
+/// Enough for TLS and for getaddrinfo.
+const STACK_SIZE: usize = 512 * 1024;
+
+/// Starts a thread that blocks every signal but those that faults raise: the host's other handlers run on the host's
+/// threads.
+pub fn spawn<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
-) -> std::io::Result<JoinHandle<T>> {
-    with_signals_blocked(|| {
-        std::thread::Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(run)
-    })
+) -> io::Result<JoinHandle<T>> {
+    let thread = Builder::new().name(name.to_owned()).stack_size(STACK_SIZE);
+    with_signals_blocked(|| thread.spawn(with_faults_unblocked(run)))
 }
 
-/// Runs something that starts threads: they inherit the mask of the thread that starts them.
-pub fn with_signals_blocked<R>(run: impl FnOnce() -> R) -> R {
+/// The same for a thread that ends with a scope.
+pub fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    let thread = Builder::new().name(name.to_owned()).stack_size(STACK_SIZE);
+    with_signals_blocked(|| thread.spawn_scoped(scope, with_faults_unblocked(run)))
+}
+
+/// Starts a thread, which inherits the mask. What faults raise stays as the host has it: unblocked here, a signal that
+/// is pending would be delivered.
+fn with_signals_blocked<R>(start: impl FnOnce() -> R) -> R {
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: the set was filled by pthread_sigmask below.
+            // SAFETY: the set was written by pthread_sigmask below.
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
         }
     }
-    let mut all = std::mem::MaybeUninit::uninit();
-    let mut before = std::mem::MaybeUninit::uninit();
-    // SAFETY: both sets are written before they are read: `all` by sigfillset, which can't fail for a valid
+    let mut others = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: both sets are written before they are read: `others` by sigfillset, which can't fail for a valid
     // pointer, and `before` by pthread_sigmask, which can't fail for a valid `how`.
     let _restore = unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        libc::sigfillset(others.as_mut_ptr());
+        for signal in RAISED_BY_FAULTS {
+            libc::sigdelset(others.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, others.as_ptr(), before.as_mut_ptr());
         Restore(before.assume_init())
     };
-    run()
+    start()
+}
+
+/// What a new thread runs: it may have inherited a mask that blocks what faults raise.
+fn with_faults_unblocked<T>(run: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    move || {
+        let mut faults = MaybeUninit::uninit();
+        // SAFETY: the set is written by sigemptyset, which can't fail for a valid pointer, before it is read.
+        unsafe {
+            libc::sigemptyset(faults.as_mut_ptr());
+            for signal in RAISED_BY_FAULTS {
+                libc::sigaddset(faults.as_mut_ptr(), signal);
+            }
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, faults.as_ptr(), std::ptr::null_mut());
+        }
+        run()
+    }
 }

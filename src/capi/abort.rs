@@ -31,9 +31,12 @@ pub const OBS_ABORT_DRY_RUN: u32 = 1;
 pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
 
 /// Told what obs_abort_many() and obs_abort_stale() do: with an outcome, for each upload acted on (not for those
-/// that are kept); with NULL, at least every 250 ms, whether there are outcomes or not. Called on the thread that
-/// called the verb, one call at a time. It must not throw or longjmp; it may call the library, except to free the
-/// client.
+/// that are kept); with NULL, at least every 250 ms as long as callbacks return at once, whether there are outcomes or
+/// not. It is called only on the thread that called the verb, one call at a time, and never while the log callback runs
+/// there.
+///
+/// It must return: it must not throw, leave by longjmp(), or end the thread. It may call the library, except to free the
+/// client. None is running, and none starts, after the verb has returned.
 ///
 /// outcome:       borrowed for the time of the call, or NULL. In obs_abort_many(), obs_abort_outcome_index() says which
 ///                entry of the list it is about: outcomes come as the uploads finish, not in the order of the list.
@@ -169,15 +172,16 @@ unsafe fn one(
 ///                  alone, with OBS_ABORT_INVALID_ARGUMENT, and nothing is sent for it. Duplicates are sent too, and
 ///                  the later ones count as missing.
 /// \param count     How many.
-/// \param progress  Called as they finish; NULL where nobody wants to know.
-/// \param userdata  Handed to progress.
+/// \param progress  Called as they finish, on the thread that called this; NULL for none.
+/// \param userdata  Passed to progress.
 /// \param report    Receives the report, to be freed with obs_abort_report_free(), whenever the arguments themselves
 ///                  are good: also where this returns OBS_ABORT_PARTIAL or OBS_ABORT_CANCELLED. May be NULL.
 /// \param error     Receives NULL on success, otherwise one line, to be freed with obs_abort_string_free(). May be NULL.
 /// \return OBS_ABORT_OK where all are gone, those that were gone before included; otherwise the first that applies:
 ///         OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT where the budget of the whole call ran out; OBS_ABORT_PARTIAL.
 ///
-/// Threads: any number at once with one client. The threads that it starts are gone when it returns. Since 0.1.0.
+/// Threads: any number at once with one client. It starts up to as many threads as obs_abort_config_set_max_connections()
+/// says, which are gone when it returns; progress and the log callback run on the thread that called it. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_many(
     client: *const obs_abort_client,
@@ -233,7 +237,7 @@ pub unsafe extern "C" fn obs_abort_many(
 ///                            deleted, and each outcome has code 0, HTTP status 0 and 0 attempts. With an age of 0, an
 ///                            upload whose age the server does not tell is taken, too.
 /// \param progress            As for obs_abort_many().
-/// \param userdata            Handed to progress.
+/// \param userdata            Passed to progress.
 /// \param report              Receives the report, to be freed with obs_abort_report_free(), whenever the arguments
 ///                            themselves are good: also where this is cancelled, and where a listing failed half-way.
 ///                            May be NULL.
@@ -243,7 +247,7 @@ pub unsafe extern "C" fn obs_abort_many(
 ///         OBS_ABORT_PROTOCOL where it was not fit to act on; OBS_ABORT_PARTIAL. If an age is asked for, an upload whose
 ///         age the server does not tell is kept.
 ///
-/// Threads: any number at once with one client. The threads that it starts are gone when it returns. Since 0.1.0.
+/// Threads: as for obs_abort_many(). Since 0.1.0.
 /// Source: "Listing Initiated Multipart Uploads in a Bucket" in Huawei's OBS API reference.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_stale(

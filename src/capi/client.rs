@@ -15,8 +15,8 @@ use super::ffi::{code_of, fallible, give, give_error, guarded, handle, optional_
 /// After fork(), parent and child may both go on using the client: the child opens connections of its own, and
 /// neither uses, closes nor writes to its parent's; no lock that another thread held at the fork can hang it. What is
 /// not promised: a call that was under way in another thread does not go on in the child; a child made by vfork(), or by
-/// a clone() that bypasses fork handlers, must not use the client; and a callback of obs_abort_many() or
-/// obs_abort_stale() that forks must not return in the child, where the workers are not.
+/// a clone() that bypasses fork handlers, must not use the client; and a callback that forks during
+/// obs_abort_many() or obs_abort_stale() must not return in the child, where the threads of that call do not exist.
 pub struct obs_abort_client(pub(super) Client);
 
 /// Makes a client from a config, which is copied. Reads the environment (credentials, proxies, SSL_CERT_FILE) and the
@@ -124,8 +124,8 @@ pub unsafe extern "C" fn obs_abort_client_shutdown(client: *const obs_abort_clie
     });
 }
 
-/// Frees a client and closes its connections, after its last call has returned. No callback starts after this has
-/// returned.
+/// Frees a client and closes its connections, after its last call has returned. No callback is running, and none
+/// starts, after this has returned.
 ///
 /// \param client  The client, or NULL, which is ignored.
 ///

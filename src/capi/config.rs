@@ -45,8 +45,15 @@ pub const OBS_ABORT_LOG_INFO: i32 = 3;
 /// And every request with its answer.
 pub const OBS_ABORT_LOG_DEBUG: i32 = 4;
 
-/// Told what happens. It may be called from any thread, also from several at once; it must not throw or longjmp; it
-/// may call the library, except to free the client.
+/// A log callback. It is called only on a thread that is inside a call of this library, for what that call does. A call
+/// calls it for one line at a time, and never while its progress callback runs; if several threads make calls, it is
+/// called on each of them, at once. obs_abort_many() and obs_abort_stale() hand the lines of their own threads to the
+/// thread that made the call: those about one upload arrive in order, and before that upload's progress callback.
+///
+/// It must return: it must not throw, leave by longjmp(), or end the thread. It may call the library, except to free a
+/// client that is in use. A slow callback slows its call down: obs_abort_many() and obs_abort_stale() wait for it once a
+/// few lines are queued for each of their threads, and queued lines are delivered also when the call is cancelled. None is
+/// running, and none starts, after obs_abort_client_free() has returned.
 ///
 /// level:     OBS_ABORT_LOG_ERROR to OBS_ABORT_LOG_DEBUG.
 /// message:   one line of UTF-8 without secrets, borrowed for the time of the call.
@@ -461,12 +468,12 @@ pub unsafe extern "C" fn obs_abort_config_set_user_agent(
     }
 }
 
-/// Who is told what happens: method, host, target, status, request id, attempt and delay; never a secret. Default:
-/// nobody.
+/// Sets the log callback. Lines name the method, host, target, status, request id, attempt and delay, and never a secret.
+/// Default: none.
 ///
 /// \param config    The config.
-/// \param log       The callback; NULL for nobody.
-/// \param userdata  Handed to it; must live as long as the clients made from this config.
+/// \param log       The callback, called only on threads that are inside a call of this library; NULL for none.
+/// \param userdata  Passed to the callback; must live as long as the clients made from this config.
 /// \param level     The most that is told: an OBS_ABORT_LOG_... constant.
 /// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for another level.
 ///
@@ -491,10 +498,10 @@ pub unsafe extern "C" fn obs_abort_config_set_log(
             let userdata = Userdata(userdata);
             settings.log = log.map(|log| Log {
                 level,
-                sink: Arc::new(move |level, line: &str| {
-                    let line: CString = c_string(line);
-                    // SAFETY: the caller of the setter promised a function that may be called from any thread, and a
-                    // userdata that lives as long as the client.
+                sink: Arc::new(move |level, line: String| {
+                    let line: CString = c_string(&line);
+                    // SAFETY: the caller of the setter promised a function that may be called on any thread that makes
+                    // a call, and a userdata that lives as long as the client.
                     log(level as i32, line.as_ptr(), userdata.get());
                 }),
             });
@@ -512,7 +519,7 @@ impl Userdata {
     }
 }
 
-// SAFETY: never read or written here; the header says that the callback may come from any thread.
+// SAFETY: never read or written here; the header says that the callback runs on every thread that makes a call.
 unsafe impl Send for Userdata {}
 // SAFETY: as above.
 unsafe impl Sync for Userdata {}

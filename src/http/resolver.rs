@@ -59,7 +59,7 @@ impl Lookups {
         }
         let lookup = Arc::new(Lookup::default());
         let (all, mine, name) = (Arc::clone(&self.under_way), Arc::clone(&lookup), host.to_owned());
-        process::spawn_quiet("obsabort-lookup", move || {
+        process::spawn("obsabort-lookup", move || {
             let found = (name.as_str(), 0)
                 .to_socket_addrs()
                 .map(|addresses| addresses.map(|a| a.ip()).collect())

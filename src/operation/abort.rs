@@ -10,7 +10,7 @@ use crate::obs::response::Said;
 use crate::operation::call::Call;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
-use crate::operation::rate_limit::Pace;
+use crate::operation::log::Logger;
 use crate::operation::retry;
 use crate::operation::send::{Errand, Reply, Tally, send};
 
@@ -71,34 +71,36 @@ impl Outcome {
 /// Aborts one upload; `ids`: whether anybody asks for those of a 204.
 pub fn abort(client: &Client, call: &Call, bucket: &str, key: &str, upload_id: &str, ids: bool) -> Outcome {
     let watch = client.watch(call, client.budget(call));
+    let log = client.logger();
     match client.place(bucket) {
-        Ok(place) => abort_at(client, &watch, &place, key, upload_id, None, ids),
-        Err(error) => told(client, key, upload_id, Outcome::unsent(error)),
+        Ok(place) => {
+            let errand = Errand { ids, ..errand(client, log, &place, &watch) };
+            abort_at(&errand, &place, key, upload_id)
+        }
+        Err(error) => told(log, key, upload_id, Outcome::unsent(error)),
     }
 }
 
-/// Aborts one upload of a bucket whose place is known; `ids`: whether anybody asks for those of a 204.
-pub fn abort_at(
-    client: &Client,
-    watch: &Watch,
-    place: &Place,
-    key: &str,
-    upload_id: &str,
-    pace: Option<&Pace>,
-    ids: bool,
-) -> Outcome {
+/// What an abort is to its requests.
+pub fn errand<'a>(client: &'a Client, log: Logger<'a>, place: &'a Place, watch: &'a Watch) -> Errand<'a> {
+    let bucket = place.bucket();
+    Errand { client, log, bucket, method: "DELETE", wanted: 204, watch, pace: None, ids: false }
+}
+
+/// Aborts one upload of a bucket whose place is known.
+pub fn abort_at(errand: &Errand<'_>, place: &Place, key: &str, upload_id: &str) -> Outcome {
+    let log = errand.log;
     let mut target = match place.upload(key, upload_id) {
         Ok(target) => target,
-        Err(error) => return told(client, key, upload_id, Outcome::unsent(error)),
+        Err(error) => return told(log, key, upload_id, Outcome::unsent(error)),
     };
-    let ids = ids || client.logs(Level::Info);
-    let errand = Errand { client, bucket: place.bucket(), method: "DELETE", wanted: 204, watch, pace, ids };
+    let errand = Errand { ids: errand.ids || log.is_on(Level::Info), ..*errand };
     let mut tally = Tally::default();
     let mut reply = delete(&errand, &mut target, &mut tally);
-    if reply.code == Code::Ok && client.settings().confirm {
+    if reply.code == Code::Ok && errand.client.settings().confirm {
         reply = confirm(&errand, &mut target, &mut tally, reply);
     }
-    told(client, key, upload_id, Outcome::new(&tally, reply))
+    told(log, key, upload_id, Outcome::new(&tally, reply))
 }
 
 /// The abort request itself.
@@ -140,7 +142,7 @@ fn confirm(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally, mut repl
             return Reply { code: Code::PartsRemain, detail, ..reply };
         }
         errand
-            .client
+            .log
             .log(Level::Warn, || format!("parts still listed: aborted again in {} ms", wait.as_millis()));
         if errand.watch.sleep(wait).is_ok() {
             let again = delete(errand, target, tally);
@@ -154,9 +156,9 @@ fn confirm(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally, mut repl
 }
 
 /// Logs an outcome on its way.
-fn told(client: &Client, key: &str, upload_id: &str, outcome: Outcome) -> Outcome {
+fn told(log: Logger<'_>, key: &str, upload_id: &str, outcome: Outcome) -> Outcome {
     match &outcome.message {
-        None => client.log(Level::Info, || {
+        None => log.log(Level::Info, || {
             format!(
                 "aborted upload {:?} of {:?}: {} (request id {}, {} attempts)",
                 upload_id,
@@ -167,7 +169,7 @@ fn told(client: &Client, key: &str, upload_id: &str, outcome: Outcome) -> Outcom
             )
         }),
         Some(message) => {
-            client.log(Level::Error, || format!("upload {upload_id:?} of {key:?}: {message}"));
+            log.log(Level::Error, || format!("upload {upload_id:?} of {key:?}: {message}"));
         }
     }
     outcome

@@ -9,10 +9,13 @@ use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::base::process;
 use crate::obs::bucket::Place;
-use crate::operation::abort::{Outcome, abort_at, watch_of_one};
+use crate::operation::abort::{self, Outcome, abort_at, watch_of_one};
 use crate::operation::call::Call;
 use crate::operation::client::Client;
+use crate::operation::config::Level;
+use crate::operation::log::Logger;
 use crate::operation::rate_limit::Pace;
+use crate::operation::send::Errand;
 
 /// Failures beyond these are counted, and not kept.
 const MAX_FAILURES: usize = 1000;
@@ -71,6 +74,17 @@ pub enum Job {
     Settled(Box<Outcome>),
 }
 
+/// Gives a worker its next job, or none; the log is for what it does itself.
+pub type Next<'a> = &'a (dyn Fn(&Crew<'_>, Logger<'_>) -> Option<Job> + Sync);
+
+/// What a worker hands to the thread that made the call.
+enum Message {
+    /// A line for the log.
+    Line(Level, String),
+    /// What became of an upload, after the lines about it.
+    Outcome(Outcome),
+}
+
 /// One upload to abort.
 pub struct Upload {
     /// The key of its object.
@@ -102,7 +116,7 @@ pub fn abort_many<'a>(
     };
     let crew = Crew::new(client, call, &place);
     let taken = AtomicUsize::new(0);
-    let next = |_: &Crew<'_>| {
+    let next = |_: &Crew<'_>, _: Logger<'_>| {
         let i = taken.fetch_add(1, Ordering::Relaxed);
         let index = Some(i);
         Some(match entry(i)? {
@@ -170,29 +184,27 @@ impl<'a> Crew<'a> {
     pub fn work(
         &self,
         at_most: usize,
-        next: &(dyn Fn(&Crew<'_>) -> Option<Job> + Sync),
+        next: Next<'_>,
         tell: &mut dyn FnMut(Option<&Outcome>, &Report) -> bool,
     ) -> Report {
         let mut report = Report::default();
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
-            let (done, outcomes) = sync_channel(2 * workers + 1);
-            let started: Vec<_> = process::with_signals_blocked(|| {
-                // Fewer than asked for will do.
-                let start = |_| {
-                    let done = done.clone();
-                    let thread =
-                        std::thread::Builder::new().name("obsabort-worker".into()).stack_size(512 * 1024);
-                    thread.spawn_scoped(scope, move || self.worker(next, &done)).ok()
-                };
-                (0..workers).map_while(start).collect()
-            });
+            // Workers wait when it is full: a slow callback costs time, and not memory.
+            let (sender, messages) = sync_channel(2 * workers + 1);
+            // Fewer than asked for will do.
+            let started: Vec<_> = (0..workers)
+                .map_while(|_| {
+                    let sender = sender.clone();
+                    process::spawn_scoped(scope, "obsabort-worker", move || self.worker(next, &sender)).ok()
+                })
+                .collect();
             if started.is_empty() && workers > 0 {
                 // No thread to be had: the caller's does the work, one upload after the other.
                 self.alone(next, &mut report, tell);
             }
-            drop(done);
-            self.listen(&outcomes, &mut report, tell);
+            drop(sender);
+            self.listen(&messages, &mut report, tell);
             for worker in started {
                 // The scope itself waits for the end of what they do, and not for that of the threads.
                 let _ = worker.join();
@@ -201,11 +213,14 @@ impl<'a> Crew<'a> {
         report
     }
 
-    fn worker(&self, next: &dyn Fn(&Crew<'_>) -> Option<Job>, done: &SyncSender<Outcome>) {
+    fn worker(&self, next: Next<'_>, sender: &SyncSender<Message>) {
+        // Sending fails only if the call has panicked, and then there is nobody to tell.
+        let send_line = |level, line| drop(sender.send(Message::Line(level, line)));
+        let log = self.client.logger().through(&send_line);
         while self.goes_on() {
-            let Some(job) = next(self) else { return };
-            let Some(outcome) = self.settle(job) else { continue };
-            if done.send(outcome).is_err() {
+            let Some(job) = next(self, log) else { return };
+            let Some(outcome) = self.settle(job, log) else { continue };
+            if sender.send(Message::Outcome(outcome)).is_err() {
                 return;
             }
         }
@@ -213,27 +228,28 @@ impl<'a> Crew<'a> {
 
     fn alone(
         &self,
-        next: &dyn Fn(&Crew<'_>) -> Option<Job>,
+        next: Next<'_>,
         report: &mut Report,
         tell: &mut dyn FnMut(Option<&Outcome>, &Report) -> bool,
     ) {
+        let log = self.client.logger();
         while self.goes_on() {
-            let Some(job) = next(self) else { return };
-            if let Some(outcome) = self.settle(job) {
+            let Some(job) = next(self, log) else { return };
+            if let Some(outcome) = self.settle(job, log) {
                 self.account(outcome, report, tell);
             }
         }
     }
 
     /// None: it was not begun, since the call ended first.
-    fn settle(&self, job: Job) -> Option<Outcome> {
+    fn settle(&self, job: Job, log: Logger<'_>) -> Option<Outcome> {
         match job {
             Job::Settled(outcome) => Some(*outcome),
             Job::Abort(Upload { key, upload_id, initiated, index }) => {
                 let watch = watch_of_one(self.client, &self.watch);
-                let aborted = caught(|| {
-                    abort_at(self.client, &watch, self.place, &key, &upload_id, Some(&self.pace), true)
-                });
+                let errand = abort::errand(self.client, log, self.place, &watch);
+                let errand = Errand { pace: Some(&self.pace), ids: true, ..errand };
+                let aborted = caught(|| abort_at(&errand, self.place, &key, &upload_id));
                 let mut outcome = aborted.unwrap_or_else(|panic| Outcome::unsent(internal(&panic)));
                 (outcome.initiated, outcome.index) = (initiated, index);
                 let cut_off = match (outcome.code, self.watch.check()) {
@@ -259,14 +275,16 @@ impl<'a> Crew<'a> {
 
     fn listen(
         &self,
-        outcomes: &Receiver<Outcome>,
+        messages: &Receiver<Message>,
         report: &mut Report,
         tell: &mut dyn FnMut(Option<&Outcome>, &Report) -> bool,
     ) {
+        let log = self.client.logger();
         let mut beat = Instant::now();
         loop {
-            match outcomes.recv_timeout(SLICE) {
-                Ok(outcome) => self.account(outcome, report, tell),
+            match messages.recv_timeout(SLICE) {
+                Ok(Message::Line(level, line)) => log.log(level, || line),
+                Ok(Message::Outcome(outcome)) => self.account(outcome, report, tell),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -19,6 +19,7 @@ use crate::obs::bucket::{Endpoint, Place, Target};
 use crate::obs::sign::Scheme;
 use crate::operation::call::Call;
 use crate::operation::config::{Config, Level, Settings, Signature};
+use crate::operation::log::Logger;
 
 /// What threads share. Nothing in it that outlives a fork is guarded by a lock.
 #[derive(Debug)]
@@ -169,7 +170,7 @@ impl Client {
     }
 
     /// The credentials for the next attempt.
-    pub fn credentials(&self, watch: &Watch) -> Result<Arc<Credentials>, http::Trouble> {
+    pub fn credentials(&self, watch: &Watch, log: Logger<'_>) -> Result<Arc<Credentials>, http::Trouble> {
         match &**self.source.load() {
             Source::Fixed(credentials) => Ok(Arc::clone(credentials)),
             Source::Missing(error) => Err(http::Trouble::Final(error.clone())),
@@ -179,7 +180,7 @@ impl Client {
                 agency.credentials(&local.fetches, &self.user_agent, self.now(), watch).inspect_err(
                     |trouble| {
                         if let http::Trouble::Final(error) = trouble {
-                            self.log(Level::Warn, || error.to_string());
+                            log.log(Level::Warn, || error.to_string());
                         }
                     },
                 )
@@ -221,16 +222,9 @@ impl Client {
         self.connections.proxies.secrets()
     }
 
-    /// Whether the log wants to know of this.
-    pub fn logs(&self, level: Level) -> bool {
-        self.settings.log.as_ref().is_some_and(|log| level <= log.level)
-    }
-
-    /// Tells the log, if there is one that wants to know.
-    pub fn log(&self, level: Level, line: impl FnOnce() -> String) {
-        if let Some(log) = self.settings.log.as_ref().filter(|log| level <= log.level) {
-            (log.sink)(level, &line());
-        }
+    /// The log on the thread that makes a call.
+    pub fn logger(&self) -> Logger<'_> {
+        Logger::direct(self.settings.log.as_ref())
     }
 }
 

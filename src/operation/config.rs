@@ -39,14 +39,14 @@ pub enum Level {
 }
 
 /// Takes a line.
-pub type Sink = Arc<dyn Fn(Level, &str) + Send + Sync>;
+pub type Sink = Arc<dyn Fn(Level, String) + Send + Sync>;
 
 /// Who is told.
 #[derive(Clone)]
 pub struct Log {
     /// The most that is told.
     pub level: Level,
-    /// Called on any thread, no lock being held.
+    /// Called only on threads that are inside a call, with no lock held.
     pub sink: Sink,
 }
 

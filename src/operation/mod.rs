@@ -5,6 +5,7 @@ pub mod batch;
 pub mod call;
 pub mod client;
 pub mod config;
+pub mod log;
 pub mod rate_limit;
 pub mod retry;
 pub mod send;

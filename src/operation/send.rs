@@ -15,6 +15,7 @@ use crate::obs::response::{self as answer, Meaning, Said};
 use crate::obs::sign::{Signable, Signature};
 use crate::operation::client::Client;
 use crate::operation::config::Level;
+use crate::operation::log::Logger;
 use crate::operation::rate_limit::{Missed, Pace};
 use crate::operation::retry;
 
@@ -26,7 +27,9 @@ const MAX_HOPS: u32 = 3;
 pub struct Errand<'a> {
     /// Whose.
     pub client: &'a Client,
-    /// For the log and for redirects.
+    /// Where its lines go.
+    pub log: Logger<'a>,
+    /// For redirects.
     pub bucket: &'a str,
     /// DELETE or GET.
     pub method: &'static str,
@@ -94,14 +97,14 @@ pub fn send(
     tally: &mut Tally,
     mut page: Option<PageReader<'_>>,
 ) -> Reply {
-    let Errand { client, watch, .. } = *errand;
+    let Errand { client, log, watch, .. } = *errand;
     let max_attempts = client.settings().max_attempts;
     let mut free = false;
     let mut fresh = false;
     let mut last: Option<Reply> = None;
     loop {
         let credentials =
-            match watch.check().map_err(Trouble::Stopped).and_then(|()| client.credentials(watch)) {
+            match watch.check().map_err(Trouble::Stopped).and_then(|()| client.credentials(watch, log)) {
                 Ok(credentials) => credentials,
                 Err(trouble) => return stopped(trouble, last),
             };
@@ -129,10 +132,11 @@ pub fn send(
                 tally.on_wire += 1;
                 let Judged { meaning, reply, retry_after } =
                     judge(errand, target, &answer, &credentials, &signature, of);
-                log_answer(errand, target, &reply, of, began);
+                // Before a line is logged, which may have to wait for a slow callback.
                 if let Some(pace) = errand.pace {
                     pace.heard(meaning == Meaning::Throttled, retry_after, began);
                 }
+                log_answer(errand, target, &reply, of, began);
                 if retry::may_have_been_carried_out(meaning, answer.status) {
                     tally.maybe_done = true;
                 }
@@ -141,7 +145,7 @@ pub fn send(
                         if let Some(server_now) = answer_date(&answer) {
                             tally.clock_corrected = true;
                             client.correct_clock(server_now);
-                            client.log(Level::Warn, || {
+                            log.log(Level::Warn, || {
                                 format!("clock corrected: the server's is {}", server_now - date::unix_now())
                             });
                             free = true;
@@ -152,7 +156,7 @@ pub fn send(
                     Meaning::Redirect if tally.hops < MAX_HOPS => match next_hop(errand, target, &answer) {
                         Ok(next) => {
                             tally.hops += 1;
-                            client.log(Level::Warn, || {
+                            log.log(Level::Warn, || {
                                 format!(
                                     "redirected from {} to {}",
                                     target.authority.as_str(),
@@ -192,7 +196,7 @@ pub fn send(
                 fresh = true;
                 if stale && !tally.stale_replaced {
                     tally.stale_replaced = true;
-                    client.log(Level::Debug, || format!("a kept connection had died: {}", reply.detail));
+                    log.log(Level::Debug, || format!("a kept connection had died: {}", reply.detail));
                     free = true;
                     last = Some(reply);
                     continue;
@@ -209,7 +213,7 @@ pub fn send(
                 format!("{}, no time left to wait {} ms for another", reply.detail, wait.as_millis());
             return Reply { detail, ..reply };
         }
-        client.log(Level::Warn, || format!("{}: again in {} ms", reply.detail, wait.as_millis()));
+        log.log(Level::Warn, || format!("{}: again in {} ms", reply.detail, wait.as_millis()));
         last = Some(reply);
         if let Err(stop) = watch.sleep(wait) {
             return stopped(Trouble::Stopped(stop), last);
@@ -397,7 +401,7 @@ fn stopped(trouble: Trouble, last: Option<Reply>) -> Reply {
 }
 
 fn log_answer(errand: &Errand<'_>, target: &Target, reply: &Reply, of: Attempt, began: Instant) {
-    errand.client.log(Level::Debug, || {
+    errand.log.log(Level::Debug, || {
         format!(
             "{} {} {}: {} (request id {}, {of}, {} ms)",
             errand.method,

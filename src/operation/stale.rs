@@ -18,6 +18,7 @@ use crate::operation::batch::{Crew, Ending, Job, Progress, Report, Upload};
 use crate::operation::call::Call;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
+use crate::operation::log::Logger;
 use crate::operation::send::{Errand, Tally, send};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
@@ -65,7 +66,7 @@ pub fn abort_stale(
         }),
         changed: Condvar::new(),
     };
-    let mut report = crew.work(usize::MAX, &|crew| sweep.next(crew), &mut |outcome, report| {
+    let mut report = crew.work(usize::MAX, &|crew, log| sweep.next(crew, log), &mut |outcome, report| {
         let kept = sweep.kept.load(Ordering::Relaxed);
         let done = report.total() + kept;
         progress(outcome, done, sweep.looked_at.load(Ordering::Relaxed).max(done))
@@ -127,14 +128,14 @@ impl Sweep<'_> {
     }
 
     /// The next upload; fetches a page where few are left, and waits for one where there are none.
-    fn next(&self, crew: &Crew<'_>) -> Option<Job> {
+    fn next(&self, crew: &Crew<'_>, log: Logger<'_>) -> Option<Job> {
         let mut state = self.lock();
         loop {
             let to_list = state.next.is_some() && state.is_to_list();
             if let Some(marker) = state.next.clone().filter(|_| to_list) {
                 state.listing = true;
                 drop(state);
-                self.fetch(crew, &marker);
+                self.fetch(crew, log, &marker);
                 state = self.lock();
                 state.listing = false;
                 self.changed.notify_all();
@@ -174,9 +175,10 @@ impl Sweep<'_> {
         }))
     }
 
-    fn fetch(&self, crew: &Crew<'_>, marker: &Marker) {
+    fn fetch(&self, crew: &Crew<'_>, log: Logger<'_>, marker: &Marker) {
         let watch = watch_of_one(crew.client, &crew.watch);
-        let listed = caught(|| self.page(crew, &watch, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
+        let listed =
+            caught(|| self.page(crew, log, &watch, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
         match listed {
             Ok(page) => {
                 let looked_at = page.uploads.len() as u64;
@@ -189,27 +191,34 @@ impl Sweep<'_> {
                 state.waiting.extend(old);
             }
             Err(error) => {
-                crew.client.log(Level::Error, || error.to_string());
+                log.log(Level::Error, || error.to_string());
                 self.lock().failure = Some(error);
             }
         }
     }
 
-    fn page(&self, crew: &Crew<'_>, watch: &Watch, marker: &Marker) -> Result<Page, Error> {
+    fn page(&self, crew: &Crew<'_>, log: Logger<'_>, watch: &Watch, marker: &Marker) -> Result<Page, Error> {
         loop {
             let encoded = self.encoded.load(Ordering::Relaxed);
-            match self.ask(crew, watch, Asked { prefix: self.wanted.prefix, from: marker, encoded })? {
+            match self.ask(crew, log, watch, Asked { prefix: self.wanted.prefix, from: marker, encoded })? {
                 Some(page) => return Ok(page),
                 None => self.encoded.store(false, Ordering::Relaxed),
             }
         }
     }
 
-    fn ask(&self, crew: &Crew<'_>, watch: &Watch, asked: Asked<'_>) -> Result<Option<Page>, Error> {
+    fn ask(
+        &self,
+        crew: &Crew<'_>,
+        log: Logger<'_>,
+        watch: &Watch,
+        asked: Asked<'_>,
+    ) -> Result<Option<Page>, Error> {
         let Asked { prefix, from, encoded } = asked;
         let mut target = crew.place.uploads(prefix, &from.key, &from.upload_id, encoded);
         let errand = Errand {
             client: crew.client,
+            log,
             bucket: crew.place.bucket(),
             method: "GET",
             wanted: 200,
