@@ -1,5 +1,5 @@
 """Callbacks and the library's threads, as a host with signal handlers sees them: a C program with default signal
-dispositions.
+dispositions, and a Mono program, whose runtime turns SIGSEGV into exceptions and stops threads by signals.
 
 A handler of the host's must be able to run on every thread that calls back. Programs in Rust and Python have no such
 handlers, so a suite in those can't see it.
@@ -19,6 +19,7 @@ def setUpModule():
     directory = support.temp_dir()
     library = os.path.abspath(os.environ["OBSABORT_LIB"])
     os.symlink(library, os.path.join(directory, "libobsabort.so.0"))
+    os.symlink(library, os.path.join(directory, "libobsabort.so"))
     for name, flags in (("callbacks_host", []), ("callbacks_host_without_threads", ["-DNO_THREADS"])):
         support.run(
             ["cc", "-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *flags]
@@ -77,3 +78,16 @@ class CallbacksTest(unittest.TestCase):
 
     def test_no_callback_after_the_client_is_freed(self):
         self.host("free", self.named(self.serve()), "backups")
+
+    def test_a_managed_host_catches_exceptions_and_collects_garbage(self):
+        support.need(("mono", "mcs"), "mono-mcs mono-runtime libmono-system-core4.0-cil")
+        program = os.path.join(directory, "callbacks_host.exe")
+        support.run(["mcs", "-warnaserror", f"-out:{program}", os.path.join(HERE, "callbacks_host.cs")])
+        server = self.serve()
+        # Before, it was killed, or hung at a collection until the time was up.
+        done = support.run(
+            ["mono", program, server.endpoint, "backups", server.access_key, server.secret_key],
+            env=environment,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
