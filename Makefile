@@ -44,13 +44,13 @@ header: tools
 
 bench: library
 	$(CARGO) build --release --locked -p obs-local
-	$(test_env) python3 tests/bench/run.py $(BENCHFLAGS)
+	$(test_env) python3 bench/run.py $(BENCHFLAGS)
 
 soak: tools
 	SOAK_ABORTS=$${SOAK_ABORTS:-1000000} $(CARGO) test --release --locked --test soak -- --nocapture
 
 fuzz: tools
-	sh tests/fuzz.sh
+	sh fuzz/run.sh
 
 sanitize-address: tools
 	sh tests/sanitize/address.sh

@@ -32,11 +32,11 @@ installed() {
 }
 
 real() {
-    python3 tests/real/run.py all
+    python3 tests/e2e/run.py all
 }
 
 gates() {
-    python3 tests/bench/run.py gates
+    python3 bench/run.py gates
 }
 
 address() {

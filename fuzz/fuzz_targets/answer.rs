@@ -1,6 +1,3 @@
 #![no_main]
 
-#[path = "../../tests/fuzz_targets/answer.rs"]
-mod answer;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| answer::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| obsabort_fuzz::answer::run(data));

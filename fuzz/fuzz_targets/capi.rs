@@ -1,6 +1,3 @@
 #![no_main]
 
-#[path = "../../tests/fuzz_targets/capi.rs"]
-mod capi;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| capi::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| obsabort_fuzz::capi::run(data));

@@ -1,6 +1,3 @@
 #![no_main]
 
-#[path = "../../tests/fuzz_targets/listing.rs"]
-mod listing;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| listing::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| obsabort_fuzz::listing::run(data));

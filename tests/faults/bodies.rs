@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use obs_local::{End, Fault};
 
-use super::common::code::*;
 use super::table::{Row, row};
+use support::code::*;
 
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 

@@ -5,9 +5,9 @@ use std::net::{Shutdown, TcpStream};
 use obs_local::{End, Fault};
 use std::time::Duration;
 
-use super::common::code::*;
 use super::peer::{answer_all, request, send, until_closed};
 use super::table::{GONE, Row, own, row};
+use support::code::*;
 
 /// For ever, with two attempts: IO.
 fn breaks(name: &'static str, fault: Fault) -> Row {

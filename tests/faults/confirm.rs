@@ -2,8 +2,8 @@
 
 use obs_local::{End, Fault};
 
-use super::common::code::*;
 use super::table::{Row, Scene, row};
+use support::code::*;
 
 /// The server says 204, and the parts stay: as when they were being uploaded at that moment.
 fn parts_survive() -> Fault {

@@ -2,9 +2,9 @@
 
 use obs_local::{End, Fault};
 
-use super::common::code::*;
 use super::identity::Identity;
 use super::table::{ID, Row, row};
+use support::code::*;
 
 fn refused(status: u16, code: &str) -> Fault {
     Fault::answer(status).error(code)

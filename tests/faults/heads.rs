@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use obs_local::{End, Fault};
 
-use super::common::code::*;
 use super::peer::{answer_all, request, send};
 use super::table::{Row, own, row};
+use support::code::*;
 
 const GONE: &str = super::table::GONE;
 const MISSING: &str = super::table::NO_SUCH_UPLOAD;
@@ -71,7 +71,7 @@ fn framing() -> Vec<Row> {
             .check(|scene| {
                 std::thread::sleep(Duration::from_millis(200));
                 let next = scene.client.outcome(None, "bucket", "k", "never-was");
-                assert_eq!(next.code, super::common::code::NO_SUCH_UPLOAD, "{next:?}");
+                assert_eq!(next.code, support::code::NO_SUCH_UPLOAD, "{next:?}");
             }),
         late("204 with a body when the next request arrives", |n, stream| {
             late_body(n, stream, "HTTP/1.1 204 No Content\r\nContent-Length: 27\r\n\r\n");

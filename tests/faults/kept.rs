@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use obs_local::{End, Fault};
 
-use super::common::code::*;
 use super::identity::Identity;
 use super::peer::{answer_all, request, send};
 use super::table::{GONE, NO_SUCH_UPLOAD, Row, own, row};
+use support::code::*;
 
 /// Answers the call before, then sends this unasked; other connections say that there is no such upload.
 fn unasked(n: usize, mut stream: TcpStream, bytes: &str) {
@@ -154,4 +154,4 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-const NO_SUCH_UPLOAD_CODE: i32 = super::common::code::NO_SUCH_UPLOAD;
+const NO_SUCH_UPLOAD_CODE: i32 = support::code::NO_SUCH_UPLOAD;

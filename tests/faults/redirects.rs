@@ -2,10 +2,10 @@
 
 use obs_local::{AccessKey, Options, Server};
 
-use super::common::Config;
-use super::common::code::*;
 use super::identity::Identity;
 use super::table::{Row, row};
+use support::Config;
+use support::code::*;
 
 /// Not followed: the one request is all that is sent.
 fn refused(name: &'static str, status: u16, location: &'static str) -> Row {

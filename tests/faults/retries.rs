@@ -2,8 +2,8 @@
 
 use obs_local::{End, Fault};
 
-use super::common::code::*;
 use super::table::{Row, row};
+use support::code::*;
 
 /// Throttled once with this Retry-After, then served.
 fn retry_after(name: &'static str, value: &str) -> Row {

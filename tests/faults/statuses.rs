@@ -2,8 +2,8 @@
 
 use obs_local::Fault;
 
-use super::common::code::*;
 use super::table::{Row, row};
+use support::code::*;
 
 /// Refused with this code in the body.
 fn refused(status: u16, code: &str) -> Fault {

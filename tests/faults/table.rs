@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use obs_local::{Fault, Initiated, Options, SECRET_KEY, Server};
 
-use super::common::{Client, Config, Outcome, borrowed, code, lib};
 use super::identity::Identity;
 use super::peer::Peer;
+use support::{Client, Config, Outcome, borrowed, code, lib};
 
 pub const BUCKET: &str = "bucket";
 pub const KEY: &str = "dir/a b.tar";
@@ -330,7 +330,7 @@ impl Row {
         assert!(elapsed <= self.within, "took {elapsed:?}, more than {:?}: {outcome:?}", self.within);
         assert!(elapsed >= self.at_least, "took {elapsed:?}, less than {:?}: {outcome:?}", self.at_least);
         // SAFETY: a static string.
-        let name = unsafe { borrowed((lib().code_name)(outcome.code)) }.unwrap();
+        let name = unsafe { borrowed(lib().obs_abort_code_name(outcome.code)) }.unwrap();
         if let Some(message) = &outcome.message {
             assert!(message.starts_with(&format!("{name}: ")), "message: {message}");
             assert!(!message.contains(char::is_control), "message: {message:?}");

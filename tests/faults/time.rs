@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use obs_local::{End, Fault};
 
-use super::common::Config;
-use super::common::code::*;
 use super::identity::Identity;
 use super::peer::until_closed;
 use super::table::{Nobody, Row, nobody, own, row};
+use support::Config;
+use support::code::*;
 
 /// A port where a connection is refused: bound, and nobody listens.
 fn refusing() -> Nobody {
@@ -115,7 +115,7 @@ pub fn rows() -> Vec<Row> {
         row("the budget of the call handle, not the client's, is what counts")
             .check(|scene| {
                 scene.server().fault(Fault::silence().then(End::Stall));
-                let call = super::common::Call::with_timeout_ms(500);
+                let call = support::Call::with_timeout_ms(500);
                 let begun = std::time::Instant::now();
                 let outcome = scene.client.outcome(Some(&call), "bucket", "k", "i");
                 let taken = begun.elapsed();

@@ -2,9 +2,9 @@
 
 use obs_local::{End, Fault, Options, TlsVersions};
 
-use super::common::code::*;
 use super::identity::Identity;
 use super::table::{Row, row};
+use support::code::*;
 
 /// No request goes out.
 fn refused(name: &'static str, identity: fn() -> Identity) -> Row {

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""How fast, side by side with libcurl and a bare socket, in one run.
+
+  python3 bench/run.py [--no-write] [--rounds N] [--core N]   measures, prints the goals' table, and writes it to
+                                                 docs/performance.md, with docs/performance.svg (2 to 3 minutes)
+  python3 bench/run.py gates [--renew]     what `make test` checks; no clock is looked at
+
+OBSABORT_LIB names the library, OBS_LOCAL the obs-local program, INCLUDEDIR the folder of obsabort.h (default: include/
+of this tree).
+Needs: cc, libssl-dev, libcurl4-openssl-dev, openssl, valgrind, strace, binutils, ca-certificates.
+"""
+
+import argparse
+import os
+import platform
+import re
+import statistics
+import sys
+
+import gates
+import measure
+import report
+from goals import (ALLOWED_LIBRARIES, MAX_COLD_OF_CURL, MAX_INSTRUCTIONS_OF_CURL, MAX_MEMORY_KB, MAX_SIZE, MAX_SWEEP_KB, MAX_SYSTEM_CALLS,
+                   MIN_OF_IDEAL_MANY, MIN_RATE_OF_CURL, MIN_RATE_OF_RAW)
+
+KINDS = {"http": "HTTP", "tls": "TLS"}
+
+
+def paired(ours, theirs):
+    """Median and quartiles of the ratios within each round."""
+    ratios = [a / b for a, b in zip(ours, theirs)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return {"median": middle, "low": low, "high": high}
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure_all(bench, clients, rounds):
+    found = {"clients": clients, "rounds": rounds, "versions": versions(bench, clients)}
+    for client in clients:
+        wrong = bench.check_request(client)
+        if wrong:
+            sys.exit(f"{client} does not send what it should: {wrong}")
+    # A new handle for every abort is a TLS handshake and a read of the roots each time: not worth the wait.
+    fresh = ["curl-fresh"] if "curl" in clients else []
+    every = {"http": clients + fresh, "tls": clients}
+
+    def of_each(figure):
+        return {kind: {client: figure(client, kind) for client in every[kind]} for kind in KINDS}
+
+    found["ceiling"] = {kind: bench.ceiling(kind) for kind in KINDS}
+    found["rates"] = {}
+    for kind in KINDS:
+        for threads in (1, 8):
+            say(f"rates: {KINDS[kind]}, {threads} thread{'s' if threads > 1 else ''}, {rounds} rounds")
+            found["rates"][kind, threads] = bench.rounds(every[kind] if threads == 1 else clients, kind, threads, rounds, 0.2)
+    say("cold starts")
+    found["cold"] = {kind: bench.cold_starts(clients, kind, max(rounds, 15)) for kind in KINDS}
+    say("1000 aborts, 32 at a time, 20 ms away")
+    found["many"] = bench.many([c for c in clients if c != "raw"], 9)
+    say("100 000 stale uploads, and 1000")
+    found["sweep"] = {count: bench.sweep_peak_kb(count) for count in (1000, 100_000)}
+    say("memory, connections, allocations")
+    found["memory"] = {key: {c: bench.memory_kb(c, *key) for c in clients} for key in MAX_MEMORY_KB}
+    found["connections"] = {key: {c: bench.connections(c, *key) for c in clients} for key in (("http", 8), ("http", 32), ("tls", 8))}
+    found["allocations"] = of_each(bench.allocations)
+    for name, what, count in (("system_calls", "system calls", bench.system_calls), ("instructions", "instructions", bench.instructions)):
+        say(what)
+        try:
+            found[name] = of_each(count)
+        except measure.Missing as missing:
+            say(f"not measured: {missing}")
+    found["size"] = bench.stripped_size()
+    found["needed"] = bench.needed_libraries()
+    return found
+
+
+def versions(bench, clients):
+    def first(pattern, path):
+        try:
+            with open(path) as file:
+                match = re.search(pattern, file.read(), re.M)
+                return match.group(1) if match else "unknown"
+        except OSError:
+            return "unknown"
+
+    out = {
+        "libobsabort": bench.version("obsabort"),
+        "ureq": first(r'name = "ureq"\nversion = "(.*)"', os.path.join(measure.ROOT, "Cargo.lock")),
+        "compiler": gates.compiled_by(bench.library),
+        "OpenSSL": bench.version("raw").split()[1],
+        "processor": first(r"^model name\s*: (.*)$", "/proc/cpuinfo"),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "kernel": platform.release(),
+        "system": first(r'^PRETTY_NAME="(.*)"', "/etc/os-release"),
+    }
+    if "curl" in clients:
+        out["libcurl"] = bench.version("curl").split()[0].partition("/")[2]
+    return out
+
+
+def judge(found):
+    """The goals' table: what, goal, measured, met (None where it could not be measured)."""
+    rows = []
+    have_curl = "curl" in found["clients"]
+    no_curl = str(measure.Missing("libcurl"))
+
+    def row(what, goal, measured, met):
+        rows.append({"what": what, "goal": goal, "measured": measured, "met": met})
+
+    def ratio_text(ratio):
+        return f"{ratio['median']:.2f} (quartiles {ratio['low']:.2f} to {ratio['high']:.2f})"
+
+    for kind, name in KINDS.items():
+        what, goal = f"rate against libcurl with a kept handle, {name}, timeouts on", MIN_RATE_OF_CURL[kind]
+        if have_curl:
+            ratio = paired(found["rates"][kind, 1]["obsabort"], found["rates"][kind, 1]["curl"])
+            row(what, f"≥ {goal}", ratio_text(ratio), ratio["median"] >= goal)
+        else:
+            row(what, f"≥ {goal}", f"not measured: {no_curl}", None)
+    for kind, name in KINDS.items():
+        ratio = paired(found["rates"][kind, 1]["obsabort"], found["rates"][kind, 1]["raw"])
+        row(f"rate against raw socket + signing, {name}", f"≥ {MIN_RATE_OF_RAW}", ratio_text(ratio), ratio["median"] >= MIN_RATE_OF_RAW)
+
+    for kind, name in KINDS.items():
+        what, goal = f"instructions per abort against libcurl, {name}", f"≤ {MAX_INSTRUCTIONS_OF_CURL:.2f}"
+        if "instructions" not in found or not have_curl:
+            row(what, goal, f"not measured: {measure.Missing('valgrind', 'libcurl')}", None)
+        else:
+            ours, theirs = found["instructions"][kind]["obsabort"], found["instructions"][kind]["curl"]
+            row(what, goal, f"{ours / theirs:.3f} ({ours / 1e3:.1f}k of {theirs / 1e3:.1f}k)", ours / theirs <= MAX_INSTRUCTIONS_OF_CURL)
+
+    for kind, name in KINDS.items():
+        what, goal = f"system calls per abort on a kept connection, {name}, timeouts on", f"≤ {MAX_SYSTEM_CALLS}"
+        if "system_calls" not in found:
+            row(what, goal, f"not measured: {measure.Missing('strace')}", None)
+            continue
+        calls, _, _ = found["system_calls"][kind]["obsabort"]
+        total = sum(calls.values())
+        row(what, goal, f"{total:.2f} ({', '.join(calls)})", total <= MAX_SYSTEM_CALLS + 0.05)
+    for index, what in ((1, "DNS queries"), (2, "threads started")):
+        if "system_calls" in found:
+            seen = sum(len(found["system_calls"][kind]["obsabort"][index]) for kind in KINDS)
+            row(f"{what} on a kept connection", "0", str(seen), seen == 0)
+        else:
+            row(f"{what} on a kept connection", "0", f"not measured: {measure.Missing('strace')}", None)
+    opened = {key: counts["obsabort"] for key, counts in found["connections"].items()}
+    row("connections opened by T threads", "≤ T", ", ".join(f"{n} by {t} ({KINDS[k]})" for (k, t), n in opened.items()),
+        all(n <= threads for (_, threads), n in opened.items()))
+
+    ideal = -(-1000 // 32) * measure.DELAY_MS
+    ours, theirs = found["many"]["obsabort"], found["many"].get("curl")
+    ms = statistics.median(ours)
+    row("1000 aborts 32 at a time, 20 ms away", f"≥ {MIN_OF_IDEAL_MANY} of the ideal", f"{ideal / ms:.3f} ({ms:.0f} ms of an ideal {ideal})",
+        ideal / ms >= MIN_OF_IDEAL_MANY)
+    if theirs:
+        ratio = paired(ours, theirs)
+        row("the same against libcurl multi", "time ≤ 1.00", f"{ratio['median']:.3f} ({statistics.median(theirs):.0f} ms)", ratio["median"] <= 1.0)
+
+    few, many = (found["sweep"][count] for count in (1000, 100_000))
+    row("100 000 stale uploads found and aborted", f"≤ {MAX_SWEEP_KB // 1024} MB more than for 1000",
+        f"{max(many - few, 0) / 1024:.2f} MB more (at most {many / 1024:.1f} MB, process and all)", many - few <= MAX_SWEEP_KB)
+    for (kind, threads), allowed in MAX_MEMORY_KB.items():
+        used = found["memory"][kind, threads]["obsabort"]
+        row(f"memory above the empty process, {threads} thread{'s' if threads > 1 else ''} {KINDS[kind]}", f"≤ {allowed // 1024} MB",
+            f"{used['pss_kb'] / 1024:.2f} MB ({used['rss_kb'] / 1024:.2f} with what other processes share)", used["pss_kb"] <= allowed)
+    for kind, name in (("http", "HTTP"), ("tls", "TLS with the system's roots")):
+        what, goal = f"dlopen + client + first abort against libcurl, {name}", f"≤ {MAX_COLD_OF_CURL}"
+        if have_curl:
+            ratio = paired(found["cold"][kind]["obsabort"], found["cold"][kind]["curl"])
+            ours, theirs = (statistics.median(found["cold"][kind][c]) for c in ("obsabort", "curl"))
+            row(what, goal, f"{ratio['median']:.3f} ({ours:.2f} of {theirs:.2f} ms)", ratio["median"] <= MAX_COLD_OF_CURL)
+        else:
+            row(what, goal, f"not measured: {no_curl}", None)
+    row("libobsabort.so, stripped", f"≤ {MAX_SIZE / 1e6} MB", f"{found['size'] / 1e6:.2f} MB", found["size"] <= MAX_SIZE)
+    beyond = [n for n in found["needed"] if not re.fullmatch(ALLOWED_LIBRARIES, n) or n.startswith("libgcc_s")]
+    row("all it needs beyond libc", "libgcc_s alone", ", ".join(beyond) or "nothing", all(n.startswith("libgcc_s") for n in beyond))
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["bench", "gates"], default="bench")
+    parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True, help="bench: docs/performance.md and .svg")
+    parser.add_argument("--renew", action="store_true", help="gates: write committed.json anew")
+    parser.add_argument("--rounds", type=int, default=15, help="bench: interleaved rounds, at least 9")
+    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="bench: core of client and responder")
+    options = parser.parse_args()
+    if options.rounds < 9:
+        parser.error("--rounds: at least 9")
+    library = os.environ.get("OBSABORT_LIB")
+    if not library or not os.path.exists(library):
+        sys.exit(f"OBSABORT_LIB must name the built library (it is {library!r}): cargo build --release")
+    obs_local = os.environ.get("OBS_LOCAL", "")
+    if options.what == "bench" and not os.path.exists(obs_local):
+        sys.exit(f"OBS_LOCAL must name the obs-local program (it is {obs_local!r}): cargo build --release -p obs-local")
+    include = os.environ.get("INCLUDEDIR") or os.path.join(measure.ROOT, "include")
+    bench = measure.Bench(library, include, options.core if options.what == "bench" else -1)
+    try:
+        if options.what == "gates" and not options.renew:
+            return gates.run(bench)
+        clients = bench.build()
+        bench.start_responder()
+        if options.what == "gates":
+            return gates.renew(bench)
+        if "curl" not in clients:
+            say(f"libcurl is not compared: {measure.Missing('libcurl')}")
+        found = measure_all(bench, clients, options.rounds)
+        rows = judge(found)
+        print(report.text(found, rows))
+        if options.write:
+            report.write(found, rows, os.path.join(measure.ROOT, "docs"))
+        return 0
+    except measure.Missing as missing:
+        sys.exit(f"something is missing: {missing}")
+    finally:
+        bench.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
