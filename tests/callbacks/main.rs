@@ -2,7 +2,6 @@
 
 #![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used, unsafe_code)]
 
-
 use std::collections::HashMap;
 use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +9,8 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use support::{Call, Client, Config, Ending, borrowed, code};
 use obs_local::{End, Fault, Initiated, Options, Server};
+use support::{Call, Client, Config, Ending, borrowed, code};
 
 const INFO: i32 = 3;
 const DEBUG: i32 = 4;
