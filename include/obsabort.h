@@ -250,7 +250,7 @@ extern "C" {
 #define OBS_ABORT_LOG_INFO 3
 
 /**
- * And every request with its answer.
+ * And every request with its response.
  */
 #define OBS_ABORT_LOG_DEBUG 4
 
@@ -707,7 +707,7 @@ void obs_abort_client_free(obs_abort_client *client);
  * \param key          1 to 1024 bytes of UTF-8, any characters, as they are: encoding is done here.
  * \param upload_id    1 to 1024 bytes of UTF-8, not all white space, no control characters. An empty one never leaves
  *                     the library: some servers would delete the object itself.
- * \param http_status  Receives the HTTP status of the answer that decided the code; 0 where none did. May be NULL.
+ * \param http_status  Receives the HTTP status of the response that decided the code; 0 where none did. May be NULL.
  * \param error        Receives NULL on success, otherwise one line that says what happened, to be freed with
  *                     obs_abort_string_free(). May be NULL.
  * \return OBS_ABORT_OK where the upload is gone: 204, or 404 NoSuchUpload after an earlier attempt of this call that
@@ -883,7 +883,7 @@ void obs_abort_call_free(obs_abort_call *call);
 int32_t obs_abort_outcome_code(const obs_abort_outcome *outcome);
 
 /**
- * The HTTP status of the answer to the abort request that decided the code; 0 where none did.
+ * The HTTP status of the response to the abort request that decided the code; 0 where none did.
  *
  * Threads: any. Since 0.1.0.
  */
@@ -919,7 +919,7 @@ const char *obs_abort_outcome_request_id(const obs_abort_outcome *outcome);
 const char *obs_abort_outcome_host_id(const obs_abort_outcome *outcome);
 
 /**
- * How many abort requests were put on the wire, those that do not count towards max_attempts included: after a
+ * How many abort requests were put on the stream, those that do not count towards max_attempts included: after a
  * redirect, after a correction of the clock, and after a kept connection had proved dead.
  *
  * Threads: any. Since 0.1.0.

@@ -1,7 +1,7 @@
-//! Any answer to an abort. Input: the status, header lines, an empty line, the body.
+//! Any response to an abort. Input: the status, header lines, an empty line, the body.
 
-use obsabort::http::{Answer, Headers};
-use obsabort::obs::response::{Meaning, meaning, said};
+use obsabort::http::{Headers, Response};
+use obsabort::obs::response::{Verdict, said, verdict};
 
 const SECRET: &str = "K3Y/hush+hush==";
 
@@ -32,9 +32,9 @@ pub fn run(data: &[u8]) {
         value.and_then(|value| std::str::from_utf8(value).ok()).filter(|v| v.is_ascii()).map(str::to_owned)
     };
     let header_code = in_header(["x-obs-error-code", "x-amz-error-code"]);
-    let answer = Answer { status, headers, body: rest.to_vec() };
+    let response = Response { status, headers, body: rest.to_vec() };
 
-    let raw = said(&answer, false);
+    let raw = said(&response, false);
     let all = raw.clone().fit_to_show(&[SECRET, "", "hush"]);
     for text in [&all.code, &all.message, &all.request_id, &all.host_id].into_iter().flatten() {
         assert!(text.len() <= 512, "{} bytes", text.len());
@@ -46,20 +46,20 @@ pub fn run(data: &[u8]) {
     {
         assert_eq!(all.code.as_deref(), Some(code.as_str()), "headers win over the body");
     }
-    let well = said(&answer, true);
+    let well = said(&response, true);
     assert_eq!((well.code, well.message), (None, None), "nothing went wrong");
 
     for wanted in [204, 200] {
         let code = raw.code.as_deref();
-        let meaning = meaning(status, code, wanted);
-        assert_eq!(meaning == Meaning::Done, status == wanted);
-        if meaning == Meaning::NoSuchUpload {
+        let verdict = verdict(status, code, wanted);
+        assert_eq!(verdict == Verdict::Done, status == wanted);
+        if verdict == Verdict::NoSuchUpload {
             // "Gone" is said of nothing else: neither of a proxy's 404, nor of a page that mentions the words.
             assert!(status == 404 && matches!(code, Some("NoSuchUpload" | "NoSuchKey")), "{status} {code:?}");
         }
         if (500..600).contains(&status) || status == 429 {
-            let retried = [Meaning::Server, Meaning::Throttled, Meaning::RequestTimeout];
-            assert!(retried.contains(&meaning), "{status} {meaning:?}");
+            let retried = [Verdict::Server, Verdict::Throttled, Verdict::RequestTimeout];
+            assert!(retried.contains(&verdict), "{status} {verdict:?}");
         }
     }
 }

@@ -255,7 +255,7 @@ impl State {
                 &raw mut error,
             )
         };
-        assert!(code != 0 && status == 0, "nobody answers: {code} {status}");
+        assert!(code != 0 && status == 0, "nobody responses: {code} {status}");
         self.error(code, error)
     }
 
@@ -357,7 +357,7 @@ impl State {
                 obs_abort_report_total,
             ]
             .map(|number| number(report));
-            assert_eq!((aborted, missing), (0, 0), "nobody answers");
+            assert_eq!((aborted, missing), (0, 0), "nobody responses");
             assert_eq!(failed + kept, total);
             for i in 0..=obs_abort_report_failure_count(report) {
                 self.text(obs_abort_outcome_message(obs_abort_report_failure(report, i)));

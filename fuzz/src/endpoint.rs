@@ -1,14 +1,14 @@
-//! What names a host: four lines (endpoint, proxy URL, no_proxy, Location), then a proxy's answer to CONNECT.
+//! What names a host: four lines (endpoint, proxy URL, no_proxy, Location), then a proxy's response to CONNECT.
 
 use obsabort::http::proxy::{Proxies, Proxy};
-use obsabort::obs::bucket::{Addressing, Endpoint, Place};
+use obsabort::obs::bucket::{Addressing, Bucket, Endpoint};
 use obsabort::obs::redirect::follow;
 
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == b'\n');
     let mut line = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
     let (endpoint, proxy_url, no_proxy, location) = (line(), line(), line(), line());
-    let answer = parts.next().unwrap_or_default();
+    let response = parts.next().unwrap_or_default();
 
     let endpoint = Endpoint::parse(&endpoint);
     if let Ok(endpoint) = &endpoint {
@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
         redirect(endpoint, &location);
     }
     if let Ok(proxy) = Proxy::parse(&proxy_url) {
-        judge_proxy(&proxy, answer);
+        judge_proxy(&proxy, response);
     }
     let environment = Proxies::from_env(|name| match name {
         "http_proxy" | "HTTPS_PROXY" => Some(proxy_url.clone()),
@@ -61,18 +61,21 @@ fn judge_host(host: &str) {
     }
 }
 
-fn judge_proxy(proxy: &Proxy, answer: &[u8]) {
+fn judge_proxy(proxy: &Proxy, response: &[u8]) {
     judge_host(&proxy.host);
     assert!(proxy.port > 0);
-    let judged = proxy.judge_tunnel("h.example.com", 443, answer);
+    let judged = proxy.judge_tunnel("h.example.com", 443, response);
     // With another user and password it says the same: neither is told.
     if proxy.secrets().next().is_some() {
         let other = Proxy::parse(&format!("http://u:other@{}:{}", proxy.host, proxy.port)).expect("a proxy");
-        let judged_too = other.judge_tunnel("h.example.com", 443, answer);
+        let judged_too = other.judge_tunnel("h.example.com", 443, response);
         assert_eq!(format!("{proxy} {proxy:?} {judged:?}"), format!("{other} {other:?} {judged_too:?}"));
     }
     if judged.is_ok() {
-        assert!(answer.starts_with(b"HTTP/1.") && answer.get(9) == Some(&b'2'), "{answer:?} opens a tunnel");
+        assert!(
+            response.starts_with(b"HTTP/1.") && response.get(9) == Some(&b'2'),
+            "{response:?} opens a tunnel"
+        );
     }
     // However the password reads, the request has the lines it should have.
     let request = proxy.connect_request("h.example.com", 443);
@@ -91,7 +94,7 @@ fn judge_proxy(proxy: &Proxy, answer: &[u8]) {
 /// Whatever a Location says, the request that follows it is the same one, and stays in the endpoint's domain.
 fn redirect(endpoint: &Endpoint, location: &str) {
     for addressing in [Addressing::Auto, Addressing::Path, Addressing::CustomDomain] {
-        let Ok(place) = Place::new(endpoint, addressing, "bkt") else { continue };
+        let Ok(place) = Bucket::new(endpoint, addressing, "bkt") else { continue };
         let from = place.upload("k y", "i").expect("a target");
         let custom = addressing == Addressing::CustomDomain;
         let Ok(to) = follow(&from, endpoint, "bkt", custom, location) else { continue };

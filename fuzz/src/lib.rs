@@ -1,6 +1,6 @@
 //! What each fuzz target does with its input. `cargo test` runs the same over seeds/ (tests/fuzz_corpus).
 
-pub mod answer;
+pub mod response;
 pub mod capi;
 pub mod endpoint;
 pub mod listing;

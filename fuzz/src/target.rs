@@ -1,6 +1,6 @@
 //! Endpoint, addressing, bucket, key and upload id, separated by NUL, against an encoder and a decoder written here.
 
-use obsabort::obs::bucket::{Addressing, Endpoint, Place};
+use obsabort::obs::bucket::{Addressing, Bucket, Endpoint};
 
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == 0);
@@ -13,7 +13,7 @@ pub fn run(data: &[u8]) {
         "custom" => Addressing::CustomDomain,
         _ => Addressing::Auto,
     };
-    let place = Place::new(&endpoint, addressing, &bucket);
+    let place = Bucket::new(&endpoint, addressing, &bucket);
     if !bucket_is_legal(&bucket) {
         assert!(place.is_err(), "bucket {bucket:?}");
         return;
@@ -30,11 +30,11 @@ pub fn run(data: &[u8]) {
     assert_eq!(target.is_ok(), legal, "{key:?} {upload_id:?}");
     let Ok(target) = target else { return };
 
-    // What goes onto the wire: no byte that ends a line, a target or a query early.
-    let wire = &target.path_and_query;
-    assert!(wire.bytes().all(|b| b.is_ascii_graphic() && b != b'#'), "{wire:?}");
-    let (path, query) = wire.split_once('?').expect("a query");
-    assert!(!query.contains(['?', '&']) && !path.contains('?'), "{wire:?}");
+    // What goes onto the stream: no byte that ends a line, a target or a query early.
+    let stream = &target.path_and_query;
+    assert!(stream.bytes().all(|b| b.is_ascii_graphic() && b != b'#'), "{stream:?}");
+    let (path, query) = stream.split_once('?').expect("a query");
+    assert!(!query.contains(['?', '&']) && !path.contains('?'), "{stream:?}");
     let id = query.strip_prefix("uploadId=").expect("the upload id");
     // An empty one, or none, deletes the object on real servers.
     assert!(!id.is_empty());

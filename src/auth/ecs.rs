@@ -17,10 +17,10 @@ use zeroize::Zeroizing;
 
 use crate::auth::credentials::Credentials;
 use crate::base::date;
-use crate::base::deadline::Watch;
+use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::process;
-use crate::http::Trouble;
+use crate::http::TransportError;
 
 /// The metadata service of an ECS: link-local, and never behind a proxy.
 const HOST: &str = "169.254.169.254";
@@ -77,8 +77,8 @@ impl Agency {
         fetches: &Arc<Fetches>,
         user_agent: &str,
         now: i64,
-        watch: &Watch,
-    ) -> Result<Arc<Credentials>, Trouble> {
+        deadline: &Deadline,
+    ) -> Result<Arc<Credentials>, TransportError> {
         let current = self.current.load_full().filter(|current| now < current.expires_at);
         if let Some(current) = &current
             && now < current.renew_at
@@ -96,17 +96,19 @@ impl Agency {
         }
         let before = state.count;
         if !state.under_way {
-            self.start_fetch(fetches, &mut state, user_agent).map_err(Trouble::Final)?;
+            self.start_fetch(fetches, &mut state, user_agent).map_err(TransportError::Permanent)?;
         }
         while state.count == before {
-            watch.check().map_err(Trouble::Stopped)?;
-            (state, _) =
-                fetches.finished.wait_timeout(state, watch.slice()).unwrap_or_else(PoisonError::into_inner);
+            deadline.check().map_err(TransportError::Interrupted)?;
+            (state, _) = fetches
+                .finished
+                .wait_timeout(state, deadline.slice())
+                .unwrap_or_else(PoisonError::into_inner);
         }
         match (&state.failure, &*self.current.load()) {
             (None, Some(current)) => Ok(Arc::clone(&current.credentials)),
-            (Some((_, error)), _) => Err(Trouble::Final(error.clone())),
-            (None, None) => Err(Trouble::Final(unusable("the fetch ended without an outcome"))),
+            (Some((_, error)), _) => Err(TransportError::Permanent(error.clone())),
+            (None, None) => Err(TransportError::Permanent(unusable("the fetch ended without an outcome"))),
         }
     }
 
@@ -252,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers() {
+    fn responses() {
         let json = |expires: &str| {
             format!(
                 r#"{{"credential":{{"access":"AK","secret":"SK","expires_at":"{expires}","securitytoken":"T","x":[1]}}}}"#

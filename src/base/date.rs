@@ -1,4 +1,4 @@
-//! Dates as the protocol writes them: RFC 1123 in requests and answers, ISO 8601 in listings and credentials.
+//! Dates as the protocol writes them: RFC 1123 in requests and responses, ISO 8601 in listings and credentials.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,7 +33,7 @@ fn render(unix: i64) -> [u8; 29] {
     bytes
 }
 
-/// Reads the Date header of an answer.
+/// Reads the Date header of a response.
 pub fn parse_http(text: &str) -> Option<i64> {
     let at = httpdate::parse_http_date(text.trim()).ok()?;
     i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()

@@ -9,61 +9,61 @@ pub const SLICE: Duration = Duration::from_millis(100);
 
 /// Why a wait ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum Interrupted {
     /// The call, or the client, was cancelled.
     Cancelled,
     /// The time is up.
-    Deadline,
+    DeadlinePassed,
 }
 
 /// A flag that is raised once and stays up.
 #[derive(Clone, Debug, Default)]
-pub struct Flag(Arc<AtomicBool>);
+pub struct CancelFlag(Arc<AtomicBool>);
 
-impl Flag {
+impl CancelFlag {
     /// Raises it; for any thread.
-    pub fn raise(&self) {
+    pub fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Whether it is up.
-    pub fn is_up(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
 /// A deadline, and the flags that end a wait before it.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct Deadline {
     deadline: Instant,
-    client: Flag,
-    call: Option<Flag>,
+    client: CancelFlag,
+    call: Option<CancelFlag>,
 }
 
-impl Watch {
+impl Deadline {
     /// Ends at `deadline`, or when the client is shut down, or the call cancelled.
-    pub fn new(deadline: Instant, client: Flag, call: Option<Flag>) -> Watch {
-        Watch { deadline, client, call }
+    pub fn new(deadline: Instant, client: CancelFlag, call: Option<CancelFlag>) -> Deadline {
+        Deadline { deadline, client, call }
     }
 
     /// The same, ending earlier.
-    pub fn until(&self, deadline: Instant) -> Watch {
-        Watch { deadline: self.deadline.min(deadline), ..self.clone() }
+    pub fn until(&self, deadline: Instant) -> Deadline {
+        Deadline { deadline: self.deadline.min(deadline), ..self.clone() }
     }
 
     /// When the time is up.
-    pub fn deadline(&self) -> Instant {
+    pub fn instant(&self) -> Instant {
         self.deadline
     }
 
     /// Whether to go on.
-    pub fn check(&self) -> Result<(), Stop> {
+    pub fn check(&self) -> Result<(), Interrupted> {
         self.next_slice().map(drop)
     }
 
     /// Whether somebody cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.client.is_up() || self.call.as_ref().is_some_and(Flag::is_up)
+        self.client.is_set() || self.call.as_ref().is_some_and(CancelFlag::is_set)
     }
 
     /// How long to block before the next look; never zero.
@@ -72,12 +72,16 @@ impl Watch {
     }
 
     /// Whether to go on, and if so, how long to block before the next look.
-    pub fn next_slice(&self) -> Result<Duration, Stop> {
+    pub fn next_slice(&self) -> Result<Duration, Interrupted> {
         if self.is_cancelled() {
-            return Err(Stop::Cancelled);
+            return Err(Interrupted::Cancelled);
         }
         let left = self.left();
-        if left.is_zero() { Err(Stop::Deadline) } else { Ok(left.clamp(Duration::from_millis(1), SLICE)) }
+        if left.is_zero() {
+            Err(Interrupted::DeadlinePassed)
+        } else {
+            Ok(left.clamp(Duration::from_millis(1), SLICE))
+        }
     }
 
     fn left(&self) -> Duration {
@@ -85,7 +89,7 @@ impl Watch {
     }
 
     /// Sleeps, unless something ends it.
-    pub fn sleep(&self, duration: Duration) -> Result<(), Stop> {
+    pub fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
         let end = Instant::now() + duration;
         loop {
             self.check()?;

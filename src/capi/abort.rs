@@ -62,7 +62,7 @@ pub type obs_abort_progress_fn = Option<
 /// \param key          1 to 1024 bytes of UTF-8, any characters, as they are: encoding is done here.
 /// \param upload_id    1 to 1024 bytes of UTF-8, not all white space, no control characters. An empty one never leaves
 ///                     the library: some servers would delete the object itself.
-/// \param http_status  Receives the HTTP status of the answer that decided the code; 0 where none did. May be NULL.
+/// \param http_status  Receives the HTTP status of the response that decided the code; 0 where none did. May be NULL.
 /// \param error        Receives NULL on success, otherwise one line that says what happened, to be freed with
 ///                     obs_abort_string_free(). May be NULL.
 /// \return OBS_ABORT_OK where the upload is gone: 204, or 404 NoSuchUpload after an earlier attempt of this call that

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::base::deadline::Flag;
+use crate::base::deadline::CancelFlag;
 use crate::operation::call::Call;
 use crate::operation::config::nonzero;
 
@@ -14,7 +14,7 @@ use super::ffi::{code_of, fallible, guarded, handle, optional, take};
 #[derive(Default)]
 pub struct obs_abort_call {
     /// Shared with the calls that have begun.
-    cancelled: Flag,
+    cancelled: CancelFlag,
     /// 0: not set.
     timeout_ms: AtomicU32,
 }
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn obs_abort_call_cancel(call: *const obs_abort_call) {
     guarded((), || {
         // SAFETY: NULL or a handle of ours, as the header demands.
         if let Ok(call) = unsafe { handle(call, "call") } {
-            call.cancelled.raise();
+            call.cancelled.set();
         }
     });
 }

@@ -42,7 +42,7 @@ pub const OBS_ABORT_LOG_ERROR: i32 = 1;
 pub const OBS_ABORT_LOG_WARN: i32 = 2;
 /// And what each call came to.
 pub const OBS_ABORT_LOG_INFO: i32 = 3;
-/// And every request with its answer.
+/// And every request with its response.
 pub const OBS_ABORT_LOG_DEBUG: i32 = 4;
 
 /// A log callback. It is called only on a thread that is inside a call of this library, for what that call does. A call

@@ -69,7 +69,7 @@ pub unsafe extern "C" fn obs_abort_outcome_code(outcome: *const obs_abort_outcom
     unsafe { read(outcome, Code::InvalidArgument as i32, |outcome| outcome.code) }
 }
 
-/// The HTTP status of the answer to the abort request that decided the code; 0 where none did.
+/// The HTTP status of the response to the abort request that decided the code; 0 where none did.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn obs_abort_outcome_host_id(outcome: *const obs_abort_out
     unsafe { read(outcome, std::ptr::null(), |outcome| pointer(outcome.host_id.as_ref())) }
 }
 
-/// How many abort requests were put on the wire, those that do not count towards max_attempts included: after a
+/// How many abort requests were put on the stream, those that do not count towards max_attempts included: after a
 /// redirect, after a correction of the clock, and after a kept connection had proved dead.
 ///
 /// Threads: any. Since 0.1.0.

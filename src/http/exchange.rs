@@ -14,11 +14,11 @@ use std::ops::Range;
 
 use httparse::{Header, ParserConfig, Status};
 
-use crate::base::deadline::Watch;
+use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 
-use super::Trouble;
-use super::stream::Wire;
+use super::TransportError;
+use super::stream::Stream;
 
 /// The largest response head, interim responses included. A larger one is no response of an object storage service.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
@@ -129,28 +129,31 @@ fn content_length(value: &[u8]) -> Result<u64, Error> {
 }
 
 fn not_http(why: impl std::fmt::Display) -> Error {
-    Error::new(Code::Protocol, format!("the answer is not valid HTTP: {why}"))
+    Error::new(Code::Protocol, format!("the response is not valid HTTP: {why}"))
 }
 
 fn cut_short() -> Error {
-    Error::new(Code::Io, "the server closed the connection in the middle of its answer")
+    Error::new(Code::Io, "the server closed the connection in the middle of its response")
 }
 
 /// The head of the final response, and what has arrived behind it. The error says whether a byte had arrived.
-pub fn read_head(wire: &mut Wire, watch: &Watch) -> Result<(ResponseHead, Vec<u8>), (Trouble, bool)> {
+pub fn read_head(
+    stream: &mut Stream,
+    deadline: &Deadline,
+) -> Result<(ResponseHead, Vec<u8>), (TransportError, bool)> {
     let mut bytes = Vec::with_capacity(FIRST_READ);
     let mut received = 0;
     let mut interim = false;
     loop {
         let begun = received > 0;
-        match fill(wire, &mut bytes, watch) {
+        match fill(stream, &mut bytes, deadline) {
             Ok(0) if begun => return Err((cut_short().into(), true)),
             Ok(0) => {
-                let error = Error::new(Code::Io, "the server closed the connection without an answer");
+                let error = Error::new(Code::Io, "the server closed the connection without a response");
                 return Err((error.into(), false));
             }
             Ok(n) => received += n,
-            Err(trouble) => return Err((trouble, begun)),
+            Err(error) => return Err((error, begun)),
         }
         loop {
             match parse(&mut bytes).map_err(|error| (error.into(), true))? {
@@ -164,18 +167,20 @@ pub fn read_head(wire: &mut Wire, watch: &Watch) -> Result<(ResponseHead, Vec<u8
             }
         }
         if received >= MAX_HEAD {
-            let error =
-                Error::new(Code::Protocol, format!("the head of the answer is larger than {MAX_HEAD} bytes"));
+            let error = Error::new(
+                Code::Protocol,
+                format!("the head of the response is larger than {MAX_HEAD} bytes"),
+            );
             return Err((error.into(), true));
         }
     }
 }
 
 /// One read; 0 is the end of the stream.
-fn fill(wire: &mut Wire, bytes: &mut Vec<u8>, watch: &Watch) -> Result<usize, Trouble> {
+fn fill(stream: &mut Stream, bytes: &mut Vec<u8>, deadline: &Deadline) -> Result<usize, TransportError> {
     let before = bytes.len();
     bytes.resize((before + FIRST_READ).min(MAX_HEAD), 0);
-    let read = wire.read(&mut bytes[before..], watch);
+    let read = stream.read(&mut bytes[before..], deadline);
     bytes.truncate(before + *read.as_ref().unwrap_or(&0));
     read
 }
@@ -229,15 +234,15 @@ fn parse(bytes: &mut Vec<u8>) -> Result<Parsed, Error> {
 
 /// The body of a response, read as its head says.
 pub struct Body<'a> {
-    wire: &'a mut Wire,
+    stream: &'a mut Stream,
     /// Bounds each read.
-    pub watch: Watch,
+    pub deadline: Deadline,
     /// What has arrived and is not read yet.
     arrived: Vec<u8>,
     state: State,
     reusable: bool,
     /// What ended it early, for whoever gets an `io::Error` from the reader in between.
-    pub trouble: Option<Trouble>,
+    pub error: Option<TransportError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,32 +264,37 @@ enum Within {
 
 impl<'a> Body<'a> {
     /// The body that belongs to this head; `arrived` is what came along with it.
-    pub fn new(wire: &'a mut Wire, watch: Watch, head: &ResponseHead, arrived: Vec<u8>) -> Body<'a> {
+    pub fn new(
+        stream: &'a mut Stream,
+        deadline: Deadline,
+        head: &ResponseHead,
+        arrived: Vec<u8>,
+    ) -> Body<'a> {
         let state = match head.framing {
             Framing::Empty | Framing::Length(0) => State::Done,
             Framing::Length(length) => State::Left(length, Within::Body),
             Framing::Chunked => State::ChunkSize,
             Framing::UntilClose => State::UntilClose,
         };
-        Body { wire, watch, arrived, state, reusable: head.reusable, trouble: None }
+        Body { stream, deadline, arrived, state, reusable: head.reusable, error: None }
     }
 
     /// Whether the connection can serve again: the framing was unambiguous, the body was read to its end, and nothing
     /// has come after it.
     pub fn leaves_reusable(&self) -> bool {
-        self.reusable && self.state == State::Done && self.arrived.is_empty() && self.trouble.is_none()
+        self.reusable && self.state == State::Done && self.arrived.is_empty() && self.error.is_none()
     }
 
-    fn fail(&mut self, trouble: Trouble) -> io::Error {
-        self.trouble.get_or_insert(trouble);
+    fn fail(&mut self, error: TransportError) -> io::Error {
+        self.error.get_or_insert(error);
         io::Error::other("the body broke off")
     }
 
     /// Reads more of the stream; false at its end.
     fn fill(&mut self) -> io::Result<bool> {
-        match fill(self.wire, &mut self.arrived, &self.watch) {
+        match fill(self.stream, &mut self.arrived, &self.deadline) {
             Ok(n) => Ok(n > 0),
-            Err(trouble) => Err(self.fail(trouble)),
+            Err(error) => Err(self.fail(error)),
         }
     }
 
@@ -293,9 +303,9 @@ impl<'a> Body<'a> {
         let most = into.len().min(usize::try_from(most).unwrap_or(usize::MAX));
         if self.arrived.is_empty() {
             // Straight from the stream, and never beyond this body.
-            return match self.wire.read(&mut into[..most], &self.watch) {
+            return match self.stream.read(&mut into[..most], &self.deadline) {
                 Ok(n) => Ok(n),
-                Err(trouble) => Err(self.fail(trouble)),
+                Err(error) => Err(self.fail(error)),
             };
         }
         let n = most.min(self.arrived.len());
@@ -391,7 +401,7 @@ impl Read for Body<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::deadline::Flag;
+    use crate::base::deadline::CancelFlag;
     use crate::http::pool::tests::pair;
     use std::io::Write as _;
     use std::net::Shutdown;
@@ -424,10 +434,10 @@ mod tests {
         };
         let sender: Box<dyn FnOnce() -> UnixStream + Send> = Box::new(sender);
         let end = if pieces.len() > 1 { Err(std::thread::spawn(sender)) } else { Ok(sender()) };
-        let watch = Watch::new(Instant::now() + Duration::from_secs(5), Flag::default(), None);
-        let outcome = read_head(&mut connection.wire, &watch).map_err(|(trouble, _)| format!("{trouble:?}"));
+        let deadline = Deadline::new(Instant::now() + Duration::from_secs(5), CancelFlag::default(), None);
+        let outcome = read_head(&mut connection.stream, &deadline).map_err(|(error, _)| format!("{error:?}"));
         let outcome = outcome.map(|(head, arrived)| {
-            let mut body = Body::new(&mut connection.wire, watch, &head, arrived);
+            let mut body = Body::new(&mut connection.stream, deadline, &head, arrived);
             let mut bytes = Vec::new();
             let _ = (&mut body).take(16 * 1024).read_to_end(&mut bytes);
             Verdict { status: head.status, kept: body.leaves_reusable(), body: bytes }

@@ -47,7 +47,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection to this place on which nothing has arrived since its last answer.
+    /// A connection to this place on which nothing has arrived since its last response.
     pub fn take(&self, https: bool, at: &Authority, now: Instant) -> Option<Connection> {
         loop {
             // The last one back: the others may grow old.
@@ -56,15 +56,15 @@ impl Pool {
                 let index = state.idle.iter().rposition(|idle| idle.is_to(https, at))?;
                 state.idle.remove(index)?
             };
-            if now.saturating_duration_since(last.since) < MAX_IDLE && last.connection.wire.is_quiet() {
+            if now.saturating_duration_since(last.since) < MAX_IDLE && last.connection.stream.is_quiet() {
                 return Some(last.connection);
             }
         }
     }
 
-    /// Keeps a connection whose last answer was read to its end.
+    /// Keeps a connection whose last response was read to its end.
     pub fn put(&self, https: bool, at: &Authority, mut connection: Connection) {
-        if connection.wire.holds_unread_input() {
+        if connection.stream.holds_unread_input() {
             return;
         }
         let since = Instant::now();
@@ -106,7 +106,7 @@ impl std::fmt::Debug for Pool {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::http::stream::Wire;
+    use crate::http::stream::Stream;
     use std::io::Write as _;
     use std::net::TcpStream;
     use std::os::fd::OwnedFd;
@@ -116,7 +116,7 @@ pub mod tests {
     pub fn pair() -> (Connection, UnixStream) {
         let (socket, end) = UnixStream::pair().expect("a pair of sockets");
         let socket = TcpStream::from(OwnedFd::from(socket));
-        (Connection::direct(Wire::new(socket, "h".into())), end)
+        (Connection::direct(Stream::new(socket, "h".into())), end)
     }
 
     pub fn here() -> Authority {

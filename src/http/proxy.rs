@@ -11,7 +11,7 @@ use crate::base::error::{Code, Error};
 use crate::base::origin::{ip_literal, split_port};
 use crate::base::percent::decode;
 
-use super::Trouble;
+use super::TransportError;
 
 /// One proxy.
 #[derive(Clone)]
@@ -107,8 +107,8 @@ impl Proxy {
         Some(out)
     }
 
-    /// Judges the head of an answer to CONNECT.
-    pub fn judge_tunnel(&self, host: &str, port: u16, head: &[u8]) -> Result<(), Trouble> {
+    /// Judges the head of a response to CONNECT.
+    pub fn judge_tunnel(&self, host: &str, port: u16, head: &[u8]) -> Result<(), TransportError> {
         let refused = |why: &str| {
             Error::new(
                 Code::Connect,
@@ -122,15 +122,17 @@ impl Proxy {
             .and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u16>().ok());
         match status {
             Some(200..=299) => Ok(()),
-            Some(407) if self.authorization.is_none() => Err(Trouble::Final(refused(
+            Some(407) if self.authorization.is_none() => Err(TransportError::Permanent(refused(
                 "407, it wants a user and a password: give them in the proxy URL",
             ))),
-            Some(407) => {
-                Err(Trouble::Final(refused("407, it refuses the user or the password in the proxy URL")))
+            Some(407) => Err(TransportError::Permanent(refused(
+                "407, it refuses the user or the password in the proxy URL",
+            ))),
+            Some(status @ 400..=499) => {
+                Err(TransportError::Permanent(refused(&format!("it answered {status}"))))
             }
-            Some(status @ 400..=499) => Err(Trouble::Final(refused(&format!("it answered {status}")))),
             Some(status) => Err(refused(&format!("it answered {status}")).into()),
-            None => Err(refused("its answer is not HTTP").into()),
+            None => Err(refused("its response is not HTTP").into()),
         }
     }
 }

@@ -5,37 +5,37 @@ use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use crate::base::deadline::{Stop, Watch};
+use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::origin::ip_literal;
 use crate::base::process;
 
-use super::Trouble;
+use super::TransportError;
 
 /// The lookups under way in one process for one client.
 #[derive(Debug, Default)]
-pub struct Lookups {
+pub struct Resolver {
     under_way: Arc<Mutex<HashMap<String, Arc<Lookup>>>>,
 }
 
 #[derive(Debug, Default)]
 struct Lookup {
-    answer: Mutex<Option<Result<Vec<IpAddr>, String>>>,
+    response: Mutex<Option<Result<Vec<IpAddr>, String>>>,
     done: Condvar,
 }
 
-impl Lookups {
+impl Resolver {
     /// The addresses of a host. The lookup itself can't be interrupted: a caller who gives up leaves it behind,
     /// and who comes later joins it rather than starting another.
-    pub fn resolve(&self, host: &str, watch: &Watch) -> Result<Vec<IpAddr>, Trouble> {
+    pub fn resolve(&self, host: &str, deadline: &Deadline) -> Result<Vec<IpAddr>, TransportError> {
         if let Some(address) = ip_literal(host) {
             return Ok(vec![address]);
         }
         let failed = |why: &str| Error::new(Code::Resolve, format!("the host {host} did not resolve: {why}"));
         let lookup = self.join(host).map_err(|e| failed(&format!("no thread for the lookup: {e}")))?;
-        let mut answer = lookup.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut response = lookup.response.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match &*answer {
+            match &*response {
                 Some(Ok(addresses)) if addresses.is_empty() => {
                     return Err(failed("it has no addresses").into());
                 }
@@ -43,12 +43,14 @@ impl Lookups {
                 Some(Err(why)) => return Err(failed(why).into()),
                 None => {}
             }
-            watch.check().map_err(|stop| match stop {
-                Stop::Cancelled => Trouble::Stopped(stop),
-                Stop::Deadline => Trouble::TooSlow(failed("no answer within the time allowed")),
+            deadline.check().map_err(|stop| match stop {
+                Interrupted::Cancelled => TransportError::Interrupted(stop),
+                Interrupted::DeadlinePassed => {
+                    TransportError::TimedOut(failed("no response within the time allowed"))
+                }
             })?;
-            (answer, _) =
-                lookup.done.wait_timeout(answer, watch.slice()).unwrap_or_else(PoisonError::into_inner);
+            (response, _) =
+                lookup.done.wait_timeout(response, deadline.slice()).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -65,7 +67,7 @@ impl Lookups {
                 .map(|addresses| addresses.map(|a| a.ip()).collect())
                 .map_err(|e| plain(&e));
             all.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-            *mine.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+            *mine.response.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
             mine.done.notify_all();
         })?;
         under_way.insert(host.to_owned(), Arc::clone(&lookup));

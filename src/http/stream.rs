@@ -1,4 +1,4 @@
-//! One connection: bytes in and out, plain or through TLS, never longer than the watch allows.
+//! One connection: bytes in and out, plain or through TLS, never longer than the deadline allows.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg, sockopt};
 use rustls::ClientConnection;
 
-use crate::base::deadline::{SLICE, Stop, Watch};
+use crate::base::deadline::{Deadline, Interrupted, SLICE};
 use crate::base::error::{Code, Error};
 
-use super::{Trouble, tls};
+use super::{TransportError, tls};
 
 /// A connected socket, and the TLS session on it.
-pub struct Wire {
+pub struct Stream {
     socket: TcpStream,
     session: Option<Box<Session>>,
     /// For messages.
@@ -84,17 +84,17 @@ impl Records {
     }
 }
 
-impl Wire {
+impl Stream {
     /// A connected socket whose timeouts are one slice.
-    pub fn new(socket: TcpStream, host: String) -> Wire {
-        Wire { socket, session: None, host, receive_timeout: SLICE, send_timeout: SLICE }
+    pub fn new(socket: TcpStream, host: String) -> Stream {
+        Stream { socket, session: None, host, receive_timeout: SLICE, send_timeout: SLICE }
     }
 
     /// Speaks TLS from here on.
-    pub fn handshake(&mut self, tls: ClientConnection, watch: &Watch) -> Result<(), Trouble> {
+    pub fn handshake(&mut self, tls: ClientConnection, deadline: &Deadline) -> Result<(), TransportError> {
         let slow = |stop| match stop {
-            Stop::Cancelled => Trouble::Stopped(stop),
-            Stop::Deadline => Trouble::TooSlow(Error::new(
+            Interrupted::Cancelled => TransportError::Interrupted(stop),
+            Interrupted::DeadlinePassed => TransportError::TimedOut(Error::new(
                 Code::Tls,
                 format!("TLS with {}: no end within the time allowed", self.host),
             )),
@@ -104,7 +104,7 @@ impl Wire {
             socket: &self.socket,
             receive: &mut self.receive_timeout,
             send: &mut self.send_timeout,
-            watch,
+            deadline,
         };
         let broke = |e: io::Error| match stop_in(&e) {
             Some(stop) => slow(stop),
@@ -115,7 +115,7 @@ impl Wire {
             .into(),
         };
         while session.tls.is_handshaking() || session.tls.wants_write() {
-            watch.check().map_err(slow)?;
+            deadline.check().map_err(slow)?;
             if session.tls.wants_write() {
                 session.tls.write_tls(&mut io).map_err(broke)?;
                 continue;
@@ -138,12 +138,12 @@ impl Wire {
     }
 
     /// Sends all of it.
-    pub fn write_all(&mut self, mut bytes: &[u8], watch: &Watch) -> Result<(), Trouble> {
+    pub fn write_all(&mut self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), TransportError> {
         let mut io = Paced {
             socket: &self.socket,
             receive: &mut self.receive_timeout,
             send: &mut self.send_timeout,
-            watch,
+            deadline,
         };
         let Some(session) = &mut self.session else {
             while !bytes.is_empty() {
@@ -160,12 +160,12 @@ impl Wire {
     }
 
     /// Waits for bytes; 0 is the end of the stream.
-    pub fn read(&mut self, into: &mut [u8], watch: &Watch) -> Result<usize, Trouble> {
+    pub fn read(&mut self, into: &mut [u8], deadline: &Deadline) -> Result<usize, TransportError> {
         let mut io = Paced {
             socket: &self.socket,
             receive: &mut self.receive_timeout,
             send: &mut self.send_timeout,
-            watch,
+            deadline,
         };
         let Some(session) = &mut self.session else {
             return io.read(into).map_err(|e| broken(&e));
@@ -209,12 +209,12 @@ impl Wire {
     }
 }
 
-/// Reads and writes that look at the watch at least once a slice.
+/// Reads and writes that look at the deadline at least once a slice.
 struct Paced<'a> {
     socket: &'a TcpStream,
     receive: &'a mut Duration,
     send: &'a mut Duration,
-    watch: &'a Watch,
+    deadline: &'a Deadline,
 }
 
 impl Paced<'_> {
@@ -222,7 +222,7 @@ impl Paced<'_> {
     fn adjust(&mut self, which: sockopt::Timeout) -> io::Result<()> {
         let current =
             if matches!(which, sockopt::Timeout::Recv) { &mut *self.receive } else { &mut *self.send };
-        let wanted = self.watch.next_slice().map_err(io::Error::other)?;
+        let wanted = self.deadline.next_slice().map_err(io::Error::other)?;
         if current.abs_diff(wanted) > Duration::from_millis(2) {
             sockopt::set_socket_timeout(self.socket, which, Some(wanted))?;
             *current = wanted;
@@ -274,25 +274,25 @@ impl Write for Paced<'_> {
     }
 }
 
-impl std::fmt::Display for Stop {
+impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Stop::Cancelled => "cancelled",
-            Stop::Deadline => "out of time",
+            Interrupted::Cancelled => "cancelled",
+            Interrupted::DeadlinePassed => "out of time",
         })
     }
 }
 
-impl std::error::Error for Stop {}
+impl std::error::Error for Interrupted {}
 
 /// The stop that went through an `io::Error`.
-fn stop_in(error: &io::Error) -> Option<Stop> {
+fn stop_in(error: &io::Error) -> Option<Interrupted> {
     error.get_ref()?.downcast_ref().copied()
 }
 
-fn broken(error: &io::Error) -> Trouble {
+fn broken(error: &io::Error) -> TransportError {
     match stop_in(error) {
-        Some(stop) => Trouble::Stopped(stop),
+        Some(stop) => TransportError::Interrupted(stop),
         None => Error::new(Code::Io, format!("the connection broke: {}", plain(error))).into(),
     }
 }

@@ -8,16 +8,21 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use crate::base::deadline::{SLICE, Stop, Watch};
+use crate::base::deadline::{Deadline, Interrupted, SLICE};
 use crate::base::error::{Code, Error};
 
-use super::Trouble;
+use super::TransportError;
 
 /// RFC 8305, section 5: how long an attempt runs before the next address is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// The first of the addresses that answers; the others are closed.
-pub fn connect(host: &str, addresses: &[IpAddr], port: u16, watch: &Watch) -> Result<TcpStream, Trouble> {
+/// The first of the addresses that responses; the others are closed.
+pub fn connect(
+    host: &str,
+    addresses: &[IpAddr],
+    port: u16,
+    deadline: &Deadline,
+) -> Result<TcpStream, TransportError> {
     let mut waiting = interleave(addresses).into_iter();
     let mut racing: Vec<(OwnedFd, SocketAddr)> = Vec::new();
     let mut last_error = None;
@@ -25,12 +30,15 @@ pub fn connect(host: &str, addresses: &[IpAddr], port: u16, watch: &Watch) -> Re
     let mut more = true;
     loop {
         let stopped = |stop| match stop {
-            Stop::Cancelled => Trouble::Stopped(stop),
-            Stop::Deadline => {
-                Trouble::TooSlow(failed(host, port, last_error, "no answer within the time allowed"))
-            }
+            Interrupted::Cancelled => TransportError::Interrupted(stop),
+            Interrupted::DeadlinePassed => TransportError::TimedOut(failed(
+                host,
+                port,
+                last_error,
+                "no response within the time allowed",
+            )),
         };
-        watch.check().map_err(stopped)?;
+        deadline.check().map_err(stopped)?;
         if more && (racing.is_empty() || Instant::now() >= next_at) {
             match waiting.next() {
                 Some(address) => {
@@ -52,7 +60,7 @@ pub fn connect(host: &str, addresses: &[IpAddr], port: u16, watch: &Watch) -> Re
         if racing.is_empty() {
             return Err(failed(host, port, last_error, "no address to try").into());
         }
-        let mut patience = watch.slice();
+        let mut patience = deadline.slice();
         if more {
             patience = patience.min(next_at.saturating_duration_since(Instant::now()));
         }

@@ -12,7 +12,7 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible,
 
 use crate::base::error::{Code, Error};
 
-use super::Trouble;
+use super::TransportError;
 
 /// Where distributions keep their bundle of roots: Debian and Arch, Fedora and RHEL, SUSE, Alpine and OpenBSD.
 const BUNDLES: [&str; 5] = [
@@ -143,7 +143,7 @@ fn verified(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<Cl
 }
 
 /// Says which failure it was, and what to do about it. Those that will be the same next time are final.
-pub fn failure(host: &str, error: &rustls::Error) -> Trouble {
+pub fn failure(host: &str, error: &rustls::Error) -> TransportError {
     use rustls::Error as E;
     let (why, last_word) = match error {
         E::InvalidCertificate(refusal) => (refused(host, refusal), true),
@@ -184,7 +184,7 @@ pub fn failure(host: &str, error: &rustls::Error) -> Trouble {
         other => (other.to_string(), false),
     };
     let error = Error::new(Code::Tls, format!("TLS with {host}: {why}"));
-    if last_word { Trouble::Final(error) } else { Trouble::Failed(error) }
+    if last_word { TransportError::Permanent(error) } else { TransportError::Transient(error) }
 }
 
 fn refused(host: &str, refusal: &CertificateError) -> String {

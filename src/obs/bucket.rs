@@ -137,7 +137,7 @@ pub struct Target {
     pub https: bool,
     /// The Host header: host, and port where it is not the scheme's default.
     pub authority: Authority,
-    /// Path and query as they go onto the wire.
+    /// Path and query as they go onto the stream.
     pub path_and_query: String,
     /// The canonical resource of the string to sign.
     pub resource: String,
@@ -147,7 +147,7 @@ pub struct Target {
 
 /// The bucket as an endpoint addresses it: the part of a target that all its keys share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Bucket {
     https: bool,
     bucket: String,
     authority: Authority,
@@ -157,9 +157,9 @@ pub struct Place {
     resource: String,
 }
 
-impl Place {
+impl Bucket {
     /// The bucket, checked, at this endpoint.
-    pub fn new(endpoint: &Endpoint, addressing: Addressing, bucket: &str) -> Result<Place, Error> {
+    pub fn new(endpoint: &Endpoint, addressing: Addressing, bucket: &str) -> Result<Bucket, Error> {
         check_bucket(bucket)?;
         let path_style = match addressing {
             Addressing::Path => true,
@@ -175,7 +175,7 @@ impl Place {
                 "the bucket is too long for this endpoint: a host name has 253 characters",
             ));
         }
-        Ok(Place {
+        Ok(Bucket {
             https: endpoint.https,
             bucket: bucket.to_owned(),
             authority: Authority::new(&host, endpoint.port),
@@ -322,13 +322,13 @@ mod tests {
 
     #[test]
     fn addressing() {
-        let place = |e: &str, a, b: &str| Place::new(&endpoint(e), a, b).expect("a place");
+        let bucket = |e: &str, a, b: &str| Bucket::new(&endpoint(e), a, b).expect("a bucket");
         let auto = Addressing::Auto;
-        assert_eq!(place("https://h.com", auto, "abc").authority.as_str(), "abc.h.com");
-        assert_eq!(place("https://h.com", auto, "a.c").path, "/a.c");
-        assert_eq!(place("http://h.com", auto, "a.c").authority.as_str(), "a.c.h.com");
-        assert_eq!(place("http://127.0.0.1:81", auto, "abc").authority.as_str(), "127.0.0.1:81");
-        let custom = place("http://Img.example.com:8080", Addressing::CustomDomain, "abc")
+        assert_eq!(bucket("https://h.com", auto, "abc").authority.as_str(), "abc.h.com");
+        assert_eq!(bucket("https://h.com", auto, "a.c").path, "/a.c");
+        assert_eq!(bucket("http://h.com", auto, "a.c").authority.as_str(), "a.c.h.com");
+        assert_eq!(bucket("http://127.0.0.1:81", auto, "abc").authority.as_str(), "127.0.0.1:81");
+        let custom = bucket("http://Img.example.com:8080", Addressing::CustomDomain, "abc")
             .upload("k", "i")
             .expect("a target");
         assert_eq!(
@@ -336,7 +336,7 @@ mod tests {
             ("img.example.com:8080", "/img.example.com/k?uploadId=i")
         );
         assert_eq!(
-            place("h.com", Addressing::Path, "abc").uploads("a b", "k", "", true).path_and_query,
+            bucket("h.com", Addressing::Path, "abc").uploads("a b", "k", "", true).path_and_query,
             "/abc/?uploads&encoding-type=url&max-uploads=1000&prefix=a%20b&key-marker=k"
         );
     }

@@ -66,7 +66,7 @@ pub struct Asked<'a> {
 
 /// Reads and judges one page. None: the server was asked to encode its keys, does not say whether it did, and what it
 /// sent could be read both ways. Ceph RGW encodes the keys, and neither the markers nor the fact; a wrong key would
-/// give NoSuchUpload, look like one that is gone, and leave the orphan for ever. Ask again, without encoding.
+/// give NoSuchUpload, look like one that is gone, and leave the orphan for ever. Request again, without encoding.
 pub fn read_page(body: &mut dyn Read, asked: Asked<'_>) -> Result<Option<Page>, Error> {
     let Asked { prefix, from, encoded } = asked;
     let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, body.take(MAX_PAGE)))?;
@@ -173,7 +173,7 @@ impl RawPage {
         Ok(())
     }
 
-    /// Whether it matters that the answer does not name an encoding.
+    /// Whether it matters that the response does not name an encoding.
     fn is_ambiguous(&self) -> bool {
         let keys = self.uploads.iter().filter_map(|[key, ..]| key.as_deref());
         self.encoding.is_empty() && keys.chain([self.next_key.as_str()]).any(|key| key.contains(['%', '+']))

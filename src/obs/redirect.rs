@@ -1,5 +1,5 @@
 //! Which redirects are safe to follow. The official SDKs sign again for any host, which hands a valid signature
-//! and the token to whoever answers.
+//! and the token to whoever responses.
 
 use crate::base::origin::{Authority, ip_literal, split_port};
 use crate::base::percent::decode;
@@ -76,7 +76,7 @@ fn domain(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::obs::bucket::{Addressing, Place};
+    use crate::obs::bucket::{Addressing, Bucket};
 
     #[test]
     fn domains() {
@@ -214,7 +214,7 @@ mod tests {
             ),
         ] {
             let endpoint = Endpoint::parse(endpoint).expect("an endpoint");
-            let target = Place::new(&endpoint, addressing, "bkt")
+            let target = Bucket::new(&endpoint, addressing, "bkt")
                 .and_then(|p| p.upload("k y", "i"))
                 .expect("a target");
             let followed =

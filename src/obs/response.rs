@@ -1,17 +1,17 @@
-//! Status, headers and bounded body in, meaning out.
+//! Status, headers and bounded body in, verdict out.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::base::text::clean;
-use crate::http::Answer;
+use crate::http::Response;
 
 const REQUEST_ID: [&str; 2] = ["x-obs-request-id", "x-amz-request-id"];
 const HOST_ID: [&str; 2] = ["x-obs-id-2", "x-amz-id-2"];
 const ERROR_CODE: [&str; 2] = ["x-obs-error-code", "x-amz-error-code"];
 const ERROR_MESSAGE: [&str; 2] = ["x-obs-error-message", "x-amz-error-message"];
 
-/// What an answer says of itself: as it came, until `fit_to_show`.
+/// What a response says of itself: as it came, until `fit_to_show`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
     /// `NoSuchUpload`
@@ -35,9 +35,9 @@ impl Said {
 }
 
 /// Reads headers and body; headers win, as in the official Go SDK. Where all went well, the ids alone are of interest.
-pub fn said(answer: &Answer, went_well: bool) -> Said {
+pub fn said(response: &Response, went_well: bool) -> Said {
     let header = |[obs, amz]: [&str; 2]| {
-        let named = |name| answer.headers.get(name).filter(|value| !value.is_empty());
+        let named = |name| response.headers.get(name).filter(|value| !value.is_empty());
         let value = named(obs).or_else(|| named(amz))?;
         Some(String::from_utf8_lossy(value).into_owned())
     };
@@ -46,10 +46,10 @@ pub fn said(answer: &Answer, went_well: bool) -> Said {
         return said;
     }
     (said.code, said.message) = (header(ERROR_CODE), header(ERROR_MESSAGE));
-    if answer.body.is_empty() {
+    if response.body.is_empty() {
         return said;
     }
-    for (name, text) in error_fields(&answer.body) {
+    for (name, text) in error_fields(&response.body) {
         let field = match name.as_str() {
             "Code" => &mut said.code,
             "Message" => &mut said.message,
@@ -101,9 +101,9 @@ fn error_fields(body: &[u8]) -> Vec<(String, String)> {
     }
 }
 
-/// What an answer to an abort means.
+/// What a response to an abort means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum Verdict {
     /// 204, or what else the request asked for.
     Done,
     /// 404 NoSuchUpload or NoSuchKey.
@@ -126,25 +126,25 @@ pub enum Meaning {
     OtherRedirect,
     /// 4xx otherwise, a 404 without a known code among them.
     Rejected,
-    /// 1xx that is no answer, or a 2xx that was not asked for.
+    /// 1xx that is no response, or a 2xx that was not asked for.
     Unexpected,
 }
 
-/// The meaning of a status and a service code, where `wanted` is the status that means success.
-pub fn meaning(status: u16, code: Option<&str>, wanted: u16) -> Meaning {
+/// The verdict of a status and a service code, where `wanted` is the status that means success.
+pub fn verdict(status: u16, code: Option<&str>, wanted: u16) -> Verdict {
     match (status, code) {
-        (status, _) if status == wanted => Meaning::Done,
-        (400..=599, Some("RequestTimeout")) | (408, _) => Meaning::RequestTimeout,
-        (404, Some("NoSuchUpload" | "NoSuchKey")) => Meaning::NoSuchUpload,
-        (404, Some("NoSuchBucket")) => Meaning::NoSuchBucket,
-        (403, Some("RequestTimeTooSkewed")) => Meaning::ClockSkew,
-        (403, _) => Meaning::AccessDenied,
-        (429 | 503, _) => Meaning::Throttled,
-        (307 | 308, _) => Meaning::Redirect,
-        (300..=399, _) => Meaning::OtherRedirect,
-        (400..=499, _) => Meaning::Rejected,
-        (500..=599, _) => Meaning::Server,
-        _ => Meaning::Unexpected,
+        (status, _) if status == wanted => Verdict::Done,
+        (400..=599, Some("RequestTimeout")) | (408, _) => Verdict::RequestTimeout,
+        (404, Some("NoSuchUpload" | "NoSuchKey")) => Verdict::NoSuchUpload,
+        (404, Some("NoSuchBucket")) => Verdict::NoSuchBucket,
+        (403, Some("RequestTimeTooSkewed")) => Verdict::ClockSkew,
+        (403, _) => Verdict::AccessDenied,
+        (429 | 503, _) => Verdict::Throttled,
+        (307 | 308, _) => Verdict::Redirect,
+        (300..=399, _) => Verdict::OtherRedirect,
+        (400..=499, _) => Verdict::Rejected,
+        (500..=599, _) => Verdict::Server,
+        _ => Verdict::Unexpected,
     }
 }
 
@@ -153,19 +153,19 @@ mod tests {
     use super::*;
     use crate::http::Headers;
 
-    fn answer(headers: &[(&'static str, &str)], body: &[u8]) -> Answer {
+    fn response(headers: &[(&'static str, &str)], body: &[u8]) -> Response {
         let headers = Headers::from_fields(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-        Answer { status: 404, headers, body: body.to_vec() }
+        Response { status: 404, headers, body: body.to_vec() }
     }
 
     fn code(headers: &[(&'static str, &str)], body: &str) -> Option<String> {
-        said(&answer(headers, body.as_bytes()), false).code
+        said(&response(headers, body.as_bytes()), false).code
     }
 
     #[test]
     fn codes() {
         let xml = "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchUpload</Code><Message>a &amp; b</Message><RequestId>R</RequestId><HostId>H</HostId></Error>";
-        let all = said(&answer(&[], xml.as_bytes()), false);
+        let all = said(&response(&[], xml.as_bytes()), false);
         assert_eq!(all.code.as_deref(), Some("NoSuchUpload"));
         assert_eq!(all.message.as_deref(), Some("a & b"));
         assert_eq!((all.request_id.as_deref(), all.host_id.as_deref()), (Some("R"), Some("H")));
@@ -194,28 +194,28 @@ mod tests {
     #[test]
     fn meanings() {
         for (status, code, want) in [
-            (204, None, Meaning::Done),
-            (200, None, Meaning::Unexpected),
-            (206, None, Meaning::Unexpected),
-            (101, None, Meaning::Unexpected),
-            (301, None, Meaning::OtherRedirect),
-            (307, Some("TemporaryRedirect"), Meaning::Redirect),
-            (400, Some("RequestTimeout"), Meaning::RequestTimeout),
-            (400, None, Meaning::Rejected),
-            (403, Some("SignatureDoesNotMatch"), Meaning::AccessDenied),
-            (403, Some("RequestTimeTooSkewed"), Meaning::ClockSkew),
-            (404, Some("NoSuchKey"), Meaning::NoSuchUpload),
-            (404, Some("NoSuchBucket"), Meaning::NoSuchBucket),
-            (404, Some("Unheard"), Meaning::Rejected),
-            (404, None, Meaning::Rejected),
-            (408, None, Meaning::RequestTimeout),
-            (429, None, Meaning::Throttled),
-            (500, None, Meaning::Server),
-            (503, Some("SlowDown"), Meaning::Throttled),
-            (599, None, Meaning::Server),
-            (999, None, Meaning::Unexpected),
+            (204, None, Verdict::Done),
+            (200, None, Verdict::Unexpected),
+            (206, None, Verdict::Unexpected),
+            (101, None, Verdict::Unexpected),
+            (301, None, Verdict::OtherRedirect),
+            (307, Some("TemporaryRedirect"), Verdict::Redirect),
+            (400, Some("RequestTimeout"), Verdict::RequestTimeout),
+            (400, None, Verdict::Rejected),
+            (403, Some("SignatureDoesNotMatch"), Verdict::AccessDenied),
+            (403, Some("RequestTimeTooSkewed"), Verdict::ClockSkew),
+            (404, Some("NoSuchKey"), Verdict::NoSuchUpload),
+            (404, Some("NoSuchBucket"), Verdict::NoSuchBucket),
+            (404, Some("Unheard"), Verdict::Rejected),
+            (404, None, Verdict::Rejected),
+            (408, None, Verdict::RequestTimeout),
+            (429, None, Verdict::Throttled),
+            (500, None, Verdict::Server),
+            (503, Some("SlowDown"), Verdict::Throttled),
+            (599, None, Verdict::Server),
+            (999, None, Verdict::Unexpected),
         ] {
-            assert_eq!(meaning(status, code, 204), want, "{status} {code:?}");
+            assert_eq!(verdict(status, code, 204), want, "{status} {code:?}");
         }
     }
 }

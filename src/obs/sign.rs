@@ -116,7 +116,7 @@ const SIGNATURE: usize = 28;
 pub struct Signature([u8; SIGNATURE]);
 
 impl Signature {
-    /// As it goes onto the wire.
+    /// As it goes onto the stream.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -125,7 +125,7 @@ impl Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::obs::bucket::{Addressing, Endpoint, Place};
+    use crate::obs::bucket::{Addressing, Bucket, Endpoint};
 
     /// Every recorded request, below the C layer: some of their keys hold a NUL.
     #[test]
@@ -143,7 +143,7 @@ mod tests {
                 _ => Addressing::VirtualHost,
             };
             let endpoint = Endpoint::parse(text("endpoint")).expect(name);
-            let place = Place::new(&endpoint, addressing, text("bucket")).expect(name);
+            let place = Bucket::new(&endpoint, addressing, text("bucket")).expect(name);
             let target = place.upload(text("key"), text("upload_id")).expect(name);
             assert_eq!(target.path_and_query, text("request_target"), "{name}");
             assert_eq!(target.authority.as_str(), text("host"), "{name}");

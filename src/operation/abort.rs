@@ -2,30 +2,30 @@
 
 use std::time::Instant;
 
-use crate::base::deadline::Watch;
+use crate::base::deadline::Deadline;
 use crate::base::deadline::far;
 use crate::base::error::{Code, Error};
-use crate::obs::bucket::{Place, Target};
+use crate::obs::bucket::{Bucket, Target};
 use crate::obs::response::Said;
 use crate::operation::call::Call;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::retry;
-use crate::operation::send::{Errand, Reply, Tally, send};
+use crate::operation::send::{Attempts, Invocation, Reply, send};
 
 /// All that is known of one abort.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// OK: the upload is gone.
     pub code: Code,
-    /// Of the answer to the abort request that decided the code; 0 = none did.
+    /// Of the response to the abort request that decided the code; 0 = none did.
     pub http_status: u16,
     /// One line; None on success.
     pub message: Option<String>,
-    /// What that answer said of itself.
+    /// What that response said of itself.
     pub said: Said,
-    /// Abort requests put on the wire.
+    /// Abort requests put on the stream.
     pub attempts: u32,
     /// Whether its turn came: an upload that was waiting for one was not touched.
     pub begun: bool,
@@ -40,15 +40,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn new(tally: &Tally, reply: Reply) -> Outcome {
+    fn new(attempts: &Attempts, reply: Reply) -> Outcome {
         let message = (reply.code != Code::Ok).then(|| format!("{}: {}", reply.code.name(), reply.detail));
         Outcome {
             code: reply.code,
             http_status: reply.http_status,
             message,
             said: reply.said,
-            attempts: tally.on_wire,
-            begun: tally.counted > 0,
+            attempts: attempts.on_wire,
+            begun: attempts.counted > 0,
             key: String::new(),
             upload_id: String::new(),
             initiated: None,
@@ -64,50 +64,64 @@ impl Outcome {
     /// Nothing was sent.
     pub fn unsent(error: Error) -> Outcome {
         let reply = Reply { code: error.code, http_status: 0, said: Said::default(), detail: error.detail };
-        Outcome::new(&Tally::default(), reply)
+        Outcome::new(&Attempts::default(), reply)
     }
 }
 
 /// Aborts one upload; `ids`: whether anybody asks for those of a 204.
 pub fn abort(client: &Client, call: &Call, bucket: &str, key: &str, upload_id: &str, ids: bool) -> Outcome {
-    let watch = client.watch(call, client.budget(call));
+    let deadline = client.deadline(call, client.budget(call));
     let log = client.logger();
-    match client.place(bucket) {
+    match client.bucket(bucket) {
         Ok(place) => {
-            let errand = Errand { ids, ..errand(client, log, &place, &watch) };
-            abort_at(&errand, &place, key, upload_id)
+            let invocation = Invocation { ids, ..invocation(client, log, &place, &deadline) };
+            abort_at(&invocation, &place, key, upload_id)
         }
         Err(error) => told(log, key, upload_id, Outcome::unsent(error)),
     }
 }
 
 /// What an abort is to its requests.
-pub fn errand<'a>(client: &'a Client, log: Logger<'a>, place: &'a Place, watch: &'a Watch) -> Errand<'a> {
+pub fn invocation<'a>(
+    client: &'a Client,
+    log: Logger<'a>,
+    place: &'a Bucket,
+    deadline: &'a Deadline,
+) -> Invocation<'a> {
     let bucket = place.bucket();
-    Errand { client, log, bucket, method: "DELETE", wanted: 204, watch, pace: None, ids: false }
+    Invocation {
+        client,
+        log,
+        bucket,
+        method: "DELETE",
+        wanted: 204,
+        deadline,
+        rate_limiter: None,
+        ids: false,
+    }
 }
 
 /// Aborts one upload of a bucket whose place is known.
-pub fn abort_at(errand: &Errand<'_>, place: &Place, key: &str, upload_id: &str) -> Outcome {
-    let log = errand.log;
+pub fn abort_at(invocation: &Invocation<'_>, place: &Bucket, key: &str, upload_id: &str) -> Outcome {
+    let log = invocation.log;
     let mut target = match place.upload(key, upload_id) {
         Ok(target) => target,
         Err(error) => return told(log, key, upload_id, Outcome::unsent(error)),
     };
-    let errand = Errand { ids: errand.ids || log.is_on(Level::Info), ..*errand };
-    let mut tally = Tally::default();
-    let mut reply = delete(&errand, &mut target, &mut tally);
-    if reply.code == Code::Ok && errand.client.settings().confirm {
-        reply = confirm(&errand, &mut target, &mut tally, reply);
+    let invocation = Invocation { ids: invocation.ids || log.is_on(Level::Info), ..*invocation };
+    let mut attempts = Attempts::default();
+    let mut reply = delete(&invocation, &mut target, &mut attempts);
+    if reply.code == Code::Ok && invocation.client.settings().confirm {
+        reply = confirm(&invocation, &mut target, &mut attempts, reply);
     }
-    told(log, key, upload_id, Outcome::new(&tally, reply))
+    told(log, key, upload_id, Outcome::new(&attempts, reply))
 }
 
 /// The abort request itself.
-fn delete(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally) -> Reply {
-    let reply = send(errand, target, tally, None);
+fn delete(invocation: &Invocation<'_>, target: &mut Target, attempts: &mut Attempts) -> Reply {
+    let reply = send(invocation, target, attempts, None);
     // Gone, and an earlier attempt of ours may be the reason.
-    if reply.code == Code::NoSuchUpload && tally.maybe_done {
+    if reply.code == Code::NoSuchUpload && attempts.maybe_done {
         return Reply { code: Code::Ok, ..reply };
     }
     reply
@@ -115,37 +129,42 @@ fn delete(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally) -> Reply 
 
 /// Lists the parts until there are none, since parts that were being uploaded may survive an abort (Huawei and AWS
 /// both say so); and aborts again while there are.
-fn confirm(errand: &Errand<'_>, target: &mut Target, tally: &mut Tally, mut reply: Reply) -> Reply {
+fn confirm(
+    invocation: &Invocation<'_>,
+    target: &mut Target,
+    attempts: &mut Attempts,
+    mut reply: Reply,
+) -> Reply {
     let unconfirmed = |failed: Reply, http_status: u16| Reply {
         detail: format!("aborted, not confirmed: {}", failed.detail),
         http_status,
         ..failed
     };
     // From here on "no such upload" is what is wanted.
-    tally.maybe_done = true;
+    attempts.maybe_done = true;
     loop {
-        let list = Errand { method: "GET", wanted: 200, ..*errand };
-        let listed = send(&list, target, &mut Tally::following(), None);
+        let list = Invocation { method: "GET", wanted: 200, ..*invocation };
+        let listed = send(&list, target, &mut Attempts::following(), None);
         match listed.code {
             Code::NoSuchUpload => return reply,
             Code::Ok => {}
             _ => return unconfirmed(listed, reply.http_status),
         }
-        let max_attempts = errand.client.settings().max_attempts;
-        let wait = retry::backoff(tally.counted, crate::operation::send::random(), None);
-        let no_time = wait >= errand.watch.deadline().saturating_duration_since(Instant::now());
-        if tally.counted >= max_attempts || no_time {
+        let max_attempts = invocation.client.settings().max_attempts;
+        let wait = retry::backoff(attempts.counted, crate::operation::send::random(), None);
+        let no_time = wait >= invocation.deadline.instant().saturating_duration_since(Instant::now());
+        if attempts.counted >= max_attempts || no_time {
             let detail = format!(
                 "parts were still listed after attempt {} of {max_attempts}: stop what uploads them, and abort again",
-                tally.counted
+                attempts.counted
             );
             return Reply { code: Code::PartsRemain, detail, ..reply };
         }
-        errand
+        invocation
             .log
             .log(Level::Warn, || format!("parts still listed: aborted again in {} ms", wait.as_millis()));
-        if errand.watch.sleep(wait).is_ok() {
-            let again = delete(errand, target, tally);
+        if invocation.deadline.sleep(wait).is_ok() {
+            let again = delete(invocation, target, attempts);
             if again.code != Code::Ok {
                 let status = again.http_status;
                 return unconfirmed(again, status);
@@ -175,7 +194,7 @@ fn told(log: Logger<'_>, key: &str, upload_id: &str, outcome: Outcome) -> Outcom
     outcome
 }
 
-/// The watch of one upload within a call that has many.
-pub fn watch_of_one(client: &Client, whole: &Watch) -> Watch {
+/// The deadline of one upload within a call that has many.
+pub fn deadline_of_one(client: &Client, whole: &Deadline) -> Deadline {
     whole.until(far(client.settings().timeout))
 }

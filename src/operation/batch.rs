@@ -4,18 +4,18 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::base::deadline::{Flag, SLICE, Stop, Watch};
+use crate::base::deadline::{CancelFlag, Deadline, Interrupted, SLICE};
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::base::process;
-use crate::obs::bucket::Place;
-use crate::operation::abort::{self, Outcome, abort_at, watch_of_one};
+use crate::obs::bucket::Bucket;
+use crate::operation::abort::{self, Outcome, abort_at, deadline_of_one};
 use crate::operation::call::Call;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
-use crate::operation::rate_limit::Pace;
-use crate::operation::send::Errand;
+use crate::operation::rate_limit::RateLimiter;
+use crate::operation::send::Invocation;
 
 /// Failures beyond these are counted, and not kept.
 const MAX_FAILURES: usize = 1000;
@@ -75,7 +75,7 @@ pub enum Job {
 }
 
 /// Gives a worker its next job, or none; the log is for what it does itself.
-pub type Next<'a> = &'a (dyn Fn(&Crew<'_>, Logger<'_>) -> Option<Job> + Sync);
+pub type Next<'a> = &'a (dyn Fn(&WorkerPool<'_>, Logger<'_>) -> Option<Job> + Sync);
 
 /// What a worker hands to the thread that made the call.
 enum Message {
@@ -110,13 +110,13 @@ pub fn abort_many<'a>(
     progress: Progress<'_>,
 ) -> Ending {
     let total = count as u64;
-    let place = match client.place(bucket) {
+    let place = match client.bucket(bucket) {
         Ok(place) => place,
         Err(error) => return (Some(error), Report { kept: total, ..Report::default() }),
     };
-    let crew = Crew::new(client, call, &place);
+    let pool = WorkerPool::new(client, call, &place);
     let taken = AtomicUsize::new(0);
-    let next = |_: &Crew<'_>, _: Logger<'_>| {
+    let next = |_: &WorkerPool<'_>, _: Logger<'_>| {
         let i = taken.fetch_add(1, Ordering::Relaxed);
         let index = Some(i);
         Some(match entry(i)? {
@@ -129,54 +129,54 @@ pub fn abort_many<'a>(
         })
     };
     let mut report =
-        crew.work(count, &next, &mut |outcome, report| progress(outcome, report.acted_on(), total));
+        pool.work(count, &next, &mut |outcome, report| progress(outcome, report.acted_on(), total));
     report.kept = total - report.acted_on();
-    (crew.verdict(&report, report.kept > 0, None), report)
+    (pool.verdict(&report, report.kept > 0, None), report)
 }
 
 /// The workers of one call and what they share.
-pub struct Crew<'a> {
+pub struct WorkerPool<'a> {
     /// Whose.
     pub client: &'a Client,
     /// The bucket of the uploads, and where it is.
-    pub place: &'a Place,
+    pub place: &'a Bucket,
     /// Bounds the whole call.
-    pub watch: Watch,
+    pub deadline: Deadline,
     /// Common to all requests.
-    pub pace: Pace,
+    pub rate_limiter: RateLimiter,
     /// No new upload is begun: the caller's callback said so.
-    pub stopped: Flag,
+    pub stopped: CancelFlag,
     started_cancelled: bool,
     /// An upload was cut off in flight: by cancellation, by the budget of the whole. Of the failures, only the first
     /// are kept, and one that ran out of its own budget is none of these.
-    cancelled_in_flight: Flag,
-    timed_out_in_flight: Flag,
+    cancelled_in_flight: CancelFlag,
+    timed_out_in_flight: CancelFlag,
     /// Uploads that were given back: the call ended while they waited for their turn.
     pub given_back: AtomicU64,
 }
 
-impl<'a> Crew<'a> {
+impl<'a> WorkerPool<'a> {
     /// Nobody works yet.
-    pub fn new(client: &'a Client, call: &Call, place: &'a Place) -> Crew<'a> {
-        let watch = client.watch(call, call.timeout.unwrap_or(Duration::MAX));
-        let started_cancelled = watch.is_cancelled();
-        let stopped = Flag::default();
-        Crew {
+    pub fn new(client: &'a Client, call: &Call, place: &'a Bucket) -> WorkerPool<'a> {
+        let deadline = client.deadline(call, call.timeout.unwrap_or(Duration::MAX));
+        let started_cancelled = deadline.is_cancelled();
+        let stopped = CancelFlag::default();
+        WorkerPool {
             client,
             place,
-            watch,
-            pace: Pace::new(stopped.clone()),
+            deadline,
+            rate_limiter: RateLimiter::new(stopped.clone()),
             stopped,
             started_cancelled,
-            cancelled_in_flight: Flag::default(),
-            timed_out_in_flight: Flag::default(),
+            cancelled_in_flight: CancelFlag::default(),
+            timed_out_in_flight: CancelFlag::default(),
             given_back: AtomicU64::new(0),
         }
     }
 
     /// Whether new work may begin.
     pub fn goes_on(&self) -> bool {
-        !self.stopped.is_up() && !self.timed_out_in_flight.is_up() && self.watch.check().is_ok()
+        !self.stopped.is_set() && !self.timed_out_in_flight.is_set() && self.deadline.check().is_ok()
     }
 
     /// Has `next` asked for jobs by all workers until it has none, `at_most` being how many there can be. `tell`
@@ -246,23 +246,26 @@ impl<'a> Crew<'a> {
         match job {
             Job::Settled(outcome) => Some(*outcome),
             Job::Abort(Upload { key, upload_id, initiated, index }) => {
-                let watch = watch_of_one(self.client, &self.watch);
-                let errand = abort::errand(self.client, log, self.place, &watch);
-                let errand = Errand { pace: Some(&self.pace), ids: true, ..errand };
-                let aborted = caught(|| abort_at(&errand, self.place, &key, &upload_id));
+                let deadline = deadline_of_one(self.client, &self.deadline);
+                let invocation = abort::invocation(self.client, log, self.place, &deadline);
+                let invocation =
+                    Invocation { rate_limiter: Some(&self.rate_limiter), ids: true, ..invocation };
+                let aborted = caught(|| abort_at(&invocation, self.place, &key, &upload_id));
                 let mut outcome = aborted.unwrap_or_else(|panic| Outcome::unsent(internal(&panic)));
                 (outcome.initiated, outcome.index) = (initiated, index);
-                let cut_off = match (outcome.code, self.watch.check()) {
+                let cut_off = match (outcome.code, self.deadline.check()) {
                     (Code::Cancelled, _) => Some(&self.cancelled_in_flight),
-                    (Code::Timeout, Err(Stop::Deadline)) => Some(&self.timed_out_in_flight),
+                    (Code::Timeout, Err(Interrupted::DeadlinePassed)) => Some(&self.timed_out_in_flight),
                     // All have to wait longer than the call may take: nothing more will be begun.
-                    (Code::Throttled, _) if !outcome.begun && watch.deadline() == self.watch.deadline() => {
+                    (Code::Throttled, _)
+                        if !outcome.begun && deadline.instant() == self.deadline.instant() =>
+                    {
                         Some(&self.timed_out_in_flight)
                     }
                     _ => None,
                 };
                 if let Some(flag) = cut_off {
-                    flag.raise();
+                    flag.set();
                     if !outcome.begun {
                         self.given_back.fetch_add(1, Ordering::Relaxed);
                         return None;
@@ -291,7 +294,7 @@ impl<'a> Crew<'a> {
             // However many outcomes there are: who draws a clock relies on a beat.
             if beat.elapsed() >= SLICE {
                 if tell(None, report) {
-                    self.stopped.raise();
+                    self.stopped.set();
                 }
                 beat = Instant::now();
             }
@@ -308,7 +311,7 @@ impl<'a> Crew<'a> {
         let copy = outcome.clone();
         report.add(outcome);
         if tell(Some(&copy), report) {
-            self.stopped.raise();
+            self.stopped.set();
         }
     }
 
@@ -317,15 +320,15 @@ impl<'a> Crew<'a> {
     pub fn verdict(&self, report: &Report, unreached: bool, listing: Option<Error>) -> Option<Error> {
         let Report { aborted, missing, failed, kept, .. } = report;
         let sums = format!("{aborted} aborted, {missing} were gone already, {failed} failed, {kept} kept");
-        let stop = self.watch.check().err().filter(|_| unreached || listing.is_some());
-        if self.stopped.is_up()
+        let stop = self.deadline.check().err().filter(|_| unreached || listing.is_some());
+        if self.stopped.is_set()
             || self.started_cancelled
-            || self.cancelled_in_flight.is_up()
-            || stop == Some(Stop::Cancelled)
+            || self.cancelled_in_flight.is_set()
+            || stop == Some(Interrupted::Cancelled)
         {
             return Some(Error::new(Code::Cancelled, format!("the call was cancelled: {sums}")));
         }
-        if self.timed_out_in_flight.is_up() || stop == Some(Stop::Deadline) {
+        if self.timed_out_in_flight.is_set() || stop == Some(Interrupted::DeadlinePassed) {
             return Some(Error::new(Code::Timeout, format!("the time budget of the call ran out: {sums}")));
         }
         if let Some(error) = listing {

@@ -10,12 +10,12 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::auth::credentials::{Choice, Credentials, Source};
 use crate::auth::ecs::{self, Agency};
 use crate::base::deadline;
-use crate::base::deadline::{Flag, Watch};
+use crate::base::deadline::{CancelFlag, Deadline};
 use crate::base::error::Error;
 use crate::base::process;
 use crate::http::proxy::Proxies;
-use crate::http::{self, Http, tls};
-use crate::obs::bucket::{Endpoint, Place, Target};
+use crate::http::{self, HttpClient, tls};
+use crate::obs::bucket::{Bucket, Endpoint, Target};
 use crate::obs::sign::Scheme;
 use crate::operation::call::Call;
 use crate::operation::config::{Config, Level, Settings, Signature};
@@ -28,12 +28,12 @@ pub struct Client {
     endpoint: Endpoint,
     user_agent: String,
     connections: http::Settings,
-    last_place: ArcSwapOption<Place>,
+    last_bucket: ArcSwapOption<Bucket>,
     source: ArcSwap<Source>,
     agency: Arc<Agency>,
     /// Server's clock minus ours, in seconds.
     clock_offset: AtomicI64,
-    shutdown: Flag,
+    shutdown: CancelFlag,
     local: ArcSwap<Local>,
 }
 
@@ -42,7 +42,7 @@ pub struct Client {
 pub struct Local {
     generation: u64,
     /// The connections.
-    pub http: Http,
+    pub http: HttpClient,
     /// The fetches of an agency's credentials.
     pub fetches: Arc<ecs::Fetches>,
 }
@@ -56,7 +56,11 @@ impl Local {
             own.resumption = rustls::client::Resumption::default();
             Arc::new(own)
         });
-        Local { generation: process::generation(), http: Http::new(connections), fetches: Arc::default() }
+        Local {
+            generation: process::generation(),
+            http: HttpClient::new(connections),
+            fetches: Arc::default(),
+        }
     }
 }
 
@@ -94,11 +98,11 @@ impl Client {
             ecs::warm_up();
         }
         Ok(Client {
-            last_place: ArcSwapOption::empty(),
+            last_bucket: ArcSwapOption::empty(),
             source: ArcSwap::from_pointee(source),
             agency: Arc::default(),
             clock_offset: AtomicI64::new(0),
-            shutdown: Flag::default(),
+            shutdown: CancelFlag::default(),
             local: ArcSwap::from_pointee(Local::new(&connections)),
             settings,
             endpoint,
@@ -123,13 +127,13 @@ impl Client {
     }
 
     /// The bucket, checked, as this client addresses it.
-    pub fn place(&self, bucket: &str) -> Result<Arc<Place>, Error> {
+    pub fn bucket(&self, bucket: &str) -> Result<Arc<Bucket>, Error> {
         // Most clients know one bucket.
-        if let Some(last) = self.last_place.load().as_ref().filter(|last| last.bucket() == bucket) {
+        if let Some(last) = self.last_bucket.load().as_ref().filter(|last| last.bucket() == bucket) {
             return Ok(Arc::clone(last));
         }
-        let place = Arc::new(Place::new(&self.endpoint, self.settings.addressing, bucket)?);
-        self.last_place.store(Some(Arc::clone(&place)));
+        let place = Arc::new(Bucket::new(&self.endpoint, self.settings.addressing, bucket)?);
+        self.last_bucket.store(Some(Arc::clone(&place)));
         Ok(place)
     }
 
@@ -143,8 +147,8 @@ impl Client {
     }
 
     /// What bounds a call that begins now and has `budget`, the call handle's own budget coming on top.
-    pub fn watch(&self, call: &Call, budget: Duration) -> Watch {
-        Watch::new(deadline::far(budget), self.shutdown.clone(), call.cancelled.clone())
+    pub fn deadline(&self, call: &Call, budget: Duration) -> Deadline {
+        Deadline::new(deadline::far(budget), self.shutdown.clone(), call.cancelled.clone())
     }
 
     /// The budget of one abort: the call's, or else the client's.
@@ -170,16 +174,20 @@ impl Client {
     }
 
     /// The credentials for the next attempt.
-    pub fn credentials(&self, watch: &Watch, log: Logger<'_>) -> Result<Arc<Credentials>, http::Trouble> {
+    pub fn credentials(
+        &self,
+        deadline: &Deadline,
+        log: Logger<'_>,
+    ) -> Result<Arc<Credentials>, http::TransportError> {
         match &**self.source.load() {
             Source::Fixed(credentials) => Ok(Arc::clone(credentials)),
-            Source::Missing(error) => Err(http::Trouble::Final(error.clone())),
+            Source::Missing(error) => Err(http::TransportError::Permanent(error.clone())),
             Source::Ecs => {
                 let local = self.local();
                 let agency = &self.agency;
-                agency.credentials(&local.fetches, &self.user_agent, self.now(), watch).inspect_err(
-                    |trouble| {
-                        if let http::Trouble::Final(error) = trouble {
+                agency.credentials(&local.fetches, &self.user_agent, self.now(), deadline).inspect_err(
+                    |error| {
+                        if let http::TransportError::Permanent(error) = error {
                             log.log(Level::Warn, || error.to_string());
                         }
                     },
@@ -205,7 +213,7 @@ impl Client {
 
     /// Ends every call in flight, and every later one at once.
     pub fn shutdown(&self) {
-        self.shutdown.raise();
+        self.shutdown.set();
         self.local().http.close_idle();
     }
 

@@ -34,7 +34,7 @@ pub enum Level {
     Warn = 2,
     /// What each call came to.
     Info = 3,
-    /// Every request and answer.
+    /// Every request and response.
     Debug = 4,
 }
 

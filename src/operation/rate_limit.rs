@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::base::deadline::far;
-use crate::base::deadline::{Flag, SLICE, Stop, Watch};
+use crate::base::deadline::{CancelFlag, Deadline, Interrupted, SLICE};
 
 /// However often the service complains, one request a second goes out.
 const SLOWEST: f64 = 1.0;
@@ -26,17 +26,17 @@ const FLOOR: f64 = 1.0 / 64.0;
 
 /// Shared by the workers.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     state: Mutex<State>,
     /// Nothing new is begun: who waits for a first turn need not.
-    closed: Flag,
+    closed: CancelFlag,
 }
 
 /// Why a turn did not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
-    /// The watch ended the wait.
-    Stopped(Stop),
+pub enum NoTurn {
+    /// The deadline ended the wait.
+    Stopped(Interrupted),
     /// The service asked all to wait this long, which is beyond the deadline.
     Held(Duration),
 }
@@ -67,9 +67,9 @@ struct State {
     tickets: u64,
 }
 
-impl Pace {
+impl RateLimiter {
     /// No limit yet.
-    pub fn new(closed: Flag) -> Pace {
+    pub fn new(closed: CancelFlag) -> RateLimiter {
         let now = Instant::now();
         let state = Mutex::new(State {
             rate: None,
@@ -85,7 +85,7 @@ impl Pace {
             line: VecDeque::new(),
             tickets: 0,
         });
-        Pace { state, closed }
+        RateLimiter { state, closed }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -93,26 +93,26 @@ impl Pace {
     }
 
     /// Waits for this request's turn; `begun`: it is not the first of what it belongs to.
-    pub fn wait(&self, watch: &Watch, begun: bool) -> Result<(), Missed> {
-        let mut place = Place { pace: self, ticket: None };
+    pub fn wait(&self, deadline: &Deadline, begun: bool) -> Result<(), NoTurn> {
+        let mut ticket = Ticket { rate_limiter: self, ticket: None };
         loop {
             let now = Instant::now();
             let mut state = self.lock();
-            let Err(wait) = state.turn(&mut place.ticket, now) else { return Ok(()) };
+            let Err(wait) = state.turn(&mut ticket.ticket, now) else { return Ok(()) };
             let held = state.held;
             drop(state);
-            if !begun && self.closed.is_up() {
-                return Err(Missed::Stopped(Stop::Cancelled));
+            if !begun && self.closed.is_set() {
+                return Err(NoTurn::Stopped(Interrupted::Cancelled));
             }
-            if held >= watch.deadline() {
-                return Err(Missed::Held(held.saturating_duration_since(now)));
+            if held >= deadline.instant() {
+                return Err(NoTurn::Held(held.saturating_duration_since(now)));
             }
-            // Again after a slice: the pace may have changed meanwhile, and who is ahead may have left.
-            watch.sleep(wait.min(SLICE)).map_err(Missed::Stopped)?;
+            // Again after a slice: the rate_limiter may have changed meanwhile, and who is ahead may have left.
+            deadline.sleep(wait.min(SLICE)).map_err(NoTurn::Stopped)?;
         }
     }
 
-    /// Learns from the answer to a request that went out at `sent`. `retry_after` holds for all.
+    /// Learns from the response to a request that went out at `sent`. `retry_after` holds for all.
     pub fn heard(&self, throttled: bool, retry_after: Option<Duration>, sent: Instant) {
         if throttled {
             self.lock().complaint(Instant::now(), retry_after, sent);
@@ -120,22 +120,22 @@ impl Pace {
     }
 }
 
-/// A place in the line, given up when this is dropped.
-struct Place<'a> {
-    pace: &'a Pace,
+/// A ticket in the line, given up when this is dropped.
+struct Ticket<'a> {
+    rate_limiter: &'a RateLimiter,
     ticket: Option<u64>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.pace.lock().line.retain(|other| *other != ticket);
+            self.rate_limiter.lock().line.retain(|other| *other != ticket);
         }
     }
 }
 
 impl State {
-    /// Takes a turn, or says how long to wait for one, and notes the place in the line.
+    /// Takes a turn, or says how long to wait for one, and notes the ticket in the line.
     fn turn(&mut self, ticket: &mut Option<u64>, now: Instant) -> Result<(), Duration> {
         let ahead = match *ticket {
             Some(mine) => self.line.iter().take_while(|other| **other != mine).count(),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn new() -> State {
-        Pace::new(Flag::default()).state.into_inner().expect("not poisoned")
+        RateLimiter::new(CancelFlag::default()).state.into_inner().expect("not poisoned")
     }
 
     /// One who asks again and again.
@@ -295,8 +295,8 @@ mod tests {
         let start = state.window;
         state.complaint(start, None, start);
         let mut places = [None, None, None];
-        for place in &mut places {
-            assert!(state.turn(place, start).is_err());
+        for ticket in &mut places {
+            assert!(state.turn(ticket, start).is_err());
         }
         let late = start + Duration::from_secs(30);
         let [first, second, third] = &mut places;

@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use crate::obs::response::Meaning;
+use crate::obs::response::Verdict;
 
 /// The first backoff lies between zero and this.
 const BASE: Duration = Duration::from_millis(100);
 /// No backoff is longer.
 const CAP: Duration = Duration::from_secs(5);
 
-/// Whether the same request may be sent again after an answer with this meaning.
-pub fn is_worth_another_try(meaning: Meaning) -> bool {
-    matches!(meaning, Meaning::Throttled | Meaning::Server | Meaning::RequestTimeout)
+/// Whether the same request may be sent again after a response with this verdict.
+pub fn is_worth_another_try(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Throttled | Verdict::Server | Verdict::RequestTimeout)
 }
 
 /// Whether a request that was answered so may have been carried out all the same, so that a later NoSuchUpload
-/// tells of its success: the answer came from something in between, or from a server that lost track.
-pub fn may_have_been_carried_out(meaning: Meaning, status: u16) -> bool {
-    meaning == Meaning::RequestTimeout || matches!(status, 500 | 502 | 504)
+/// tells of its success: the response came from something in between, or from a server that lost track.
+pub fn may_have_been_carried_out(verdict: Verdict, status: u16) -> bool {
+    verdict == Verdict::RequestTimeout || matches!(status, 500 | 502 | 504)
 }
 
 /// How long to wait before the next attempt: exponential with full jitter, `random` being 0 to 1, and never less
@@ -44,9 +44,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers() {
-        use Meaning as M;
-        for (meaning, status, again, maybe) in [
+    fn responses() {
+        use Verdict as M;
+        for (verdict, status, again, maybe) in [
             (M::Done, 204, false, false),
             (M::NoSuchUpload, 404, false, false),
             (M::NoSuchBucket, 404, false, false),
@@ -65,8 +65,8 @@ mod tests {
             (M::Rejected, 400, false, false),
             (M::Unexpected, 200, false, false),
         ] {
-            assert_eq!(is_worth_another_try(meaning), again, "{meaning:?}");
-            assert_eq!(may_have_been_carried_out(meaning, status), maybe, "{meaning:?} {status}");
+            assert_eq!(is_worth_another_try(verdict), again, "{verdict:?}");
+            assert_eq!(may_have_been_carried_out(verdict, status), maybe, "{verdict:?} {status}");
         }
     }
 

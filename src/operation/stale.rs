@@ -7,19 +7,19 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use crate::base::date;
-use crate::base::deadline::Watch;
+use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::http::Headers;
 use crate::obs::listing::{Asked, Found, Marker, Page, read_page};
 use crate::obs::response::Said;
-use crate::operation::abort::{Outcome, watch_of_one};
-use crate::operation::batch::{Crew, Ending, Job, Progress, Report, Upload};
+use crate::operation::abort::{Outcome, deadline_of_one};
+use crate::operation::batch::{Ending, Job, Progress, Report, Upload, WorkerPool};
 use crate::operation::call::Call;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
-use crate::operation::send::{Errand, Tally, send};
+use crate::operation::send::{Attempts, Invocation, send};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
 const LOW_WATER: usize = 500;
@@ -46,11 +46,11 @@ pub fn abort_stale(
     wanted: Wanted<'_>,
     progress: Progress<'_>,
 ) -> Ending {
-    let place = match client.place(bucket) {
+    let place = match client.bucket(bucket) {
         Ok(place) => place,
         Err(error) => return (Some(error), Report::default()),
     };
-    let crew = Crew::new(client, call, &place);
+    let pool = WorkerPool::new(client, call, &place);
     let sweep = Sweep {
         wanted,
         cutoff: OnceLock::new(),
@@ -66,17 +66,17 @@ pub fn abort_stale(
         }),
         changed: Condvar::new(),
     };
-    let mut report = crew.work(usize::MAX, &|crew, log| sweep.next(crew, log), &mut |outcome, report| {
+    let mut report = pool.work(usize::MAX, &|pool, log| sweep.next(pool, log), &mut |outcome, report| {
         let kept = sweep.kept.load(Ordering::Relaxed);
         let done = report.total() + kept;
         progress(outcome, done, sweep.looked_at.load(Ordering::Relaxed).max(done))
     });
     let state = sweep.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let unreached = state.waiting.len() as u64 + crew.given_back.load(Ordering::Relaxed);
+    let unreached = state.waiting.len() as u64 + pool.given_back.load(Ordering::Relaxed);
     report.kept = sweep.kept.into_inner() + unreached;
     // A listing that was not finished is a reason for CANCELLED or TIMEOUT as good as an upload that was kept.
     let unfinished = state.next.is_some().then(|| internal("the list of uploads was not read to its end"));
-    (crew.verdict(&report, unreached > 0, state.failure.or(unfinished)), report)
+    (pool.verdict(&report, unreached > 0, state.failure.or(unfinished)), report)
 }
 
 struct Sweep<'a> {
@@ -128,19 +128,19 @@ impl Sweep<'_> {
     }
 
     /// The next upload; fetches a page where few are left, and waits for one where there are none.
-    fn next(&self, crew: &Crew<'_>, log: Logger<'_>) -> Option<Job> {
+    fn next(&self, pool: &WorkerPool<'_>, log: Logger<'_>) -> Option<Job> {
         let mut state = self.lock();
         loop {
             let to_list = state.next.is_some() && state.is_to_list();
             if let Some(marker) = state.next.clone().filter(|_| to_list) {
                 state.listing = true;
                 drop(state);
-                self.fetch(crew, log, &marker);
+                self.fetch(pool, log, &marker);
                 state = self.lock();
                 state.listing = false;
                 self.changed.notify_all();
                 // Also the worker that lists stops when it is told to.
-                if !crew.goes_on() {
+                if !pool.goes_on() {
                     return None;
                 }
                 continue;
@@ -148,11 +148,13 @@ impl Sweep<'_> {
             if let Some(found) = state.waiting.pop_front() {
                 return Some(self.job(found));
             }
-            if !state.listing || !crew.goes_on() {
+            if !state.listing || !pool.goes_on() {
                 return None;
             }
-            (state, _) =
-                self.changed.wait_timeout(state, crew.watch.slice()).unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self
+                .changed
+                .wait_timeout(state, pool.deadline.slice())
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -175,10 +177,10 @@ impl Sweep<'_> {
         }))
     }
 
-    fn fetch(&self, crew: &Crew<'_>, log: Logger<'_>, marker: &Marker) {
-        let watch = watch_of_one(crew.client, &crew.watch);
+    fn fetch(&self, pool: &WorkerPool<'_>, log: Logger<'_>, marker: &Marker) {
+        let deadline = deadline_of_one(pool.client, &pool.deadline);
         let listed =
-            caught(|| self.page(crew, log, &watch, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
+            caught(|| self.page(pool, log, &deadline, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
         match listed {
             Ok(page) => {
                 let looked_at = page.uploads.len() as u64;
@@ -197,10 +199,21 @@ impl Sweep<'_> {
         }
     }
 
-    fn page(&self, crew: &Crew<'_>, log: Logger<'_>, watch: &Watch, marker: &Marker) -> Result<Page, Error> {
+    fn page(
+        &self,
+        pool: &WorkerPool<'_>,
+        log: Logger<'_>,
+        deadline: &Deadline,
+        marker: &Marker,
+    ) -> Result<Page, Error> {
         loop {
             let encoded = self.encoded.load(Ordering::Relaxed);
-            match self.ask(crew, log, watch, Asked { prefix: self.wanted.prefix, from: marker, encoded })? {
+            match self.ask(
+                pool,
+                log,
+                deadline,
+                Asked { prefix: self.wanted.prefix, from: marker, encoded },
+            )? {
                 Some(page) => return Ok(page),
                 None => self.encoded.store(false, Ordering::Relaxed),
             }
@@ -209,30 +222,30 @@ impl Sweep<'_> {
 
     fn ask(
         &self,
-        crew: &Crew<'_>,
+        pool: &WorkerPool<'_>,
         log: Logger<'_>,
-        watch: &Watch,
+        deadline: &Deadline,
         asked: Asked<'_>,
     ) -> Result<Option<Page>, Error> {
         let Asked { prefix, from, encoded } = asked;
-        let mut target = crew.place.uploads(prefix, &from.key, &from.upload_id, encoded);
-        let errand = Errand {
-            client: crew.client,
+        let mut target = pool.place.uploads(prefix, &from.key, &from.upload_id, encoded);
+        let invocation = Invocation {
+            client: pool.client,
             log,
-            bucket: crew.place.bucket(),
+            bucket: pool.place.bucket(),
             method: "GET",
             wanted: 200,
-            watch,
-            pace: Some(&crew.pace),
+            deadline,
+            rate_limiter: Some(&pool.rate_limiter),
             ids: true,
         };
         let mut page = None;
         let reply = send(
-            &errand,
+            &invocation,
             &mut target,
-            &mut Tally::default(),
-            Some(&mut |answer, dated, body| {
-                let now = self.believed_date(&answer.headers, dated)?;
+            &mut Attempts::default(),
+            Some(&mut |response, dated, body| {
+                let now = self.believed_date(&response.headers, dated)?;
                 let read = read_page(body, asked)?;
                 // The first page that can be acted on, and not one that is asked for again.
                 if let (Some(now), Some(_)) = (now, &read) {
@@ -247,7 +260,7 @@ impl Sweep<'_> {
             Some(page) if reply.code == Code::Ok => Ok(page),
             _ => Err(Error::new(
                 reply.code,
-                format!("listing the uploads of {}: {}", crew.place.bucket(), reply.detail),
+                format!("listing the uploads of {}: {}", pool.place.bucket(), reply.detail),
             )),
         }
     }
