@@ -51,9 +51,9 @@
  *
  * A client and a call handle may be used by any number of threads at once; a config, an outcome and a report by one at a
  * time. There is no thread-local last error, no global initialisation, no output to stdout or stderr, and no signal
- * handler; SIGPIPE is not raised; the threads that the library starts block all signals, and its sockets are
- * close-on-exec. The environment is read once, in obs_abort_client_new(). What a fork() means stands with
- * obs_abort_client.
+ * handler; SIGPIPE is not raised; its sockets are close-on-exec. The threads that the library starts block all signals but
+ * those that a fault raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT), and never run a callback.
+ * The environment is read once, in obs_abort_client_new(). What a fork() means stands with obs_abort_client.
  *
  * Facts about the protocol come from Huawei Cloud's OBS API reference.
  */
