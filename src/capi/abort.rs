@@ -3,7 +3,6 @@
 use std::ffi::{c_char, c_void};
 
 use crate::base::error::{Code, Error};
-use crate::base::panic::{caught, internal};
 use crate::obs::bucket::{check_bucket, check_key, check_upload_id};
 use crate::operation::abort::{Outcome, abort};
 use crate::operation::batch::{self as many, Ending, Entry};
@@ -11,7 +10,7 @@ use crate::operation::stale::{self as sweep, Wanted};
 
 use super::call::{begin, obs_abort_call};
 use super::client::obs_abort_client;
-use super::ffi::{fallible, give, give_error, handle, lossy, optional_text, put, text};
+use super::ffi::{fallible, give, give_error, guarded, handle, lossy, optional_text, put, text};
 use super::outcome::obs_abort_outcome;
 use super::report::obs_abort_report;
 
@@ -80,21 +79,23 @@ pub unsafe extern "C" fn obs_abort_multipart(
     http_status: *mut i32,
     error: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe {
-        put(http_status, 0);
-        put(error, std::ptr::null_mut());
-    }
-    // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
-    let outcome = unsafe { one(client, std::ptr::null(), bucket, key, upload_id, false) };
-    // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe {
-        put(http_status, outcome.http_status.into());
-        if let Some(message) = &outcome.message {
-            give_error(error, message);
+    guarded(Code::Internal as i32, || {
+        // SAFETY: NULL or valid for a write, as the header demands.
+        unsafe {
+            put(http_status, 0);
+            put(error, std::ptr::null_mut());
         }
-    }
-    outcome.code as i32
+        // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
+        let outcome = unsafe { one(client, std::ptr::null(), bucket, key, upload_id, false) };
+        // SAFETY: NULL or valid for a write, as the header demands.
+        unsafe {
+            put(http_status, outcome.http_status.into());
+            if let Some(message) = &outcome.message {
+                give_error(error, message);
+            }
+        }
+        outcome.code as i32
+    })
 }
 
 /// Aborts one upload as obs_abort_multipart() does, and tells all that is known of it.
@@ -118,15 +119,17 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
     upload_id: *const c_char,
     outcome: *mut *mut obs_abort_outcome,
 ) -> i32 {
-    // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe { put(outcome, std::ptr::null_mut()) };
-    // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
-    let all = unsafe { one(client, call, bucket, key, upload_id, !outcome.is_null()) };
-    if !client.is_null() {
+    guarded(Code::Internal as i32, || {
         // SAFETY: NULL or valid for a write, as the header demands.
-        unsafe { give(outcome, || obs_abort_outcome::from(&all)) };
-    }
-    all.code as i32
+        unsafe { put(outcome, std::ptr::null_mut()) };
+        // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
+        let all = unsafe { one(client, call, bucket, key, upload_id, !outcome.is_null()) };
+        if !client.is_null() {
+            // SAFETY: NULL or valid for a write, as the header demands.
+            unsafe { give(outcome, || obs_abort_outcome::from(&all)) };
+        }
+        all.code as i32
+    })
 }
 
 /// `all`: whether the caller reads more than code, status and message.
@@ -194,9 +197,7 @@ pub unsafe extern "C" fn obs_abort_many(
     report: *mut *mut obs_abort_report,
     error: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe { blank(report, error) };
-    let ending = fallible(|| {
+    let run = || {
         // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
         let (client, call, bucket) =
             unsafe { (handle(client, "client")?, begin(call), text(bucket, "bucket")?) };
@@ -216,9 +217,9 @@ pub unsafe extern "C" fn obs_abort_many(
         // SAFETY: a function that may be called, as the header demands.
         let mut tell = unsafe { teller(progress, userdata) };
         Ok(many::abort_many(&client.0, &call, bucket, count, &|i| uploads.entry(i), &mut tell))
-    });
+    };
     // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe { end(ending, report, error) }
+    unsafe { with_report(report, error, run) }
 }
 
 /// Finds and aborts what crashed backups left: every upload under a prefix that was initiated at least so long ago, by
@@ -262,9 +263,7 @@ pub unsafe extern "C" fn obs_abort_stale(
     report: *mut *mut obs_abort_report,
     error: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe { blank(report, error) };
-    let ending = fallible(|| {
+    let run = || {
         // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
         let (client, call, bucket, prefix) = unsafe {
             (
@@ -290,19 +289,9 @@ pub unsafe extern "C" fn obs_abort_stale(
         // SAFETY: a function that may be called, as the header demands.
         let mut tell = unsafe { teller(progress, userdata) };
         Ok(sweep::abort_stale(&client.0, &call, bucket, wanted, &mut tell))
-    });
+    };
     // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe { end(ending, report, error) }
-}
-
-/// # Safety
-/// Each NULL or valid for a write.
-unsafe fn blank(report: *mut *mut obs_abort_report, error: *mut *mut c_char) {
-    // SAFETY: as promised by the caller.
-    unsafe {
-        put(report, std::ptr::null_mut());
-        put(error, std::ptr::null_mut());
-    }
+    unsafe { with_report(report, error, run) }
 }
 
 /// A list of uploads, read as the workers come to it: no copy of it is made, however long it is.
@@ -350,23 +339,35 @@ unsafe fn teller(
     }
 }
 
+/// Runs the body of a function that gives a report.
+///
 /// # Safety
-/// Each NULL or valid for a write.
-unsafe fn end(
-    ending: Result<Ending, Error>,
+/// `report` and `error` are each NULL or valid for a write.
+unsafe fn with_report(
     report: *mut *mut obs_abort_report,
     error: *mut *mut c_char,
+    run: impl FnOnce() -> Result<Ending, Error>,
 ) -> i32 {
-    let failure = match ending {
-        Ok((failure, all)) => {
-            // SAFETY: as promised by the caller.
-            let given = caught(|| unsafe { give(report, || obs_abort_report::from(all)) });
-            failure.or_else(|| given.err().map(|panic| internal(&panic)))
+    guarded(Code::Internal as i32, || {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            put(report, std::ptr::null_mut());
+            put(error, std::ptr::null_mut());
         }
-        Err(failure) => Some(failure),
-    };
-    let Some(failure) = failure else { return Code::Ok as i32 };
-    // SAFETY: as promised by the caller.
-    unsafe { give_error(error, &failure.to_string()) };
-    failure.code as i32
+        let failure = match fallible(run) {
+            Ok((failure, all)) => {
+                // SAFETY: as promised by the caller.
+                let given = fallible(|| unsafe {
+                    give(report, || obs_abort_report::from(all));
+                    Ok(())
+                });
+                failure.or(given.err())
+            }
+            Err(failure) => Some(failure),
+        };
+        let Some(failure) = failure else { return Code::Ok as i32 };
+        // SAFETY: as promised by the caller.
+        unsafe { give_error(error, &failure.to_string()) };
+        failure.code as i32
+    })
 }

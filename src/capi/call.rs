@@ -7,7 +7,7 @@ use crate::base::deadline::CancelFlag;
 use crate::operation::call::Call;
 use crate::operation::config::nonzero;
 
-use super::ffi::{code_of, fallible, guarded, handle, optional, take};
+use super::ffi::{code_of, guarded, handle, optional, take};
 
 /// What belongs to one call, cancellation above all. One handle may serve several calls, one after the other or at
 /// the same time. Go's context and C#'s CancellationToken map to it.
@@ -55,12 +55,12 @@ pub extern "C" fn obs_abort_call_new() -> *mut obs_abort_call {
 /// Threads: any, at any time. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_call_set_timeout_ms(call: *mut obs_abort_call, ms: u32) -> i32 {
-    code_of(fallible(|| {
+    code_of(|| {
         // SAFETY: a handle of ours, as the header demands.
         let call = unsafe { handle(call, "call") }?;
         call.timeout_ms.store(nonzero("the timeout", ms)?, Ordering::Relaxed);
         Ok(())
-    }))
+    })
 }
 
 /// Cancels: calls that use the handle return OBS_ABORT_CANCELLED within 250 ms, wherever they stand, and later ones

@@ -7,7 +7,7 @@ use crate::base::error::{Code, Error};
 use crate::operation::client::Client;
 
 use super::config::obs_abort_config;
-use super::ffi::{code_of, fallible, give, give_error, guarded, handle, optional_text, put, take, text};
+use super::ffi::{fallible, give, give_error, guarded, handle, optional_text, put, take, text};
 
 /// Settings that no longer change, credentials that may, and the connections that are kept. Any number of threads may
 /// use one client at once, and should: they share its connections.
@@ -38,31 +38,33 @@ pub unsafe extern "C" fn obs_abort_client_new(
     client: *mut *mut obs_abort_client,
     error: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe {
-        put(client, std::ptr::null_mut());
-        put(error, std::ptr::null_mut());
-    }
-    let made = fallible(|| {
-        // SAFETY: a handle of ours, as the header demands.
-        let config = unsafe { handle(config, "config") }?;
-        if client.is_null() {
-            return Err(Error::argument("the out-pointer for the client is NULL"));
+    guarded(Code::Internal as i32, || {
+        // SAFETY: NULL or valid for a write, as the header demands.
+        unsafe {
+            put(client, std::ptr::null_mut());
+            put(error, std::ptr::null_mut());
         }
-        Client::new(&config.0)
-    });
-    match made {
-        Ok(made) => {
-            // SAFETY: valid for a write, as the header demands.
-            unsafe { give(client, || obs_abort_client(made)) };
-            Code::Ok as i32
+        let made = fallible(|| {
+            // SAFETY: a handle of ours, as the header demands.
+            let config = unsafe { handle(config, "config") }?;
+            if client.is_null() {
+                return Err(Error::argument("the out-pointer for the client is NULL"));
+            }
+            Client::new(&config.0)
+        });
+        match made {
+            Ok(made) => {
+                // SAFETY: valid for a write, as the header demands.
+                unsafe { give(client, || obs_abort_client(made)) };
+                Code::Ok as i32
+            }
+            Err(failure) => {
+                // SAFETY: NULL or valid for a write, as the header demands.
+                unsafe { give_error(error, &failure.to_string()) };
+                failure.code as i32
+            }
         }
-        Err(failure) => {
-            // SAFETY: NULL or valid for a write, as the header demands.
-            unsafe { give_error(error, &failure.to_string()) };
-            failure.code as i32
-        }
-    }
+    })
 }
 
 /// Replaces the client's credentials, whatever their source was: rotation. Attempts that are signed from now on use
@@ -86,26 +88,31 @@ pub unsafe extern "C" fn obs_abort_client_set_credentials(
     security_token: *const c_char,
     error: *mut *mut c_char,
 ) -> i32 {
-    // SAFETY: NULL or valid for a write, as the header demands.
-    unsafe { put(error, std::ptr::null_mut()) };
-    let replaced = fallible(|| {
-        // SAFETY: a handle of ours and NUL-terminated strings, as the header demands.
-        let (client, access_key, secret_key, security_token) = unsafe {
-            (
-                handle(client, "client")?,
-                text(access_key, "access key")?,
-                text(secret_key, "secret key")?,
-                optional_text(security_token, "security token")?,
-            )
-        };
-        client.0.set_credentials(Credentials::new(access_key, secret_key, security_token)?);
-        Ok(())
-    });
-    if let Err(failure) = &replaced {
+    guarded(Code::Internal as i32, || {
         // SAFETY: NULL or valid for a write, as the header demands.
-        unsafe { give_error(error, &failure.to_string()) };
-    }
-    code_of(replaced)
+        unsafe { put(error, std::ptr::null_mut()) };
+        let replaced = fallible(|| {
+            // SAFETY: a handle of ours and NUL-terminated strings, as the header demands.
+            let (client, access_key, secret_key, security_token) = unsafe {
+                (
+                    handle(client, "client")?,
+                    text(access_key, "access key")?,
+                    text(secret_key, "secret key")?,
+                    optional_text(security_token, "security token")?,
+                )
+            };
+            client.0.set_credentials(Credentials::new(access_key, secret_key, security_token)?);
+            Ok(())
+        });
+        match replaced {
+            Ok(()) => Code::Ok as i32,
+            Err(failure) => {
+                // SAFETY: NULL or valid for a write, as the header demands.
+                unsafe { give_error(error, &failure.to_string()) };
+                failure.code as i32
+            }
+        }
+    })
 }
 
 /// Ends everything: every call in flight returns OBS_ABORT_CANCELLED within 250 ms, every later one at once. The client

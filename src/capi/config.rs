@@ -11,7 +11,7 @@ use crate::http::tls;
 use crate::obs::bucket::{Addressing, Endpoint};
 use crate::operation::config::{self, Config, Level, Log, Settings, Signature, nonzero};
 
-use super::ffi::{c_string, code_of, fallible, guarded, handle_mut, optional_text, take, text};
+use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, take, text};
 
 /// From OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SECURITY_TOKEN, read in obs_abort_client_new().
 pub const OBS_ABORT_CREDENTIALS_ENV: i32 = 1;
@@ -99,11 +99,11 @@ unsafe fn set(
     name: &'static str,
     set: impl FnOnce(&mut Settings) -> Result<(), Error>,
 ) -> i32 {
-    code_of(fallible(|| {
+    code_of(|| {
         // SAFETY: as promised by the caller.
         let config = unsafe { handle_mut(config, "config") }?;
         config.0.set(name, set)
-    }))
+    })
 }
 
 fn switch(value: i32) -> Result<bool, Error> {

@@ -5,19 +5,26 @@ use std::ffi::{CString, c_char};
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 
-/// The same for functions that have a value to return when all else fails.
+/// Runs the body of an exported function. Panics end here and return `otherwise`; errno is left as it was, whatever system
+/// calls the body makes.
 pub fn guarded<R>(otherwise: R, run: impl FnOnce() -> R) -> R {
-    caught(run).unwrap_or(otherwise)
+    let errno = errno::errno();
+    let returned = caught(run).unwrap_or(otherwise);
+    errno::set_errno(errno);
+    returned
 }
 
-/// The same for functions that can fail: a panic is OBS_ABORT_INTERNAL.
+/// Runs the body of an exported function that returns a code and nothing else.
+pub fn code_of(run: impl FnOnce() -> Result<(), Error>) -> i32 {
+    guarded(Code::Internal as i32, || match run() {
+        Ok(()) => Code::Ok as i32,
+        Err(error) => error.code as i32,
+    })
+}
+
+/// Runs the part of a body that can fail: a panic in it becomes an error with a message.
 pub fn fallible<R>(run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     caught(run).unwrap_or_else(|panic| Err(internal(&panic)))
-}
-
-/// The code of a result that has nothing else to give.
-pub fn code_of(outcome: Result<(), Error>) -> i32 {
-    outcome.map_or_else(|error| error.code as i32, |()| Code::Ok as i32)
 }
 
 /// A handle that may not be NULL.

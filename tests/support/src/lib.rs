@@ -37,6 +37,28 @@ pub mod code {
     };
 }
 
+/// Held while a function of the library runs; build.rs puts it into every method of [`Lib`].
+struct UnchangedErrno(&'static str);
+
+impl UnchangedErrno {
+    /// An errno that no system call sets.
+    const UNLIKELY: i32 = 4711;
+
+    fn during(function: &'static str) -> UnchangedErrno {
+        // SAFETY: errno is the thread's own.
+        unsafe { *libc::__errno_location() = Self::UNLIKELY };
+        UnchangedErrno(function)
+    }
+}
+
+impl Drop for UnchangedErrno {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        let errno = unsafe { *libc::__errno_location() };
+        assert_eq!(errno, Self::UNLIKELY, "obs_abort_{} changed errno", self.0);
+    }
+}
+
 /// `cargo test` puts the fresh `.so` beside the test programs; the copy one folder up may be stale.
 pub fn library_path() -> PathBuf {
     if let Some(path) = std::env::var_os("OBSABORT_TEST_SO") {
