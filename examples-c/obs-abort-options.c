@@ -50,7 +50,7 @@ static const struct choice signatures[] = {
     {NULL, 0},
 };
 
-enum kind { FLAG, REPEATED, TEXT, AGE, TIME, COUNT, CHOICE };
+enum kind { FLAG, REPEATED, TEXT, TEXT_OR_EMPTY, AGE, TIME, COUNT, CHOICE };
 
 struct spec {
     const char *name;
@@ -74,7 +74,7 @@ static const struct spec specs[] = {
     {"ca-file", 0, TEXT, FIELD(ca_file), NULL},
     {"client-cert", 0, TEXT, FIELD(client_cert), NULL},
     {"client-key", 0, TEXT, FIELD(client_key), NULL},
-    {"proxy", 0, TEXT, FIELD(proxy), NULL},
+    {"proxy", 0, TEXT_OR_EMPTY, FIELD(proxy), NULL},
     {"addressing", 0, CHOICE, FIELD(addressing), addressings},
     {"signature", 0, CHOICE, FIELD(signature), signatures},
     {"timeout", 0, TIME, FIELD(timeout_ms), NULL},
@@ -148,6 +148,14 @@ static bool set(struct options *options, const struct spec *spec, const char *va
         *(const char **)field = value;
         return true;
     case TEXT:
+        /* --prefix "$UNSET" would sweep the whole bucket, --endpoint "$UNSET" another service. */
+        if (*value == '\0') {
+            complain("--%s: the value is empty (an unset variable?); leave the option out if that is meant", spec->name);
+            return false;
+        }
+        *(const char **)field = value;
+        return true;
+    case TEXT_OR_EMPTY:
         *(const char **)field = value;
         return true;
     case TIME:
@@ -233,7 +241,7 @@ static bool parse_arguments(struct options *options, int argc, char **argv, cons
     return true;
 }
 
-/* obs://BUCKET, obs://BUCKET/ or obs://BUCKET/KEY, the key taken as it stands. */
+/* obs://BUCKET or obs://BUCKET/KEY, the key taken as it stands. */
 static bool split_url(struct options *options, const char *url)
 {
     const char *bucket = url + 6, *slash;
@@ -243,7 +251,11 @@ static bool split_url(struct options *options, const char *url)
         return false;
     }
     slash = strchr(bucket, '/');
-    options->key = slash != NULL && slash[1] != '\0' ? slash + 1 : NULL;
+    if (slash != NULL && slash[1] == '\0') { /* obs://bucket/$UNSET is not meant to be the whole bucket */
+        complain("no key after the slash (an unset variable?); a bucket is written obs://BUCKET");
+        return false;
+    }
+    options->key = slash != NULL ? slash + 1 : NULL;
     options->bucket = strndup(bucket, slash != NULL ? (size_t)(slash - bucket) : strlen(bucket));
     if (options->bucket == NULL)
         complain("out of memory");

@@ -87,6 +87,26 @@ class Usage(WithListener):
         self.refused("--prefix", "p", "obs://bucket/key", "ID", says="--prefix")
         self.refused("--yes", "--list", "obs://bucket", says="--yes")
 
+    def test_an_empty_value_does_not_widen_what_is_aborted(self):
+        """An unset variable of a script: `--prefix "$PREFIX"`, `obs://bucket/$PREFIX`."""
+        sweep = ("--stale", "1h", "--yes")
+        for verb in (sweep, ("--stale", "1h", "--dry-run"), ("--list",)):
+            self.refused(*verb, "--prefix", "", "obs://bucket", says="--prefix")
+            self.refused(*verb, "--prefix=", "obs://bucket", says="--prefix")
+            self.refused(*verb, "--prefix", "old/", "--prefix", "", "obs://bucket", says="--prefix")
+            self.refused(*verb, "obs://bucket/", says="obs://BUCKET")
+        self.refused("--from", "-", "obs://bucket/", says="obs://BUCKET", stdin="key\tID\n")
+        self.refused("obs://bucket/", says="obs://BUCKET")
+        self.refused("--from", "", "obs://bucket", says="--from")
+        self.refused("--stale", "", "--yes", "obs://bucket", says="--stale")
+        self.refused(*sweep, "", says="obs://")
+        self.refused(*sweep, "obs://", says="obs://")
+        self.refused(*sweep, "obs:///", says="obs://")
+        for option in ("endpoint", "credentials", "ca-file", "client-cert", "client-key", "addressing", "signature",
+                       "timeout", "connect-timeout", "max-attempts", "connections"):
+            self.refused(*sweep, f"--{option}", "", "obs://bucket", says=f"--{option}")
+            self.refused(*sweep, f"--{option}=", "obs://bucket", says=f"--{option}")
+
     def test_ages(self):
         bad = "24 0h 0s 0 -1h 1.5h h 1w 1hour 24H +1h 1h30m 0x10s 18446744073709551616s 999999999999999999d"
         for age in bad.split() + ["", " 1h", "1h ", "1h\n", "9223372036854775807m"]:
