@@ -1,4 +1,4 @@
-/* The list that --from names: a line for each upload, KEY<tab>UPLOAD_ID. */
+/* A list of uploads: what --from names, a line KEY<tab>UPLOAD_ID for each; or what a dry run found. */
 #define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
@@ -34,21 +34,51 @@ static bool split(char *line, char **upload_id)
     return unquote(columns[0]) && unquote(columns[1]);
 }
 
-static bool append(struct upload_list *list, char *key, char *upload_id)
+static bool make_room(struct upload_list *list)
 {
-    if (list->count == list->room) {
-        size_t room = list->room > 0 ? 2 * list->room : 1024;
-        obs_abort_upload *larger = realloc(list->uploads, room * sizeof *larger);
+    size_t room = list->room > 0 ? 2 * list->room : 1024;
+    obs_abort_upload *uploads;
+    int64_t *initiated;
 
-        if (larger == NULL)
-            return false;
-        list->uploads = larger;
-        list->room = room;
-    }
+    if (list->count < list->room)
+        return true;
+    uploads = realloc(list->uploads, room * sizeof *uploads);
+    if (uploads == NULL)
+        return false;
+    list->uploads = uploads;
+    initiated = realloc(list->initiated, room * sizeof *initiated);
+    if (initiated == NULL)
+        return false;
+    list->initiated = initiated;
+    list->room = room;
+    return true;
+}
+
+/* Takes over the memory at key, in which upload_id stands, too. */
+static bool append(struct upload_list *list, char *key, const char *upload_id, int64_t initiated)
+{
+    if (!make_room(list))
+        return false;
     list->uploads[list->count].key = key;
     list->uploads[list->count].upload_id = upload_id;
+    list->initiated[list->count] = initiated;
     list->count++;
     return true;
+}
+
+bool upload_list_add(struct upload_list *list, const char *key, const char *upload_id, int64_t initiated)
+{
+    size_t key_size = strlen(key) + 1, id_size = strlen(upload_id) + 1;
+    char *copy = malloc(key_size + id_size);
+
+    if (copy == NULL)
+        return false;
+    memcpy(copy, key, key_size);
+    memcpy(copy + key_size, upload_id, id_size);
+    if (append(list, copy, copy + key_size, initiated))
+        return true;
+    free(copy);
+    return false;
 }
 
 /* Takes the line over: the list's keys point to what getline allocated. */
@@ -70,7 +100,7 @@ static bool add_line(struct upload_list *list, char *line, size_t length, const 
         free(line);
         return false;
     }
-    if (!append(list, line, upload_id)) {
+    if (!append(list, line, upload_id, -1)) {
         *wrong = "out of memory";
         free(line);
         return false;
@@ -89,7 +119,7 @@ bool upload_list_read(struct upload_list *list, const char *path, struct failure
         fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INVALID_ARGUMENT, "%s: %s", path, strerror(errno));
         return false;
     }
-    while (wrong == NULL && signals_seen == 0) {
+    while (wrong == NULL) {
         char *line = NULL;
         size_t size = 0;
         ssize_t length = getline(&line, &size, file);
@@ -103,13 +133,13 @@ bool upload_list_read(struct upload_list *list, const char *path, struct failure
             fail(failure, STATUS_USAGE, OBS_ABORT_INVALID_ARGUMENT, "%s, line %zu: %s",
                  is_stdin ? "standard input" : path, number, wrong);
     }
-    if (wrong == NULL && signals_seen == 0 && ferror(file)) {
+    if (wrong == NULL && ferror(file)) {
         wrong = strerror(errno);
         fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INVALID_ARGUMENT, "%s: %s", path, wrong);
     }
     if (!is_stdin)
         fclose(file);
-    return wrong == NULL && signals_seen == 0;
+    return wrong == NULL;
 }
 
 void upload_list_free(struct upload_list *list)
@@ -117,4 +147,5 @@ void upload_list_free(struct upload_list *list)
     while (list->count > 0)
         free((char *)list->uploads[--list->count].key);
     free(list->uploads);
+    free(list->initiated);
 }

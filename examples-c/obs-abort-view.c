@@ -73,19 +73,20 @@ static bool bar_wanted(const struct options *options, bool finding)
     return fstat(STDOUT_FILENO, &out) != 0 || !(S_ISFIFO(out.st_mode) || S_ISSOCK(out.st_mode));
 }
 
-void view_open(struct view *view, const struct options *options, bool finding, uint64_t expected)
+void view_open(struct view *view, const struct options *options, bool finding, const struct upload_list *list)
 {
     bool bar = bar_wanted(options, finding);
 
     memset(view, 0, sizeof *view);
     view->options = options;
+    view->list = list;
     view->finding = finding;
     /* Where the bar tells how far it is, thousands of lines on the same screen tell no more. */
     view->each = finding || options->json || (!options->quiet && !(bar && isatty(STDOUT_FILENO)));
     view->colour = colours_wanted(STDERR_FILENO);
     view->started_ms = monotonic_ms();
     if (bar)
-        progress_start(finding ? "finding" : "aborting", finding, expected);
+        progress_start(finding ? "finding" : "aborting", finding, list != NULL ? list->count : 0);
 }
 
 /* After each line: a full disk or a closed pipe must stop the sweep, not surface after it. */
@@ -117,9 +118,17 @@ static void put_json_code(int32_t code)
     put_json_field("code_name", obs_abort_code_name(code));
 }
 
+/* Of an entry of a list only the list knows it. */
+static int64_t initiated_of(const struct view *view, const obs_abort_outcome *outcome)
+{
+    int64_t index = obs_abort_outcome_index(outcome);
+
+    return view->list != NULL && index >= 0 ? view->list->initiated[index] : obs_abort_outcome_initiated(outcome);
+}
+
 static void put_json_outcome(const struct view *view, const obs_abort_outcome *outcome)
 {
-    int64_t initiated = obs_abort_outcome_initiated(outcome);
+    int64_t initiated = initiated_of(view, outcome);
     char when[32];
 
     fputs("{\"type\":\"upload\"", stdout);
@@ -223,19 +232,21 @@ void view_outcome(struct view *view, const obs_abort_outcome *outcome)
     check_output(view);
 }
 
-static void put_json_summary(const struct view *view, int32_t code, const char *error,
-                             const obs_abort_report *report, int status)
+static void put_json_summary(const struct view *view, int32_t code, const char *error, struct counts counts,
+                             int status)
 {
+    uint64_t total = counts.aborted + counts.missing + counts.failed + counts.kept;
+
     fputs("{\"type\":\"summary\"", stdout);
     put_json_field("bucket", view->options->bucket);
     printf(",\"dry_run\":%s", view->finding ? "true" : "false");
     printf(",\"interrupted\":%s", status > STATUS_SIGNALLED ? "true" : "false");
-    printf(",\"total\":%llu", (unsigned long long)obs_abort_report_total(report));
-    printf(",\"aborted\":%llu", (unsigned long long)(view->finding ? 0 : obs_abort_report_aborted(report)));
-    printf(",\"found\":%llu", (unsigned long long)obs_abort_report_aborted(report) * view->finding);
-    printf(",\"missing\":%llu", (unsigned long long)obs_abort_report_missing(report));
-    printf(",\"failed\":%llu", (unsigned long long)obs_abort_report_failed(report));
-    printf(",\"kept\":%llu", (unsigned long long)obs_abort_report_kept(report));
+    printf(",\"total\":%llu", (unsigned long long)total);
+    printf(",\"aborted\":%llu", (unsigned long long)(view->finding ? 0 : counts.aborted));
+    printf(",\"found\":%llu", (unsigned long long)(view->finding ? counts.aborted : 0));
+    printf(",\"missing\":%llu", (unsigned long long)counts.missing);
+    printf(",\"failed\":%llu", (unsigned long long)counts.failed);
+    printf(",\"kept\":%llu", (unsigned long long)counts.kept);
     printf(",\"seconds\":%.3f", (double)(monotonic_ms() - view->started_ms) / 1000);
     put_json_code(code);
     put_json_field("message", error);
@@ -250,42 +261,43 @@ static void put_count(uint64_t count, const char *what, bool colour, const char 
     put_coloured(stderr, colour && count > 0, code, text);
 }
 
-static void put_text_summary(const struct view *view, const obs_abort_report *report, int status)
+static void put_text_summary(const struct view *view, const struct counts *counts, int status)
 {
     bool listing = view->options->mode == MODE_LIST, cut_short = status > STATUS_SIGNALLED || view->output_failed;
-    uint64_t kept = obs_abort_report_kept(report), missing = obs_abort_report_missing(report);
 
     fputs("obs-abort: ", stderr);
     if (status > STATUS_SIGNALLED)
         put_coloured(stderr, view->colour, YELLOW, "interrupted: ");
-    put_count(obs_abort_report_aborted(report),
+    put_count(counts->aborted,
               listing ? "unfinished" : view->finding ? "would be aborted" : "aborted", view->colour, GREEN);
-    if (missing > 0)
-        fprintf(stderr, ", %llu gone already", (unsigned long long)missing);
+    if (counts->missing > 0)
+        fprintf(stderr, ", %llu gone already", (unsigned long long)counts->missing);
     if (!view->finding) {
         fputs(", ", stderr);
-        put_count(obs_abort_report_failed(report), "failed", view->colour, RED);
+        put_count(counts->failed, "failed", view->colour, RED);
     }
-    if (kept > 0)
-        fprintf(stderr, ", %llu %s", (unsigned long long)kept,
+    if (counts->kept > 0)
+        fprintf(stderr, ", %llu %s", (unsigned long long)counts->kept,
                 listing ? "not shown" : view->options->mode != MODE_STALE ? "not begun"
                 : cut_short ? "younger or not begun" : "younger");
     fprintf(stderr, " (%.1f s)\n", (double)(monotonic_ms() - view->started_ms) / 1000);
 }
 
-void view_summary(struct view *view, int32_t code, const char *error, const obs_abort_report *report, int status)
+void view_summary(struct view *view, int32_t code, const char *error, const struct counts *counts, int status)
 {
+    static const struct counts none = {0, 0, 0, 0};
+
     progress_stop();
     if (view->options->json) {
-        put_json_summary(view, code, error, report, status);
+        put_json_summary(view, code, error, counts != NULL ? *counts : none, status);
         check_output(view);
         return;
     }
     /* PARTIAL says no more than the lines above it and the counts below. */
     if (error != NULL && code != OBS_ABORT_PARTIAL && code != OBS_ABORT_CANCELLED)
         complain("%s", error);
-    if (report == NULL || (view->options->quiet && code == OBS_ABORT_OK))
+    if (counts == NULL || (view->options->quiet && code == OBS_ABORT_OK))
         return;
     if (view->options->mode != MODE_ONE || status > STATUS_SIGNALLED) /* one upload's own line says all */
-        put_text_summary(view, report, status);
+        put_text_summary(view, counts, status);
 }

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct run {
@@ -16,16 +15,12 @@ struct run {
     const obs_abort_client *client;
     obs_abort_call *call;
     struct view view;
-    bool told;    /* that it is stopping */
-    bool reached; /* some upload's outcome is more than "the endpoint can't be used" */
-    bool invalid; /* some upload was refused for its key or id */
-};
-
-/* What the dry run before the question finds out. */
-struct preview {
-    struct run *run;
-    uint64_t count;
-    int64_t oldest, newest;
+    struct preview preview; /* filled by the dry run before the question */
+    uint64_t younger;       /* uploads that this dry run kept */
+    bool no_memory;         /* for what it finds */
+    bool told;              /* that it is stopping */
+    bool reached;           /* some upload's outcome is more than "the endpoint can't be used" */
+    bool invalid;           /* some upload was refused for its key or id */
 };
 
 static bool is_start_failure(int32_t code)
@@ -63,19 +58,21 @@ static int32_t on_progress(const obs_abort_outcome *outcome, uint64_t done, uint
 
 static int32_t on_preview(const obs_abort_outcome *outcome, uint64_t done, uint64_t total_so_far, void *userdata)
 {
-    struct preview *preview = userdata;
+    struct run *run = userdata;
+    struct preview *preview = &run->preview;
 
     if (outcome != NULL) {
         int64_t initiated = obs_abort_outcome_initiated(outcome);
 
-        preview->count++;
+        run->no_memory |= !upload_list_add(&preview->list, obs_abort_outcome_key(outcome),
+                                           obs_abort_outcome_upload_id(outcome), initiated);
         if (initiated >= 0 && (preview->oldest < 0 || initiated < preview->oldest))
             preview->oldest = initiated;
         if (initiated > preview->newest)
             preview->newest = initiated;
     }
     progress_update(done, total_so_far, 0);
-    return stop_wanted(preview->run);
+    return stop_wanted(run) || run->no_memory;
 }
 
 static int exit_status(const struct run *run, int32_t code, const obs_abort_report *report)
@@ -101,8 +98,10 @@ static int exit_status(const struct run *run, int32_t code, const obs_abort_repo
 static int finish(struct run *run, int32_t code, obs_abort_report *report, char *error)
 {
     int status = exit_status(run, code, report);
+    struct counts counts = {obs_abort_report_aborted(report), obs_abort_report_missing(report),
+                            obs_abort_report_failed(report), obs_abort_report_kept(report) + run->younger};
 
-    view_summary(&run->view, code, error, report, status);
+    view_summary(&run->view, code, error, &counts, status);
     if (run->view.output_failed)
         status = STATUS_SOME_LEFT;
     obs_abort_report_free(report);
@@ -110,89 +109,87 @@ static int finish(struct run *run, int32_t code, obs_abort_report *report, char 
     return status;
 }
 
-static int run_many(struct run *run, const obs_abort_upload *uploads, size_t count)
+static int run_many(struct run *run, const struct upload_list *list)
 {
     obs_abort_report *report = NULL;
     char *error = NULL;
     int32_t code;
 
-    view_open(&run->view, run->options, false, count);
-    code = obs_abort_many(run->client, run->call, run->options->bucket, uploads, count, on_progress, run, &report, &error);
+    view_open(&run->view, run->options, false, list);
+    code = obs_abort_many(run->client, run->call, run->options->bucket, list->uploads, list->count, on_progress, run,
+                          &report, &error);
     return finish(run, code, report, error);
 }
 
-static int run_sweep(struct run *run, uint32_t flags, uint64_t expected)
+static int run_sweep(struct run *run, uint32_t flags)
 {
     const struct options *options = run->options;
     obs_abort_report *report = NULL;
     char *error = NULL;
     int32_t code;
 
-    view_open(&run->view, options, (flags & OBS_ABORT_DRY_RUN) != 0, expected);
+    view_open(&run->view, options, (flags & OBS_ABORT_DRY_RUN) != 0, NULL);
     code = obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age, flags, on_progress,
                            run, &report, &error);
     return finish(run, code, report, error);
 }
 
-static bool said_yes(void)
+/* Nothing was begun: the reason on standard error, and for a script a summary all the same. */
+static int give_up(struct run *run, const struct failure *failure)
 {
-    char answer[64];
-
-    if (fgets(answer, sizeof answer, stdin) == NULL) {
-        putc('\n', stderr); /* Ctrl-C or Ctrl-D: the question's line is still open */
-        return false;
+    complain("%s", failure->message);
+    if (run->options->json && failure->status == STATUS_COULD_NOT_START) {
+        view_open(&run->view, run->options, false, NULL);
+        view_summary(&run->view, failure->code, failure->message, NULL, failure->status);
     }
-    answer[strcspn(answer, "\r\n")] = '\0';
-    return strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0;
+    return failure->status;
 }
 
-static bool ask(const struct options *options, const struct preview *preview)
-{
-    char when[32], age[32];
-    int64_t now = (int64_t)time(NULL);
-
-    fprintf(stderr, "%llu unfinished upload%s in obs://%s", (unsigned long long)preview->count,
-            preview->count == 1 ? "" : "s", options->bucket);
-    if (options->prefix != NULL && *options->prefix != '\0') {
-        fputs(" under ", stderr);
-        put_text(stderr, options->prefix);
-    }
-    fprintf(stderr, ", %s old or older\n", options->stale);
-    if (preview->oldest >= 0) {
-        format_time(when, sizeof when, preview->oldest);
-        format_age(age, sizeof age, now - preview->oldest);
-        fprintf(stderr, "  oldest: %s (%s ago)\n", when, age);
-        format_time(when, sizeof when, preview->newest);
-        format_age(age, sizeof age, now - preview->newest);
-        fprintf(stderr, "  newest: %s (%s ago)\n", when, age);
-    }
-    fputs("Abort them? Their parts are deleted. [y/N] ", stderr);
-    fflush(stderr);
-    return said_yes();
-}
-
-/* Without --yes: a dry run first, then the question. */
-static int run_asking(struct run *run, uint32_t flags)
+/* The dry run before the question. Returns -1 if there is something to ask about, or the exit status. */
+static int run_preview(struct run *run, uint32_t flags)
 {
     const struct options *options = run->options;
-    struct preview preview = {run, 0, -1, -1};
+    struct failure failure = {0, 0, ""};
     obs_abort_report *report = NULL;
-    uint64_t looked_at;
     char *error = NULL;
     int32_t code;
-    int status;
+    int status = -1;
 
-    view_open(&run->view, options, false, 0);
+    view_open(&run->view, options, true, NULL);
     progress_start("finding", true, 0);
     code = obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age,
-                           flags | OBS_ABORT_DRY_RUN, on_preview, &preview, &report, &error);
+                           flags | OBS_ABORT_DRY_RUN, on_preview, run, &report, &error);
     progress_stop();
-    if (code != OBS_ABORT_OK || preview.count == 0)
+    run->view.finding = code != OBS_ABORT_OK; /* the summary of a dry run, if it comes to nothing more */
+    if (run->no_memory) {
+        fail(&failure, STATUS_COULD_NOT_START, code,
+             "no memory for all that was found, nothing was aborted: take it in portions, with --prefix");
+        status = give_up(run, &failure);
+    } else if (code != OBS_ABORT_OK || run->preview.list.count == 0) {
+        if (code != OBS_ABORT_OK)
+            complain("nothing was aborted");
         return finish(run, code, report, error);
-    looked_at = obs_abort_report_total(report); /* as the sweep's progress counts: the younger ones, too */
+    }
+    run->younger = obs_abort_report_kept(report);
     obs_abort_report_free(report);
-    if (ask(options, &preview))
-        return run_sweep(run, flags, looked_at);
+    obs_abort_string_free(error);
+    return status;
+}
+
+/*
+ * Without --yes: a dry run, the question, and then exactly the uploads that it counted, each by its key
+ * and upload id. A second obs_abort_stale could reach others, whatever age it is given: uploads that turn
+ * old enough while the question waits, and old ones that the first listing did not show (a replica that
+ * lags, a clock that is set). The price is memory for what was found, some hundred bytes an upload.
+ */
+static int run_asking(struct run *run, uint32_t flags)
+{
+    int status = run_preview(run, flags);
+
+    if (status >= 0)
+        return status;
+    if (signals_seen == 0 && confirmed(run->options, &run->preview))
+        return run_many(run, &run->preview.list);
     status = signals_seen > 0 ? STATUS_SIGNALLED + last_signal : STATUS_SOME_LEFT;
     complain("nothing was aborted");
     view_summary(&run->view, OBS_ABORT_CANCELLED, "nothing was aborted", NULL, status);
@@ -203,44 +200,38 @@ static int run_mode(struct run *run, const struct upload_list *list)
 {
     const struct options *options = run->options;
     uint32_t live = options->include_live ? OBS_ABORT_INCLUDE_LIVE : 0;
-    obs_abort_upload one = {NULL, NULL};
 
     switch (options->mode) {
     case MODE_ONE:
-        one.key = options->key;
-        one.upload_id = options->upload_id;
-        return run_many(run, &one, 1);
     case MODE_FROM:
-        return run_many(run, list->count > 0 ? list->uploads : &one, list->count);
+        return run_many(run, list);
     case MODE_LIST:
-        return run_sweep(run, OBS_ABORT_DRY_RUN, 0);
+        return run_sweep(run, OBS_ABORT_DRY_RUN);
     case MODE_STALE:
         if (options->dry_run)
-            return run_sweep(run, live | OBS_ABORT_DRY_RUN, 0);
+            return run_sweep(run, live | OBS_ABORT_DRY_RUN);
         if (options->yes)
-            return run_sweep(run, live, 0);
+            return run_sweep(run, live);
         return run_asking(run, live);
     }
     return STATUS_USAGE;
 }
 
-/* Nothing was begun: the reason on standard error, and for a script a summary all the same. */
-static int give_up(struct run *run, const struct failure *failure)
+/* What the command line or the file of --from names; nothing if that is still to be found. */
+static bool make_list(struct upload_list *list, const struct options *options, struct failure *failure)
 {
-    if (signals_seen > 0)
-        return STATUS_SIGNALLED + last_signal;
-    complain("%s", failure->message);
-    if (run->options->json && failure->status == STATUS_COULD_NOT_START) {
-        view_open(&run->view, run->options, false, 0);
-        view_summary(&run->view, failure->code, failure->message, NULL, failure->status);
-    }
-    return failure->status;
+    if (options->mode == MODE_FROM)
+        return upload_list_read(list, options->from, failure);
+    if (options->mode != MODE_ONE || upload_list_add(list, options->key, options->upload_id, -1))
+        return true;
+    fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INTERNAL, "out of memory");
+    return false;
 }
 
 static int run_options(const struct options *options)
 {
-    struct run run = {.options = options};
-    struct upload_list list = {NULL, 0, 0};
+    struct run run = {.options = options, .preview = {.oldest = -1, .newest = -1}};
+    struct upload_list list = {NULL, NULL, 0, 0};
     struct failure failure = {0, 0, ""};
     obs_abort_client *client = NULL;
     int status;
@@ -250,18 +241,20 @@ static int run_options(const struct options *options)
         complain("--stale asks before it aborts, and here is no terminal to ask on: --yes or --dry-run");
         return STATUS_USAGE;
     }
-    if (options->mode != MODE_FROM || upload_list_read(&list, options->from, &failure))
+    if (make_list(&list, options, &failure))
         client = client_open(options, &failure);
     if (client == NULL) {
         status = give_up(&run, &failure);
     } else {
         run.client = client;
         run.call = obs_abort_call_new();
+        signals_note();
         status = run_mode(&run, &list);
         obs_abort_call_free(run.call);
     }
     obs_abort_client_free(client);
     upload_list_free(&list);
+    upload_list_free(&run.preview.list);
     return status;
 }
 

@@ -51,15 +51,18 @@ int options_parse(struct options *options, int argc, char **argv);
 /* NULL on failure. */
 obs_abort_client *client_open(const struct options *options, struct failure *failure);
 
-/* ---- obs-abort-input.c: the list of --from ---- */
+/* ---- obs-abort-input.c: a list of uploads ---- */
 
 struct upload_list {
     obs_abort_upload *uploads;
+    int64_t *initiated; /* of each upload, in Unix seconds; -1: not known */
     size_t count, room;
 };
 
-/* False on failure, and when a signal interrupted it. */
+/* Reads the file of --from. Returns false on failure. */
 bool upload_list_read(struct upload_list *list, const char *path, struct failure *failure);
+/* Copies the strings. Returns false if there is no memory. */
+bool upload_list_add(struct upload_list *list, const char *key, const char *upload_id, int64_t initiated);
 void upload_list_free(struct upload_list *list);
 
 /* ---- obs-abort-text.c: strings and times ---- */
@@ -80,6 +83,7 @@ bool parse_count(const char *text, uint32_t *count);
 
 struct view {
     const struct options *options;
+    const struct upload_list *list; /* what is aborted, if it is known from the start; NULL otherwise */
     bool finding;       /* a list or a dry run: uploads are shown, not aborted */
     bool each;          /* a line on standard output for each upload */
     bool colour;        /* on standard error */
@@ -88,10 +92,15 @@ struct view {
     int64_t started_ms;
 };
 
-void view_open(struct view *view, const struct options *options, bool finding, uint64_t expected);
+/* What the summary counts. */
+struct counts {
+    uint64_t aborted, missing, failed, kept; /* in a dry run, aborted: would be aborted */
+};
+
+void view_open(struct view *view, const struct options *options, bool finding, const struct upload_list *list);
 void view_outcome(struct view *view, const obs_abort_outcome *outcome);
-/* report may be NULL: the verb did not begin. */
-void view_summary(struct view *view, int32_t code, const char *error, const obs_abort_report *report, int status);
+/* counts is NULL if the verb did not begin. */
+void view_summary(struct view *view, int32_t code, const char *error, const struct counts *counts, int status);
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...);
 /* A line on standard error that does not collide with the progress bar; any thread may call it. */
 void complain(const char *format, ...);
@@ -108,10 +117,26 @@ void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed);
 void progress_clear(void);
 void progress_stop(void);
 
+/* ---- obs-abort-question.c: the question of --stale ---- */
+
+/* What the dry run before the question found. */
+struct preview {
+    struct upload_list list;
+    int64_t oldest, newest; /* Unix seconds; -1: not known */
+};
+
+/* Shows what was found, and returns whether the answer is yes. */
+bool confirmed(const struct options *options, const struct preview *preview);
+
 /* ---- obs-abort-signals.c: Ctrl-C ---- */
 
 extern volatile sig_atomic_t signals_seen; /* 1: begin nothing more; 2: stop at once */
 extern volatile sig_atomic_t last_signal;
+/* From here on a signal ends the program on the spot. */
 void signals_install(void);
+/* From here on a signal is noted in signals_seen. */
+void signals_note(void);
+/* Waits until there is something to read. Returns false if a signal was noted, before or meanwhile. */
+bool signals_wait_for_input(int descriptor);
 
 #endif

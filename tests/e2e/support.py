@@ -63,13 +63,13 @@ def _end_with_parent():
 class Process:
     """A server of the test's own, ended by its process id. Its output goes to log_path."""
 
-    def __init__(self, command, log_path, env=None, cwd=None):
+    def __init__(self, command, log_path, env=None, cwd=None, stdin=subprocess.DEVNULL):
         self.log_path = log_path
         self.command = command
         with open(log_path, "ab") as log:
             self.popen = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=log,
                 env=env,
@@ -151,8 +151,31 @@ class ObsLocal(Process):
             + ["--access-key", self.access_key, "--secret-key", self.secret_key]
             + list(options),
             os.path.join(temp_dir(), "obs-local.log"),
+            stdin=subprocess.PIPE if "--control" in options else subprocess.DEVNULL,
         )
         self.wait_for_port(self.port)
+
+    def control(self, command, seconds=10):
+        """Gives a command to a server that was started with --control, and returns its reply."""
+        before = len(self._replies())
+        self.popen.stdin.write(command.encode() + b"\n")
+        self.popen.stdin.flush()
+        deadline = time.monotonic() + seconds
+        while len(self._replies()) == before:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"obs-local does not reply to {command!r}: {self.log_tail()}")
+            time.sleep(0.01)
+        return self._replies()[before]
+
+    def _replies(self):
+        with open(self.log_path) as log:
+            lines = log.read().split("\n")[:-1]
+        return [line for line in lines if not line.startswith("listening on ")]
+
+    def stop(self, seconds=5):
+        super().stop(seconds)
+        if self.popen.stdin:
+            self.popen.stdin.close()
 
 
 def without_network():

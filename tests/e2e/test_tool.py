@@ -1,7 +1,8 @@
 """obs-abort from outside: exit status, output for people and for scripts, terminal, interruption.
 
-OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program. The cases about connections and
-about the terminal are in tool_wire.py and tool_screen.py.
+OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program. The cases about connections,
+about the terminal and about the question of --stale are in tool_wire.py, tool_screen.py and
+tool_question.py.
 """
 
 import json
@@ -11,12 +12,13 @@ import unittest
 
 import support
 import tool_terminal
+from tool_question import Interrupted, Question
 from tool_screen import Output, Signals, Terminal
 from tool_servers import DAY, HOUR, WithListener, WithServer
 from tool_terminal import Pty, environment, run
 from tool_wire import Connection, Start
 
-__all__ = ["Connection", "Start", "Output", "Signals", "Terminal"]  # found here by the runner
+__all__ = ["Connection", "Start", "Interrupted", "Question", "Output", "Signals", "Terminal"]  # found here by the runner
 
 
 class Help(unittest.TestCase):

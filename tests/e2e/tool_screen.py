@@ -98,7 +98,7 @@ class Terminal(WithServer):
             self.assertEqual(len(self.left()), 123)
             terminal.keys("y", "Enter")
             screen = terminal.wait_for("s left")
-            self.assertRegex(screen, r"aborting \[#*-+\] +\d+%  \d+ of 123, \d+(\.\d)?/s, \d+s left")
+            self.assertRegex(screen, r"aborting \[#*-+\] +\d+%  \d+ of 120, \d+(\.\d)?/s, \d+s left")
             screen = terminal.wait_for("exit=")
             self.assertIn("exit=0", screen)
             self.assertIn("120 aborted, 0 failed, 3 younger", screen)

@@ -1,10 +1,12 @@
 """obs-abort as its users start it: in a pipe, in a terminal (tmux), under a terminal of our own (pty)."""
 
+import fcntl
 import os
 import pty
 import select
 import shlex
 import subprocess
+import termios
 import time
 
 import support
@@ -94,8 +96,11 @@ class Tmux:
 class Pty:
     """A terminal of our own: every byte that the tool writes to it, escape sequences included."""
 
-    def __init__(self, *arguments, env, **popen):
+    def __init__(self, *arguments, env, output_stopped=False, **popen):
         self.master, slave = pty.openpty()
+        self.name = os.ttyname(slave)
+        if output_stopped:
+            self.flow(termios.TCOOFF)
         self.output = b""
         streams = {"stdin": slave, "stdout": slave, "stderr": slave}
         streams.update(popen)
@@ -110,9 +115,6 @@ class Pty:
     @staticmethod
     def _own_terminal():
         """A session of its own, with the terminal that is standard input: Ctrl-C then reaches it."""
-        import fcntl
-        import termios
-
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
@@ -133,6 +135,12 @@ class Pty:
             return False
         self.output += piece
         return bool(piece)
+
+    def flow(self, action):
+        """TCOOFF holds up what is written to the terminal, as Ctrl-S does; TCOON lets it go on."""
+        slave = os.open(self.name, os.O_RDWR | os.O_NOCTTY)
+        termios.tcflow(slave, action)
+        os.close(slave)
 
     def type(self, text):
         os.write(self.master, text.encode())

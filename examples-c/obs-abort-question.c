@@ -1,0 +1,64 @@
+/* The question of --stale without --yes. */
+#define _POSIX_C_SOURCE 200809L
+#include "obs-abort.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Reads a line from the terminal, or less at its end. Returns false if there is none, or a signal came. */
+static bool read_line(char *line, size_t size)
+{
+    size_t length = 0;
+
+    while (length < size - 1 && signals_wait_for_input(STDIN_FILENO)) {
+        ssize_t count = read(STDIN_FILENO, line + length, size - 1 - length);
+
+        if (count <= 0)
+            break;
+        length += (size_t)count;
+        line[length] = '\0';
+        if (line[length - 1] == '\n')
+            return signals_seen == 0;
+    }
+    return false;
+}
+
+static bool said_yes(void)
+{
+    char answer[4097]; /* no terminal gives a longer line, so that nothing of it is left for the shell */
+
+    if (!read_line(answer, sizeof answer)) {
+        putc('\n', stderr); /* the question's line is still open */
+        return false;
+    }
+    answer[strcspn(answer, "\r\n")] = '\0';
+    return strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0;
+}
+
+static void put_age(const char *what, int64_t initiated)
+{
+    char when[32], age[32];
+
+    format_time(when, sizeof when, initiated);
+    format_age(age, sizeof age, (int64_t)time(NULL) - initiated);
+    fprintf(stderr, "  %s: %s (%s ago)\n", what, when, age);
+}
+
+bool confirmed(const struct options *options, const struct preview *preview)
+{
+    fprintf(stderr, "%zu unfinished upload%s in obs://%s", preview->list.count, preview->list.count == 1 ? "" : "s",
+            options->bucket);
+    if (options->prefix != NULL) {
+        fputs(" under ", stderr);
+        put_text(stderr, options->prefix);
+    }
+    fprintf(stderr, ", %s old or older\n", options->stale);
+    if (preview->oldest >= 0) {
+        put_age("oldest", preview->oldest);
+        put_age("newest", preview->newest);
+    }
+    fputs("Abort them? Their parts are deleted. [y/N] ", stderr);
+    fflush(stderr);
+    return said_yes();
+}
