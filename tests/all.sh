@@ -27,6 +27,10 @@ build() {
     fi
 }
 
+demo() {
+    sh tests/demo.sh
+}
+
 installed() {
     sh tests/install.sh
 }
@@ -48,7 +52,7 @@ skipped() {
     test "${CI:-}" != true
 }
 
-steps="lint rust build installed real gates address"
+steps="lint rust build demo installed real gates address"
 [ "${1:-}" = --list ] && { echo "$steps"; exit; }
 passed=0 failed=""
 for step in ${*:-$steps}; do

@@ -1,65 +1,112 @@
 #!/bin/sh
 # An upload is aborted before your eyes: a small OBS on loopback, a C program on this library, and what the server says.
+# Each exit status and each number shown is checked. OBS_LOCAL and EXAMPLES_DIR name programs that are built already.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 cargo=${CARGO:-cargo}
 
-"$cargo" build --release --locked -p obsabort
-"$cargo" build --locked -p obs-local
-make --no-print-directory -C examples-c
+if [ -z "${OBS_LOCAL:-}" ] || [ -z "${EXAMPLES_DIR:-}" ]; then
+    "$cargo" build --release --locked -p obsabort
+    "$cargo" build --locked -p obs-local
+    make --no-print-directory -C examples-c
+    OBS_LOCAL=$target/debug/obs-local EXAMPLES_DIR=$target/examples-c
+fi
 
 folder=$(mktemp -d)
 server=
 trap 'test -z "$server" || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM
+
+fail() {
+    echo "demo: $1" >&2
+    exit 1
+}
+
+step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+[ -t 1 ] && [ -z "${NO_COLOR:-}" ] || step() { printf '\n%s\n' "$*"; }
+
+# STATUS COUNT COMMAND...: shows the last lines of what a command prints, and demands its exit status.
+show() {
+    wanted=$1 last=$2 status=0
+    shift 2
+    "$@" >"$folder/shown" 2>&1 || status=$?
+    tail -n "$last" "$folder/shown"
+    [ "$status" = "$wanted" ] || fail "exit status $status instead of $wanted: $*"
+}
+
+# COUNT PATTERN: demands that so many lines of the last command match.
+lines() {
+    count=$(grep -c -- "$2" "$folder/shown" || true)
+    [ "$count" = "$1" ] || fail "$count lines instead of $1 match '$2'"
+}
+
+export no_proxy=127.0.0.1
 export OBS_ACCESS_KEY_ID=DEMOACCESSKEY OBS_SECRET_ACCESS_KEY=demo-secret-key
-"$target/debug/obs-local" --port 0 --access-key "$OBS_ACCESS_KEY_ID" --secret-key "$OBS_SECRET_ACCESS_KEY" \
+"$OBS_LOCAL" --port 0 --access-key "$OBS_ACCESS_KEY_ID" --secret-key "$OBS_SECRET_ACCESS_KEY" \
     --bucket backups --uploads backups:40:172800:crashed/ --uploads backups:3:60:running/ >"$folder/server" &
 server=$!
 n=0
 until grep -q '^listening on' "$folder/server"; do
     n=$((n + 1))
-    test "$n" -lt 100 || { echo "obs-local does not start" >&2; exit 1; }
+    [ "$n" -lt 100 ] || fail "obs-local does not start"
     sleep 0.1
 done
 endpoint=http://$(sed -n 's/^listening on //p' "$folder/server")
-keys="--endpoint $endpoint --access-key $OBS_ACCESS_KEY_ID --secret-key $OBS_SECRET_ACCESS_KEY --bucket backups"
 key="2026/home tar.gz"
 
-step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-[ -t 1 ] && [ -z "${NO_COLOR:-}" ] || step() { printf '\n%s\n' "$*"; }
-# Runs a command and demands its exit status.
-demand() {
-    wanted=$1
+# COMMAND OPTION...: obs-local as a client, with the settings that all its commands take.
+client() {
+    command=$1
     shift
-    status=0
-    "$@" || status=$?
-    test "$status" = "$wanted" || { echo "exit status $status instead of $wanted" >&2; exit 1; }
+    "$OBS_LOCAL" "$command" --endpoint "$endpoint" --access-key "$OBS_ACCESS_KEY_ID" \
+        --secret-key "$OBS_SECRET_ACCESS_KEY" --bucket backups "$@"
 }
 
 step "1. A backup uploads two parts of a file, and crashes"
-file=$target/release/libobsabort.so
+file=${OBSABORT_LIB:-$target/release/libobsabort.so}
 half=$(($(wc -c <"$file") / 2 + 1))
-# shellcheck disable=SC2086
-id=$("$target/debug/obs-local" put-parts $keys --key "$key" --part-size "$half" "$file" 2>/dev/null | tail -n 1)
+show 0 0 client put-parts --key "$key" --part-size "$half" "$file"
+lines 1 '^[0-9A-F]\{32\}$'
+id=$(tail -n 1 "$folder/shown")
 echo "upload id $id"
-# shellcheck disable=SC2086
-"$target/debug/obs-local" list-parts $keys --key "$key" "$id" | head -n 3
+show 0 3 client list-parts --key "$key" "$id"
+lines 1 '^HTTP 200 '
+lines 2 '^part [12]: [1-9]'
 
 step "2. examples-c/abort_one.c, in C, on libobsabort.so"
-demand 0 "$target/examples-c/abort_one" "$endpoint" backups "$key" "$id"
+show 0 4 "$EXAMPLES_DIR/abort_one" "$endpoint" backups "$key" "$id"
+lines 1 '^result:  *ok '
+lines 1 '^HTTP status: 204$'
+lines 1 '^attempts:  *1$'
 
 step "3. The parts are gone"
-# shellcheck disable=SC2086
-"$target/debug/obs-local" list-parts $keys --key "$key" "$id" || true
+show 1 3 client list-parts --key "$key" "$id"
+lines 1 '^HTTP 404 NoSuchUpload '
+lines 0 '^part '
 
 step "4. A second abort says so"
-"$target/examples-c/abort_one" "$endpoint" backups "$key" "$id" || true
+show 1 5 "$EXAMPLES_DIR/abort_one" "$endpoint" backups "$key" "$id"
+lines 1 '^result:  *no_such_upload '
+lines 1 '^HTTP status: 404$'
 
 step "5. obs-abort finds what other crashes left: 40 uploads two days old, and 3 that are running"
+obs_abort=${OBS_ABORT_TOOL:-$EXAMPLES_DIR/obs-abort}
 export OBS_ENDPOINT="$endpoint"
-demand 0 "$target/examples-c/obs-abort" --stale 24h --dry-run obs://backups | tail -n 2
-demand 0 "$target/examples-c/obs-abort" --stale 24h --yes obs://backups | tail -n 2
-demand 0 "$target/examples-c/obs-abort" --list obs://backups | tail -n 4
+show 0 3 "$obs_abort" --stale 24h --dry-run obs://backups
+lines 40 '^crashed/'
+lines 0 '^running/'
+lines 1 '^obs-abort: 40 would be aborted, 3 younger '
+show 0 3 "$obs_abort" --stale 24h --yes obs://backups
+lines 40 '^aborted.crashed/'
+lines 1 '^obs-abort: 40 aborted, 0 failed, 3 younger '
+show 0 4 "$obs_abort" --list obs://backups
+lines 3 '^running/00000[012].'
+lines 0 '^crashed/'
+lines 1 '^obs-abort: 3 unfinished '
+
+step "6. The server says so, too"
+show 0 3 client list-uploads
+lines 3 '^running/00000[012].'
+lines 0 '^crashed/'
