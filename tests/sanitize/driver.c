@@ -1,8 +1,9 @@
 /*
  * Every exported function, as a careless C program uses them, for the sanitizers and memcheck to watch.
  *
- *     driver ENDPOINT BUCKET [CA_FILE]
+ *     driver [--stack BYTES] ENDPOINT BUCKET [CA_FILE]
  *
+ * With --stack, all that calls the library runs on threads with a stack of that size.
  * Credentials come from OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY. The server must hold old uploads under
  * single/, threads/, many/, rest/ and stale/ (see programs.sh), and never answer requests for the key "stall".
  * Exit status: 0 as expected, 1 something was not, 2 wrong usage.
@@ -25,6 +26,7 @@
 #define THREADS 8
 
 static const char *endpoint, *bucket, *ca_file, *access_key, *secret_key;
+static pthread_attr_t small;
 
 #define CHECK(condition) \
     do { \
@@ -429,7 +431,7 @@ static void threads(const obs_abort_client *client)
         struct work share = {client, &uploads, i};
 
         work[i] = share;
-        CHECK(pthread_create(&started[i], NULL, abort_share, &work[i]) == 0);
+        CHECK(pthread_create(&started[i], &small, abort_share, &work[i]) == 0);
     }
     for (i = 0; i < THREADS; i++)
         CHECK(pthread_join(started[i], NULL) == 0);
@@ -474,7 +476,7 @@ static void cancelled(void)
         struct waiting one = {client, i % 2 == 0 ? call : NULL, -1};
 
         waiting[i] = one;
-        CHECK(pthread_create(&started[i], NULL, abort_stalled, &waiting[i]) == 0);
+        CHECK(pthread_create(&started[i], &small, abort_stalled, &waiting[i]) == 0);
     }
     sleep_ms(200);
     obs_abort_call_cancel(call);
@@ -555,7 +557,7 @@ static void freed_in_flight(int cancel)
         struct waiting one = {client, call, -1};
 
         waiting[i] = one;
-        CHECK(pthread_create(&started[i], NULL, verbs[i % 3], &waiting[i]) == 0);
+        CHECK(pthread_create(&started[i], &small, verbs[i % 3], &waiting[i]) == 0);
     }
     /* One connection each: then all have begun. */
     for (i = 0; i < THREADS; i++) {
@@ -600,21 +602,12 @@ static void forked(const obs_abort_client *client)
     CODE(obs_abort_multipart(client, bucket, "k", "unknown", &status, NULL), OBS_ABORT_NO_SUCH_UPLOAD, NULL);
 }
 
-int main(int argc, char **argv)
+static void *everything(void *unused)
 {
     struct log log = {.lock = PTHREAD_MUTEX_INITIALIZER};
     obs_abort_config *config;
     obs_abort_client *client;
 
-    endpoint = argc > 1 ? argv[1] : NULL;
-    bucket = argc > 2 ? argv[2] : NULL;
-    ca_file = argc > 3 ? argv[3] : NULL;
-    access_key = getenv("OBS_ACCESS_KEY_ID");
-    secret_key = getenv("OBS_SECRET_ACCESS_KEY");
-    if (argc < 3 || argc > 4 || access_key == NULL || secret_key == NULL) {
-        fprintf(stderr, "usage: OBS_ACCESS_KEY_ID=.. OBS_SECRET_ACCESS_KEY=.. driver ENDPOINT BUCKET [CA_FILE]\n");
-        return 2;
-    }
     constants();
     null_everywhere();
     bad_settings();
@@ -651,5 +644,32 @@ int main(int argc, char **argv)
 
     CHECK(log.lines > 0 && log.bytes > 0);
     printf("driver: as expected, %zu lines logged\n", log.lines);
+    return unused;
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t thread;
+    size_t stack = 0;
+
+    if (argc > 2 && strcmp(argv[1], "--stack") == 0) {
+        stack = strtoul(argv[2], NULL, 10);
+        argc -= 2;
+        argv += 2;
+    }
+    endpoint = argc > 1 ? argv[1] : NULL;
+    bucket = argc > 2 ? argv[2] : NULL;
+    ca_file = argc > 3 ? argv[3] : NULL;
+    access_key = getenv("OBS_ACCESS_KEY_ID");
+    secret_key = getenv("OBS_SECRET_ACCESS_KEY");
+    if (argc < 3 || argc > 4 || access_key == NULL || secret_key == NULL) {
+        fprintf(stderr, "usage: OBS_ACCESS_KEY_ID=.. OBS_SECRET_ACCESS_KEY=.. "
+                        "driver [--stack BYTES] ENDPOINT BUCKET [CA_FILE]\n");
+        return 2;
+    }
+    CHECK(pthread_attr_init(&small) == 0 && (stack == 0 || pthread_attr_setstacksize(&small, stack) == 0));
+    if (stack == 0)
+        return everything(NULL) != NULL;
+    CHECK(pthread_create(&thread, &small, everything, NULL) == 0 && pthread_join(thread, NULL) == 0);
     return 0;
 }
