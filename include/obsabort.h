@@ -47,13 +47,38 @@
  * for the client that obs_abort_client_new() gives. No function crashes on a NULL: it returns
  * OBS_ABORT_INVALID_ARGUMENT, 0 or NULL.
  *
+ * A C string ends at its first NUL, so a key that holds the character U+0000 can't be given. A binding for a language
+ * whose strings may hold it must refuse such a key, upload id or prefix: cut at the NUL, it would name another upload.
+ *
  * THREADS, SIGNALS, PROCESSES
  *
  * A client and a call handle may be used by any number of threads at once; a config, an outcome and a report by one at a
- * time. There is no thread-local last error, no global initialisation, no output to stdout or stderr, and no signal
- * handler; SIGPIPE is not raised; its sockets are close-on-exec. The threads that the library starts block all signals but
- * those that a fault raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT), and never run a callback.
- * The environment is read once, in obs_abort_client_new(). What a fork() means stands with obs_abort_client.
+ * time. Every function runs on a thread with 64 KB of stack; what your callbacks need comes on top. There is no
+ * thread-local last error, and every function leaves errno as it was. There is no global initialisation, no output to
+ * stdout or stderr, and no signal handler; SIGPIPE is not raised; sockets are close-on-exec. The environment is read once,
+ * in obs_abort_client_new(). For fork(), see obs_abort_client.
+ *
+ * Callbacks run only on threads that are inside a call of this library. None is running, and none starts, after
+ * obs_abort_client_free() has returned.
+ *
+ * The library starts threads of its own. They never run a callback, and block all signals but those that a fault raises
+ * (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT). obs_abort_many() and obs_abort_stale() each start up to as
+ * many as obs_abort_config_set_max_connections() allows, and end them before they return. Any call may start one thread
+ * to look up a host name, and one to fetch credentials from the metadata service of an ECS. Neither can be interrupted:
+ * such a thread may outlive its call and its client, but uses nothing of the caller's, and ends by itself. For its sake
+ * the shared library stays loaded after dlclose().
+ *
+ * COMPATIBILITY
+ *
+ * This header may be included more than once, before or after any other, from C89 to C23 and from C++98 to C++23, if the
+ * compiler has <stdint.h>.
+ *
+ * The SONAME is libobsabort.so.0, and symbols have no versions. Later versions with this SONAME, minor versions included,
+ * remove and renumber nothing that an earlier one exports, change no function's signature, and leave struct
+ * obs_abort_upload as it is. They may add functions, codes and other constants. A program that was built with an older
+ * header therefore runs with a newer library of the same SONAME, without being built anew.
+ *
+ * This version supports Linux on x86_64 with glibc 2.34 or newer, and no other system, architecture or C library.
  *
  * Facts about the protocol come from Huawei Cloud's OBS API reference.
  */
@@ -327,7 +352,7 @@ typedef void (*obs_abort_log_fn)(int32_t level, const char *message, void *userd
  */
 typedef struct obs_abort_upload {
     /**
-     * The key of the object that the upload was for: 1 to 1024 bytes of UTF-8.
+     * The key of the object that the upload was for: 1 to 1024 bytes of UTF-8. A key that holds U+0000 can't be given.
      */
     const char *key;
     /**
@@ -704,7 +729,7 @@ void obs_abort_client_free(obs_abort_client *client);
  *
  * \param client       The client.
  * \param bucket       3 to 63 of a-z 0-9 - . , starting and ending with a letter or a digit.
- * \param key          1 to 1024 bytes of UTF-8, any characters, as they are: encoding is done here.
+ * \param key          1 to 1024 bytes of UTF-8, any characters but U+0000, as they are: encoding is done here.
  * \param upload_id    1 to 1024 bytes of UTF-8, not all white space, no control characters. An empty one never leaves
  *                     the library: some servers would delete the object itself.
  * \param http_status  Receives the HTTP status of the response that decided the code; 0 where none did. May be NULL.

@@ -18,7 +18,7 @@ use super::report::obs_abort_report;
 #[repr(C)]
 #[must_use] // For cbindgen alone, which writes the struct's tag in place of a C attribute: see cbindgen.toml.
 pub struct obs_abort_upload {
-    /// The key of the object that the upload was for: 1 to 1024 bytes of UTF-8.
+    /// The key of the object that the upload was for: 1 to 1024 bytes of UTF-8. A key that holds U+0000 can't be given.
     pub key: *const c_char,
     /// The upload id: 1 to 1024 bytes of UTF-8, not all white space, no control characters.
     pub upload_id: *const c_char,
@@ -58,7 +58,7 @@ pub type obs_abort_progress_fn = Option<
 ///
 /// \param client       The client.
 /// \param bucket       3 to 63 of a-z 0-9 - . , starting and ending with a letter or a digit.
-/// \param key          1 to 1024 bytes of UTF-8, any characters, as they are: encoding is done here.
+/// \param key          1 to 1024 bytes of UTF-8, any characters but U+0000, as they are: encoding is done here.
 /// \param upload_id    1 to 1024 bytes of UTF-8, not all white space, no control characters. An empty one never leaves
 ///                     the library: some servers would delete the object itself.
 /// \param http_status  Receives the HTTP status of the response that decided the code; 0 where none did. May be NULL.

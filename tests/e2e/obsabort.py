@@ -165,8 +165,12 @@ def version():
 
 
 def _in(text):
-    """A C string argument: None stays NULL, bytes pass as they are (they need not be UTF-8)."""
-    return text.encode() if isinstance(text, str) else text
+    """A C string argument: None stays NULL, bytes pass as they are (they need not be UTF-8). As in every binding, a NUL is
+    refused: C would take what is before it for the whole string."""
+    value = text.encode() if isinstance(text, str) else text
+    if isinstance(value, bytes) and b"\0" in value:
+        raise ValueError(f"a NUL in {text!r}")
+    return value
 
 
 def _out(pointer):

@@ -18,6 +18,7 @@ class Symbols(unittest.TestCase):
     def setUpClass(cls):
         library = os.environ["OBSABORT_LIB"]
         cls.defined = support.run(("nm", "-D", "--defined-only", library)).stdout.split("\n")
+        cls.undefined = support.run(("nm", "-D", "--undefined-only", library)).stdout
         cls.dynamic = support.run(("readelf", "-dW", library)).stdout
         cls.segments = support.run(("readelf", "-lW", library)).stdout
 
@@ -44,6 +45,13 @@ class Symbols(unittest.TestCase):
         needed = self.entries("NEEDED")
         self.assertTrue(needed, self.dynamic)
         self.assertEqual([name for name in needed if not ALLOWED_NEEDS.match(name)], [])
+
+    def test_no_newer_glibc_than_the_header_says(self):
+        with open(os.path.join(os.environ["INCLUDEDIR"], "obsabort.h")) as file:
+            said = re.search(r"glibc (\d+)\.(\d+) or newer", file.read())
+        needed = re.findall(r"@GLIBC_(\d+)\.(\d+)", self.undefined)
+        self.assertTrue(needed, self.undefined)
+        self.assertLessEqual(max(tuple(map(int, version)) for version in needed), tuple(map(int, said.groups())))
 
     def test_no_path_of_the_build_machine(self):
         self.assertNotRegex(self.dynamic, r"\((RPATH|RUNPATH)\)")
