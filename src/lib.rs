@@ -1,21 +1,45 @@
 //! libobsabort: one dependable call that aborts a multipart upload on Huawei Cloud OBS, for C and what can call C.
 //!
-//! Data flows one way. [`capi`] turns pointers into values and back, and holds every unsafe line that is there for
-//! C's sake. [`abort`] judges the input and decides what a response means for the upload. [`target`] knows how a
-//! bucket, a key and an upload id become a host, a request target and a canonical resource; [`sign`] signs these;
-//! [`send`] sends until it is answered, with [`retry`] and [`redirect`] as its pure judges; [`http`] makes one
-//! exchange over connections that are kept; [`response`] and [`listing`] read what comes back. [`many`] and [`sweep`]
-//! do the same for many uploads at once, at one [`rate_limiter`]. A [`client`] holds what calls share, [`deadline`] is what
-//! every wait looks at, and [`process`] knows what a fork leaves behind.
+//! ```text
+//!   C program
+//!       │
+//!     capi         the C ABI: pointers into values and back, one file per C object
+//!       │
+//!   operation      what the library does and decides: abort, batch, stale; send, with retry as its decision
+//!     │     │
+//!    auth   │      credentials, and the ECS metadata service
+//!     │     │
+//!     └─► obs      the protocol, without I/O: addressing, signature, responses, listings, redirects
+//!           │
+//!          http    HTTP/1.1 over kept connections: pool, connect, exchange
+//!           │
+//!          base    what every room needs: errors, deadlines, origins, dates, text
+//! ```
 //!
-//! The Rust interface is not stable: it is there for tests. The C ABI in `include/obsabort.h` is the product.
+//! Arrows point downwards only. Data flows the same way, and back as results.
+//!
+//! The C ABI in `include/obsabort.h` is the product. The crate has no Rust interface.
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod auth;
-pub mod base;
+pub(crate) mod auth;
+pub(crate) mod base;
 pub mod capi;
-pub mod http;
-pub mod obs;
-pub mod operation;
+pub(crate) mod http;
+pub(crate) mod obs;
+pub(crate) mod operation;
+
+/// What the fuzz targets reach below the C ABI. Not an interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::base::error::{Code, Error};
+    pub use crate::base::origin::Origin;
+    pub use crate::http::proxy::{Proxies, Proxy};
+    pub use crate::http::{Headers, Response};
+    pub use crate::obs::bucket::{Addressing, Bucket, Target, parse_endpoint};
+    pub use crate::obs::listing::{Marker, Page, PageRequest, read_page};
+    pub use crate::obs::operation::Operation;
+    pub use crate::obs::redirect::follow;
+    pub use crate::obs::response::{RequestIds, ServiceError, Verdict, interpret};
+}

@@ -1,8 +1,6 @@
 //! What names a host: four lines (endpoint, proxy URL, no_proxy, Location), then a proxy's response to CONNECT.
 
-use obsabort::http::proxy::{Proxies, Proxy};
-use obsabort::obs::bucket::{Addressing, Bucket, Endpoint};
-use obsabort::obs::redirect::follow;
+use obsabort::fuzzing::{Addressing, Bucket, Origin, Proxies, Proxy, follow, parse_endpoint};
 
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == b'\n');
@@ -10,14 +8,15 @@ pub fn run(data: &[u8]) {
     let (endpoint, proxy_url, no_proxy, location) = (line(), line(), line(), line());
     let response = parts.next().unwrap_or_default();
 
-    let endpoint = Endpoint::parse(&endpoint);
+    let endpoint = parse_endpoint(&endpoint);
     if let Ok(endpoint) = &endpoint {
-        judge_host(&endpoint.host);
-        let again = match endpoint.port {
-            Some(port) => format!("{}://{}:{port}", scheme(endpoint.https), endpoint.host),
-            None => format!("{}://{}/", scheme(endpoint.https), endpoint.host),
-        };
-        assert_eq!(Endpoint::parse(&again).as_ref(), Ok(endpoint));
+        judge_host(endpoint.host());
+        for again in [
+            format!("{}://{}/", scheme(endpoint.is_https()), endpoint.authority()),
+            format!("{}://{}:{}", scheme(endpoint.is_https()), endpoint.host(), endpoint.port()),
+        ] {
+            assert_eq!(parse_endpoint(&again).as_ref(), Ok(endpoint));
+        }
         redirect(endpoint, &location);
     }
     if let Ok(proxy) = Proxy::parse(&proxy_url) {
@@ -29,8 +28,8 @@ pub fn run(data: &[u8]) {
         _ => None,
     });
     if let Ok(proxies) = environment {
-        let host = endpoint.as_ref().map_or("h.example.com", |e| e.host.as_str());
-        let served = proxies.serving(true, host, 443);
+        let host = endpoint.as_ref().map_or("h.example.com", Origin::host);
+        let served = proxies.serving(&Origin::new(true, host, None));
         assert!(
             served.is_none() || !no_proxy.split(',').any(|entry| entry == "*" || entry == host),
             "{no_proxy}"
@@ -92,21 +91,27 @@ fn judge_proxy(proxy: &Proxy, response: &[u8]) {
 }
 
 /// Whatever a Location says, the request that follows it is the same one, and stays in the endpoint's domain.
-fn redirect(endpoint: &Endpoint, location: &str) {
+fn redirect(endpoint: &Origin, location: &str) {
     for addressing in [Addressing::Auto, Addressing::Path, Addressing::CustomDomain] {
-        let Ok(place) = Bucket::new(endpoint, addressing, "bkt") else { continue };
-        let from = place.upload("k y", "i").expect("a target");
-        let custom = addressing == Addressing::CustomDomain;
-        let Ok(to) = follow(&from, endpoint, "bkt", custom, location) else { continue };
-        assert_eq!((&to.path_and_query, &to.resource), (&from.path_and_query, &from.resource));
-        assert!(to.https || !from.https, "{location:?} goes from https to http");
-        let host = to.authority.as_str().split(':').next().unwrap_or_default();
-        let ours = from.authority.as_str().split(':').next().unwrap_or_default();
-        if host != ours {
-            let last_two: Vec<&str> = endpoint.host.rsplit('.').take(2).collect();
+        let Ok(bucket) = Bucket::new(endpoint, addressing, None, "bkt") else { continue };
+        let from = bucket.upload("k y", "i").expect("a target");
+        let Ok(to) = follow(&bucket, &from, location) else { continue };
+        assert_eq!(
+            (&to.request_target, &to.canonical_resource),
+            (&from.request_target, &from.canonical_resource)
+        );
+        assert!(to.origin.is_https() || !from.origin.is_https(), "{location:?} goes from https to http");
+        let host = to.origin.host();
+        if host != from.origin.host() {
+            let last_two: Vec<&str> = endpoint.host().rsplit('.').take(2).collect();
             let theirs: Vec<&str> = host.rsplit('.').take(2).collect();
-            assert!(last_two.len() == 2 && last_two == theirs, "{location:?} leaves {}", endpoint.host);
-            assert!(!custom && (to.path_style || host.starts_with("bkt.")), "{location:?} leaves the bucket");
+            assert!(last_two.len() == 2 && last_two == theirs, "{location:?} leaves {}", endpoint.host());
+            let in_bucket = match bucket.addressing() {
+                Addressing::Path => true,
+                Addressing::VirtualHost => host.starts_with("bkt."),
+                Addressing::Auto | Addressing::CustomDomain => false,
+            };
+            assert!(in_bucket, "{location:?} leaves the bucket");
         }
     }
 }

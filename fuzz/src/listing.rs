@@ -4,8 +4,7 @@
 use std::fmt::Write as _;
 use std::io::Read;
 
-use obsabort::base::error::{Code, Error};
-use obsabort::obs::listing::{Asked, Marker, Page, read_page};
+use obsabort::fuzzing::{Code, Error, Marker, Page, PageRequest, read_page};
 
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == b'\n');
@@ -13,7 +12,7 @@ pub fn run(data: &[u8]) {
     let (encoded, prefix) = (line() == "encoded", line());
     let from = Marker { key: line(), upload_id: line() };
     let body = parts.next().unwrap_or_default();
-    let asked = Asked { prefix: &prefix, from: &from, encoded };
+    let asked = PageRequest { prefix: &prefix, from: &from, encoded };
 
     let mut whole = body;
     let page = read_page(&mut whole, asked);
@@ -38,7 +37,7 @@ impl Read for Dripping<'_> {
     }
 }
 
-fn judge(page: &Result<Option<Page>, Error>, asked: Asked<'_>) {
+fn judge(page: &Result<Option<Page>, Error>, asked: PageRequest<'_>) {
     match page {
         Err(e) => {
             assert_eq!(e.code, Code::Protocol, "{e}");
@@ -95,7 +94,7 @@ fn read_back(bytes: &[u8], encoded: bool) {
     }
     page += "</ListMultipartUploadsResult>";
     let from = Marker::default();
-    let read = read_page(&mut page.as_bytes(), Asked { prefix: "", from: &from, encoded });
+    let read = read_page(&mut page.as_bytes(), PageRequest { prefix: "", from: &from, encoded });
     let read = read.unwrap_or_else(|e| panic!("{e}: {page}")).unwrap_or_else(|| panic!("not read: {page}"));
     let read: Vec<&str> = read.uploads.iter().flat_map(|u| [u.key.as_str(), u.upload_id.as_str()]).collect();
     assert_eq!(read, texts[..texts.len() / 2 * 2], "{page}");

@@ -1,28 +1,28 @@
 //! Endpoint, addressing, bucket, key and upload id, separated by NUL, against an encoder and a decoder written here.
 
-use obsabort::obs::bucket::{Addressing, Bucket, Endpoint};
+use obsabort::fuzzing::{Addressing, Bucket, parse_endpoint};
 
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(5, |byte| *byte == 0);
     let mut text = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
     let (endpoint, addressing, bucket, key, upload_id) = (text(), text(), text(), text(), text());
-    let Ok(endpoint) = Endpoint::parse(&endpoint) else { return };
+    let Ok(endpoint) = parse_endpoint(&endpoint) else { return };
     let addressing = match addressing.as_str() {
         "virtual-host" => Addressing::VirtualHost,
         "path" => Addressing::Path,
         "custom" => Addressing::CustomDomain,
         _ => Addressing::Auto,
     };
-    let place = Bucket::new(&endpoint, addressing, &bucket);
+    let addressed = Bucket::new(&endpoint, addressing, None, &bucket);
     if !bucket_is_legal(&bucket) {
-        assert!(place.is_err(), "bucket {bucket:?}");
+        assert!(addressed.is_err(), "bucket {bucket:?}");
         return;
     }
-    let Ok(place) = place else {
-        assert!(endpoint.host.len() + bucket.len() >= 253, "bucket {bucket:?} at {endpoint:?}");
+    let Ok(addressed) = addressed else {
+        assert!(endpoint.host().len() + bucket.len() >= 253, "bucket {bucket:?} at {endpoint:?}");
         return;
     };
-    let target = place.upload(&key, &upload_id);
+    let target = addressed.upload(&key, &upload_id);
     let legal = (1..=1024).contains(&key.len())
         && (1..=1024).contains(&upload_id.len())
         && upload_id.chars().any(|c| !c.is_whitespace())
@@ -30,17 +30,17 @@ pub fn run(data: &[u8]) {
     assert_eq!(target.is_ok(), legal, "{key:?} {upload_id:?}");
     let Ok(target) = target else { return };
 
-    // What goes onto the stream: no byte that ends a line, a target or a query early.
-    let stream = &target.path_and_query;
-    assert!(stream.bytes().all(|b| b.is_ascii_graphic() && b != b'#'), "{stream:?}");
-    let (path, query) = stream.split_once('?').expect("a query");
-    assert!(!query.contains(['?', '&']) && !path.contains('?'), "{stream:?}");
+    // What is sent: no byte that ends a line, a target or a query early.
+    let sent = &target.request_target;
+    assert!(sent.bytes().all(|b| b.is_ascii_graphic() && b != b'#'), "{sent:?}");
+    let (path, query) = sent.split_once('?').expect("a query");
+    assert!(!query.contains(['?', '&']) && !path.contains('?'), "{sent:?}");
     let id = query.strip_prefix("uploadId=").expect("the upload id");
     // An empty one, or none, deletes the object on real servers.
     assert!(!id.is_empty());
     assert_eq!(percent_decoded(id), upload_id.as_bytes());
 
-    let path_style = target.path_style;
+    let path_style = addressed.addressing() == Addressing::Path;
     let path_key =
         if path_style { path.strip_prefix(&format!("/{bucket}/")) } else { path.strip_prefix('/') };
     let path_key = path_key.expect("the key's place");
@@ -49,27 +49,30 @@ pub fn run(data: &[u8]) {
 
     // What is signed: the key as it is sent, the upload id as it is.
     let custom = addressing == Addressing::CustomDomain;
-    let owner = if custom { &endpoint.host } else { &bucket };
-    assert_eq!(target.resource, format!("/{owner}/{path_key}?uploadId={upload_id}"));
+    let owner = if custom { endpoint.host() } else { &bucket };
+    assert_eq!(target.canonical_resource, format!("/{owner}/{path_key}?uploadId={upload_id}"));
 
-    let port = endpoint.port.map_or(String::new(), |port| format!(":{port}"));
-    let host =
-        if path_style || custom { endpoint.host.clone() } else { format!("{bucket}.{}", endpoint.host) };
-    assert_eq!(target.authority.as_str(), format!("{host}{port}"));
+    let port = endpoint.authority().strip_prefix(endpoint.host()).expect("it begins with the host");
+    let host = if path_style || custom {
+        endpoint.host().to_owned()
+    } else {
+        format!("{bucket}.{}", endpoint.host())
+    };
+    assert_eq!(target.origin.authority(), format!("{host}{port}"));
     match addressing {
         Addressing::Path => assert!(path_style),
         Addressing::VirtualHost | Addressing::CustomDomain => assert!(!path_style),
         Addressing::Auto => {
-            let dots = endpoint.https && bucket.contains('.');
-            assert_eq!(path_style, is_address(&endpoint.host) || dots);
+            let dots = endpoint.is_https() && bucket.contains('.');
+            assert_eq!(path_style, is_address(endpoint.host()) || dots);
         }
     }
 
-    let page = place.uploads(&key, &upload_id, "", true);
-    assert!(page.path_and_query.bytes().all(|b| b.is_ascii_graphic() && b != b'#'));
-    let prefix = page.path_and_query.split('&').find_map(|p| p.strip_prefix("prefix=")).expect("a prefix");
+    let page = addressed.uploads(&key, &upload_id, "", true);
+    assert!(page.request_target.bytes().all(|b| b.is_ascii_graphic() && b != b'#'));
+    let prefix = page.request_target.split('&').find_map(|p| p.strip_prefix("prefix=")).expect("a prefix");
     assert_eq!(percent_decoded(prefix), key.as_bytes());
-    assert_eq!(page.resource, format!("/{owner}/?uploads"));
+    assert_eq!(page.canonical_resource, format!("/{owner}/?uploads"));
 }
 
 fn is_address(host: &str) -> bool {

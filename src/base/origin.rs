@@ -1,47 +1,67 @@
-//! Where requests go: hosts, ports and authorities.
+//! Where requests go: scheme, host and port.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// What stands in the Host header: a host, and a port where it is not the scheme's default. Written once: all requests
-/// to a bucket share it.
+/// A scheme and an authority: what decides which connection a request can use (RFC 9110, 4.3.1). Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    text: Arc<str>,
+pub struct Origin {
+    https: bool,
+    /// Host, and port if it is not the scheme's default, as in the Host header.
+    authority: Arc<str>,
     host_length: usize,
-    port: Option<u16>,
+    port: u16,
 }
 
-impl Authority {
-    /// A host that was checked, in lower case, IPv6 in brackets.
-    pub fn new(host: &str, port: Option<u16>) -> Authority {
-        let text = match port {
-            Some(port) => format!("{host}:{port}").into(),
-            None => host.into(),
-        };
-        Authority { text, host_length: host.len(), port }
+impl Origin {
+    /// `host` in lower case, IPv6 in brackets. No port is the scheme's default.
+    pub fn new(https: bool, host: &str, port: Option<u16>) -> Origin {
+        let default = if https { 443 } else { 80 };
+        let port = port.unwrap_or(default);
+        let authority = if port == default { host.into() } else { format!("{host}:{port}").into() };
+        Origin { https, authority, host_length: host.len(), port }
     }
 
-    /// As it stands in the Host header.
-    pub fn as_str(&self) -> &str {
-        &self.text
+    /// The same scheme and port on another host.
+    pub fn with_host(&self, host: &str) -> Origin {
+        Origin::new(self.https, host, Some(self.port))
     }
 
-    /// The host alone.
+    /// Whether TLS is spoken.
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// The Host header: the port stands in it only if it is not the scheme's default.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The host alone, IPv6 in brackets.
     pub fn host(&self) -> &str {
-        &self.text[..self.host_length]
+        &self.authority[..self.host_length]
     }
 
-    /// The port, where it is not the scheme's default.
-    pub fn port(&self) -> Option<u16> {
+    /// The port, the scheme's default included.
+    pub fn port(&self) -> u16 {
         self.port
     }
+
+    /// Whether the port is the scheme's default.
+    pub fn has_default_port(&self) -> bool {
+        self.host_length == self.authority.len()
+    }
+
+    /// Whether the host is an address rather than a name.
+    pub fn is_ip_literal(&self) -> bool {
+        ip_literal(self.host()).is_some()
+    }
 }
 
-impl fmt::Display for Authority {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(self.authority())
     }
 }
 

@@ -1,12 +1,13 @@
 //! The three verbs.
 
 use std::ffi::{c_char, c_void};
+use std::ops::ControlFlow;
 
 use crate::base::error::{Code, Error};
 use crate::obs::bucket::{check_bucket, check_key, check_upload_id};
-use crate::operation::abort::{Outcome, abort};
-use crate::operation::batch::{self as many, Ending, Entry};
-use crate::operation::stale::{self as sweep, Wanted};
+use crate::operation::abort::{Entry, Outcome, Upload, abort};
+use crate::operation::batch::{BatchResult, abort_many};
+use crate::operation::stale::{Selection, abort_stale};
 
 use super::call::{begin, obs_abort_call};
 use super::client::obs_abort_client;
@@ -86,7 +87,7 @@ pub unsafe extern "C" fn obs_abort_multipart(
             put(error, std::ptr::null_mut());
         }
         // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
-        let outcome = unsafe { one(client, std::ptr::null(), bucket, key, upload_id, false) };
+        let outcome = unsafe { one(client, std::ptr::null(), bucket, key, upload_id) };
         // SAFETY: NULL or valid for a write, as the header demands.
         unsafe {
             put(http_status, outcome.http_status.into());
@@ -123,7 +124,7 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
         // SAFETY: NULL or valid for a write, as the header demands.
         unsafe { put(outcome, std::ptr::null_mut()) };
         // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
-        let all = unsafe { one(client, call, bucket, key, upload_id, !outcome.is_null()) };
+        let all = unsafe { one(client, call, bucket, key, upload_id) };
         if !client.is_null() {
             // SAFETY: NULL or valid for a write, as the header demands.
             unsafe { give(outcome, || obs_abort_outcome::from(&all)) };
@@ -132,8 +133,6 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
     })
 }
 
-/// `all`: whether the caller reads more than code, status and message.
-///
 /// # Safety
 /// Handles of ours and NUL-terminated strings, or NULL.
 unsafe fn one(
@@ -142,27 +141,45 @@ unsafe fn one(
     bucket: *const c_char,
     key: *const c_char,
     upload_id: *const c_char,
-    all: bool,
 ) -> Outcome {
-    let aborted = fallible(|| {
+    let outcome = fallible(|| {
         // SAFETY: as promised by the caller.
-        let (client, call, bucket, key, upload_id) = unsafe {
-            (
-                handle(client, "client")?,
-                begin(call),
-                text(bucket, "bucket")?,
-                text(key, "key")?,
-                text(upload_id, "upload id")?,
-            )
-        };
-        Ok(abort(&client.0, &call, bucket, key, upload_id, all))
+        let (client, call, bucket) =
+            unsafe { (handle(client, "client")?, begin(call), text(bucket, "bucket")?) };
+        // SAFETY: as promised by the caller.
+        let entry = unsafe { entry(key, upload_id) };
+        Ok(abort(&client.0, &call, bucket, entry))
     });
-    let outcome = aborted.unwrap_or_else(Outcome::unsent);
-    if !all {
-        return outcome;
-    }
     // SAFETY: as promised by the caller.
-    unsafe { outcome.of(lossy(key), lossy(upload_id)) }
+    outcome.unwrap_or_else(|error| Outcome::unsent(unsafe { shown(key, upload_id) }, error))
+}
+
+/// An upload, checked, or what can be shown of it and why it is none.
+///
+/// # Safety
+/// NUL-terminated strings, or NULL.
+unsafe fn entry(key: *const c_char, upload_id: *const c_char) -> Entry {
+    let checked = || {
+        // SAFETY: as promised by the caller.
+        let key = unsafe { text(key, "key") }?;
+        // SAFETY: as promised by the caller.
+        let upload_id = unsafe { text(upload_id, "upload id") }?;
+        check_key(key)?;
+        check_upload_id(upload_id)?;
+        Ok(Upload { key: key.to_owned(), upload_id: upload_id.to_owned(), ..Upload::default() })
+    };
+    // SAFETY: as promised by the caller.
+    checked().map_err(|error| (unsafe { shown(key, upload_id) }, error))
+}
+
+/// What can be shown of an upload that may be none.
+///
+/// # Safety
+/// NUL-terminated strings, or NULL.
+unsafe fn shown(key: *const c_char, upload_id: *const c_char) -> Upload {
+    // SAFETY: as promised by the caller.
+    let (key, upload_id) = unsafe { (lossy(key), lossy(upload_id)) };
+    Upload { key, upload_id, ..Upload::default() }
 }
 
 /// Aborts many uploads of one bucket, as many at a time as obs_abort_config_set_max_connections() says. Each has its
@@ -216,7 +233,7 @@ pub unsafe extern "C" fn obs_abort_many(
         let uploads = unsafe { Uploads::new(uploads) };
         // SAFETY: a function that may be called, as the header demands.
         let mut tell = unsafe { teller(progress, userdata) };
-        Ok(many::abort_many(&client.0, &call, bucket, count, &|i| uploads.entry(i), &mut tell))
+        Ok(abort_many(&client.0, &call, bucket, count, &|i| uploads.entry(i), &mut tell))
     };
     // SAFETY: NULL or valid for a write, as the header demands.
     unsafe { with_report(report, error, run) }
@@ -285,10 +302,10 @@ pub unsafe extern "C" fn obs_abort_stale(
                 "older_than_seconds is 0, which would take uploads in progress: set OBS_ABORT_INCLUDE_LIVE if that is meant",
             ));
         }
-        let wanted = Wanted { prefix, older_than_seconds, dry_run: flags & OBS_ABORT_DRY_RUN != 0 };
+        let selection = Selection { prefix, older_than_seconds, dry_run: flags & OBS_ABORT_DRY_RUN != 0 };
         // SAFETY: a function that may be called, as the header demands.
         let mut tell = unsafe { teller(progress, userdata) };
-        Ok(sweep::abort_stale(&client.0, &call, bucket, wanted, &mut tell))
+        Ok(abort_stale(&client.0, &call, bucket, selection, &mut tell))
     };
     // SAFETY: NULL or valid for a write, as the header demands.
     unsafe { with_report(report, error, run) }
@@ -308,19 +325,10 @@ impl<'a> Uploads<'a> {
     }
 
     /// The entry at `i`; None past the end.
-    fn entry(&self, i: usize) -> Option<Entry<'a>> {
+    fn entry(&self, i: usize) -> Option<Entry> {
         let upload = self.0.get(i)?;
         // SAFETY: as promised to `new`.
-        let key = unsafe { text(upload.key, "key") };
-        // SAFETY: as promised to `new`.
-        let read = key.and_then(|key| Ok((key, unsafe { text(upload.upload_id, "upload id") }?)));
-        let checked = read.and_then(|(key, upload_id)| {
-            check_key(key)?;
-            check_upload_id(upload_id)?;
-            Ok((key, upload_id))
-        });
-        // SAFETY: as promised to `new`.
-        Some(checked.map_err(|error| unsafe { (lossy(upload.key), lossy(upload.upload_id), error) }))
+        Some(unsafe { entry(upload.key, upload.upload_id) })
     }
 }
 
@@ -329,13 +337,16 @@ impl<'a> Uploads<'a> {
 unsafe fn teller(
     progress: obs_abort_progress_fn,
     userdata: *mut c_void,
-) -> impl FnMut(Option<&Outcome>, u64, u64) -> bool {
+) -> impl FnMut(Option<&Outcome>, u64, u64) -> ControlFlow<()> {
     move |outcome, done, total| {
-        let Some(progress) = progress else { return false };
+        let Some(progress) = progress else { return ControlFlow::Continue(()) };
         let outcome = outcome.map(obs_abort_outcome::from);
         let pointer = outcome.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: as promised by the caller; the outcome lives until the callback has returned.
-        unsafe { progress(pointer, done, total, userdata) != 0 }
+        match unsafe { progress(pointer, done, total, userdata) } {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
     }
 }
 
@@ -346,7 +357,7 @@ unsafe fn teller(
 unsafe fn with_report(
     report: *mut *mut obs_abort_report,
     error: *mut *mut c_char,
-    run: impl FnOnce() -> Result<Ending, Error>,
+    run: impl FnOnce() -> Result<BatchResult, Error>,
 ) -> i32 {
     guarded(Code::Internal as i32, || {
         // SAFETY: as promised by the caller.
@@ -354,18 +365,15 @@ unsafe fn with_report(
             put(report, std::ptr::null_mut());
             put(error, std::ptr::null_mut());
         }
-        let failure = match fallible(run) {
-            Ok((failure, all)) => {
-                // SAFETY: as promised by the caller.
-                let given = fallible(|| unsafe {
-                    give(report, || obs_abort_report::from(all));
-                    Ok(())
-                });
-                failure.or(given.err())
-            }
-            Err(failure) => Some(failure),
-        };
-        let Some(failure) = failure else { return Code::Ok as i32 };
+        let result = fallible(run).and_then(|batch| {
+            // SAFETY: as promised by the caller.
+            let given = fallible(|| unsafe {
+                give(report, || obs_abort_report::from(batch.report));
+                Ok(())
+            });
+            batch.result.and(given)
+        });
+        let Err(failure) = result else { return Code::Ok as i32 };
         // SAFETY: as promised by the caller.
         unsafe { give_error(error, &failure.to_string()) };
         failure.code as i32

@@ -8,8 +8,9 @@ use crate::auth::credentials::{Choice, Credentials};
 use crate::base::error::Error;
 use crate::http::proxy::Proxy;
 use crate::http::tls;
-use crate::obs::bucket::{Addressing, Endpoint};
-use crate::operation::config::{self, Config, Level, Log, Settings, Signature, nonzero};
+use crate::obs::bucket::{Addressing, parse_endpoint};
+use crate::obs::sign::Scheme;
+use crate::operation::config::{self, Config, Level, Log, ProxySetting, Settings, nonzero};
 
 use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, take, text};
 
@@ -130,7 +131,7 @@ pub unsafe extern "C" fn obs_abort_config_set_endpoint(
     // SAFETY: a config of ours, as the header demands.
     unsafe {
         set(config, "endpoint", |settings| {
-            settings.endpoint = Some(Endpoint::parse(text(endpoint, "endpoint")?)?);
+            settings.endpoint = Some(parse_endpoint(text(endpoint, "endpoint")?)?);
             Ok(())
         })
     }
@@ -234,10 +235,10 @@ pub unsafe extern "C" fn obs_abort_config_set_signature(
     // SAFETY: a config of ours, as the header demands.
     unsafe {
         set(config, "signature", |settings| {
-            settings.signature = match signature {
-                OBS_ABORT_SIGNATURE_AUTO => Signature::Auto,
-                OBS_ABORT_SIGNATURE_OBS => Signature::Obs,
-                OBS_ABORT_SIGNATURE_AWS_V2 => Signature::AwsV2,
+            settings.scheme = match signature {
+                OBS_ABORT_SIGNATURE_AUTO => None,
+                OBS_ABORT_SIGNATURE_OBS => Some(Scheme::Obs),
+                OBS_ABORT_SIGNATURE_AWS_V2 => Some(Scheme::AwsV2),
                 other => return Err(Error::argument(format!("{other} is no signature scheme"))),
             };
             Ok(())
@@ -402,7 +403,8 @@ pub unsafe extern "C" fn obs_abort_config_set_proxy(
     unsafe {
         set(config, "proxy", |settings| {
             let url = text(url, "proxy URL")?;
-            settings.proxy = Some(if url.is_empty() { None } else { Some(Proxy::parse(url)?) });
+            settings.proxy =
+                if url.is_empty() { ProxySetting::Direct } else { ProxySetting::Proxy(Proxy::parse(url)?) };
             Ok(())
         })
     }

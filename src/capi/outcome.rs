@@ -27,18 +27,19 @@ pub struct obs_abort_outcome {
 impl From<&Outcome> for obs_abort_outcome {
     fn from(outcome: &Outcome) -> obs_abort_outcome {
         let optional = |text: &Option<String>| text.as_deref().map(c_string);
+        let upload = &outcome.upload;
         obs_abort_outcome {
             code: outcome.code as i32,
             http_status: outcome.http_status.into(),
             message: optional(&outcome.message),
-            service_code: optional(&outcome.said.code),
-            request_id: optional(&outcome.said.request_id),
-            host_id: optional(&outcome.said.host_id),
+            service_code: optional(&outcome.service.code),
+            request_id: optional(&outcome.service.ids.request_id),
+            host_id: optional(&outcome.service.ids.host_id),
             attempts: outcome.attempts,
-            key: c_string(&outcome.key),
-            upload_id: c_string(&outcome.upload_id),
-            initiated: outcome.initiated.unwrap_or(-1),
-            index: outcome.index.and_then(|index| index.try_into().ok()).unwrap_or(-1),
+            key: c_string(&upload.key),
+            upload_id: c_string(&upload.upload_id),
+            initiated: upload.initiated.unwrap_or(-1),
+            index: upload.index.and_then(|index| index.try_into().ok()).unwrap_or(-1),
         }
     }
 }

@@ -9,7 +9,7 @@ use rustls::pki_types::ServerName;
 
 use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
-use crate::base::origin::Authority;
+use crate::base::origin::Origin;
 
 use super::exchange::MAX_HEAD;
 use super::proxy::Proxy;
@@ -20,8 +20,8 @@ use super::{Settings, TransportError, tcp};
 /// An open connection to where requests go.
 pub struct Connection {
     pub stream: Stream,
-    /// For http through a proxy: which, and the authority that the absolute form names.
-    absolute_form: Option<(Proxy, Authority)>,
+    /// For http through a proxy: the proxy, and the origin that the absolute form names.
+    absolute_form: Option<(Proxy, Origin)>,
 }
 
 impl Connection {
@@ -33,7 +33,7 @@ impl Connection {
     /// Sends a whole head.
     pub fn send(&mut self, head: &[u8], deadline: &Deadline) -> Result<(), TransportError> {
         let rewritten = match &self.absolute_form {
-            Some((proxy, at)) => proxy.absolute_form(at.as_str(), head),
+            Some((proxy, origin)) => proxy.absolute_form(origin.authority(), head),
             None => None,
         };
         self.stream.write_all(rewritten.as_ref().map_or(head, |rewritten| rewritten.as_slice()), deadline)
@@ -44,24 +44,23 @@ impl Connection {
 #[derive(Debug)]
 pub struct Connector {
     settings: Settings,
-    lookups: Resolver,
+    resolver: Resolver,
 }
 
 impl Connector {
     pub fn new(settings: Settings) -> Connector {
-        Connector { settings, lookups: Resolver::default() }
+        Connector { settings, resolver: Resolver::default() }
     }
 
     /// A new connection, within `timeout` and within the budget.
-    pub fn dial(
+    pub fn connect(
         &self,
-        https: bool,
-        at: &Authority,
+        origin: &Origin,
         timeout: Duration,
         budget: &Deadline,
     ) -> Result<Connection, TransportError> {
         let deadline = budget.until(Instant::now() + timeout);
-        self.open(https, at, &deadline).map_err(|error| match error {
+        self.open(origin, &deadline).map_err(|error| match error {
             // By where it stood, unless it is the budget itself that ran out.
             TransportError::TimedOut(error) if Instant::now() < budget.instant() => {
                 TransportError::Transient(error)
@@ -73,14 +72,14 @@ impl Connector {
         })
     }
 
-    fn open(&self, https: bool, at: &Authority, deadline: &Deadline) -> Result<Connection, TransportError> {
-        let (host, port) = (at.host(), at.port().unwrap_or(if https { 443 } else { 80 }));
-        let proxy = self.settings.proxies.serving(https, host, port);
+    fn open(&self, origin: &Origin, deadline: &Deadline) -> Result<Connection, TransportError> {
+        let (host, port) = (origin.host(), origin.port());
+        let proxy = self.settings.proxies.serving(origin);
         let (to_host, to_port) = proxy.map_or((host, port), |proxy| (proxy.host.as_str(), proxy.port));
-        let addresses = self.lookups.resolve(to_host, deadline).map_err(|t| through(proxy, t))?;
+        let addresses = self.resolver.resolve(to_host, deadline).map_err(|t| through(proxy, t))?;
         let socket = tcp::connect(to_host, &addresses, to_port, deadline).map_err(|t| through(proxy, t))?;
         let mut stream = Stream::new(socket, host.to_owned());
-        if https {
+        if origin.is_https() {
             if let Some(proxy) = proxy {
                 tunnel(&mut stream, proxy, host, port, deadline)?;
             }
@@ -96,7 +95,7 @@ impl Connector {
             let session = ClientConnection::new(config, name).map_err(|e| unusable(&e))?;
             stream.handshake(session, deadline)?;
         }
-        let absolute_form = proxy.filter(|_| !https).map(|proxy| (proxy.clone(), at.clone()));
+        let absolute_form = proxy.filter(|_| !origin.is_https()).map(|proxy| (proxy.clone(), origin.clone()));
         Ok(Connection { stream, absolute_form })
     }
 }

@@ -1,7 +1,7 @@
-//! Requests and responses over connections that are kept.
+//! HTTP/1.1 over kept connections. Knows nothing of OBS.
 //!
 //! An exchange is one write and, for nearly every abort, one read: the head goes out as it was built ([`RequestHead`]), and
-//! [`exchange`] reads what comes back. The connection is kept if nothing that follows can be taken for the next response.
+//! [`exchange`] reads the response. The connection is kept if nothing that follows can be taken for the next response.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustls::ClientConfig;
 
 use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
-use crate::base::origin::Authority;
+use crate::base::origin::Origin;
 
 mod connect;
 mod exchange;
@@ -28,21 +28,21 @@ use exchange::{Body, ResponseHead};
 use pool::Pool;
 use proxy::Proxies;
 
-/// A response's body beyond this is not read, and its connection not kept.
-const MAX_BODY: u64 = 16 * 1024;
-/// A server that has told the status gets this long for the body.
-const BODY_PATIENCE: Duration = Duration::from_secs(2);
+/// The most that is read of a body that only explains a status.
+const MAX_ERROR_BODY: u64 = 16 * 1024;
+/// The longest wait for such a body.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why there is no response, inside an exchange.
+/// Why there is no response.
 #[derive(Debug)]
 pub enum TransportError {
-    /// The deadline ended it.
+    /// The call's deadline passed, or the call was cancelled.
     Interrupted(Interrupted),
-    /// A part of it took longer than it may; the error says which.
+    /// One step took longer than it may. The error says which.
     TimedOut(Error),
-    /// It failed, and may work the next time.
+    /// It may work the next time.
     Transient(Error),
-    /// It failed, and will fail the next time.
+    /// It will fail the next time, too.
     Permanent(Error),
 }
 
@@ -52,42 +52,43 @@ impl From<Error> for TransportError {
     }
 }
 
-/// How an exchange ended without a response, and what the server may have made of it.
+/// How an exchange ended without a response.
 #[derive(Debug)]
 pub struct ExchangeError {
-    /// Why.
+    /// The cause.
     pub error: TransportError,
-    /// Whether the whole request went out: it may have been carried out.
-    pub sent: bool,
-    /// Whether a kept connection proved dead before any byte of a response: its end may be older than the request.
-    pub stale: bool,
+    /// Whether the whole request was sent, so that it may have been carried out.
+    pub request_sent: bool,
+    /// Whether a kept connection proved dead before any byte of a response: it may have died before the request.
+    pub stale_connection: bool,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Response {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// The headers.
+    /// The header fields.
     pub headers: Headers,
-    /// As much of the body as is worth reading.
+    /// As much of the body as is worth reading; empty if the body went to a reader.
     pub body: Vec<u8>,
 }
 
-/// A request's head, written once, into one buffer: it goes onto the stream as it is.
+/// The head of a request, written once into one buffer.
 pub struct RequestHead(Vec<u8>);
 
 impl RequestHead {
-    /// Request line and Host. Neither part may hold a line end, which target.rs sees to.
-    pub fn new(method: &str, path_and_query: &str, at: &Authority) -> RequestHead {
-        let mut head = Vec::with_capacity(path_and_query.len() + at.as_str().len() + 320);
-        for part in [method, " ", path_and_query, " HTTP/1.1\r\nHost: ", at.as_str(), "\r\n"] {
+    /// The request line and the Host field. The caller makes sure that no part holds a line end.
+    pub fn new(method: &str, request_target: &str, origin: &Origin) -> RequestHead {
+        let authority = origin.authority();
+        let mut head = Vec::with_capacity(request_target.len() + authority.len() + 320);
+        for part in [method, " ", request_target, " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
             head.extend_from_slice(part.as_bytes());
         }
         RequestHead(head)
     }
 
-    /// One more line. No part of the value may hold a line end, which whoever read it from outside has seen to.
+    /// Appends a header field, its value given in parts. The caller makes sure that no part holds a line end.
     pub fn header(&mut self, name: &str, value: &[&[u8]]) {
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b": ");
@@ -98,71 +99,69 @@ impl RequestHead {
     }
 }
 
-/// What is asked.
+/// A request, and the bounds of its exchange.
 pub struct Request<'a> {
-    /// Whether TLS is spoken.
-    pub https: bool,
-    /// Where to.
-    pub at: &'a Authority,
+    /// Where it goes.
+    pub origin: &'a Origin,
     /// What is sent.
     pub head: RequestHead,
-    /// Bounds everything.
+    /// Bounds the whole exchange.
     pub deadline: &'a Deadline,
     /// Bounds resolution, connection and handshake, within the deadline.
     pub connect_timeout: Duration,
-    /// Takes no kept connection, and has those to this place forgotten.
-    pub fresh: bool,
+    /// Takes no kept connection, and closes those to this origin.
+    pub new_connection: bool,
 }
 
-/// What is settled for the life of a client.
+/// What does not change for the life of a client.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How many connections are kept.
+    /// The most connections that are kept.
     pub max_connections: usize,
-    /// Which hosts are reached through which proxy.
+    /// The proxies, and the hosts that they do not serve.
     pub proxies: Proxies,
-    /// What TLS goes by; None where the endpoint is plain http, and reading the roots can wait for a redirect to https.
+    /// The TLS configuration. None if the endpoint is plain http: reading the roots can wait for a redirect to https.
     pub tls: Option<Arc<ClientConfig>>,
-    /// What it is made from.
+    /// What that configuration is made from.
     pub trust: tls::Trust,
 }
 
-/// The connections of one client in one process.
+/// A client: settings and the connections of one process.
 #[derive(Debug)]
 pub struct HttpClient {
-    dialer: Connector,
+    connector: Connector,
     pool: Pool,
 }
 
 impl HttpClient {
-    /// No connection yet.
+    /// A client without a connection.
     pub fn new(settings: Settings) -> HttpClient {
-        HttpClient { pool: Pool::new(settings.max_connections), dialer: Connector::new(settings) }
+        HttpClient { pool: Pool::new(settings.max_connections), connector: Connector::new(settings) }
     }
 
-    /// Closes what is idle, and keeps nothing from here on.
+    /// Closes the idle connections, and keeps none from here on.
     pub fn close_idle(&self) {
         self.pool.close();
     }
 
-    /// Sends, and reads the whole response, its body within bounds of size and time.
-    pub fn ask(&self, ask: Request<'_>) -> Result<Response, ExchangeError> {
-        self.exchange(ask, |response, body| {
+    /// Sends a request and reads its response, the body within bounds of size and time.
+    pub fn send(&self, request: Request<'_>) -> Result<Response, ExchangeError> {
+        self.exchange(request, |response, body| {
             read_error_body(response, body);
             Ok(())
         })
     }
 
-    /// Sends, and hands the body to `page`, which takes as long as the deadline allows. A response other than 200 is
-    /// read as by `ask`, and not handed on.
-    pub fn ask_page(
+    /// Sends a request and has `read` take the body of a 200, as long as the deadline allows. The body of another status is
+    /// read as by [`HttpClient::send`].
+    pub fn send_streaming(
         &self,
-        ask: Request<'_>,
-        mut page: impl FnMut(&Response, &mut dyn Read) -> Result<(), Error>,
+        request: Request<'_>,
+        mut read: impl FnMut(&Response, &mut dyn Read) -> Result<(), Error>,
     ) -> Result<Response, ExchangeError> {
-        self.exchange(ask, |response, body| {
+        self.exchange(request, |response, body| {
             if response.status == 200 {
-                return page(response, body);
+                return read(response, body);
             }
             read_error_body(response, body);
             Ok(())
@@ -171,43 +170,42 @@ impl HttpClient {
 
     fn exchange(
         &self,
-        mut ask: Request<'_>,
+        mut request: Request<'_>,
         read: impl FnOnce(&mut Response, &mut Body<'_>) -> Result<(), Error>,
     ) -> Result<Response, ExchangeError> {
-        ask.head.0.extend_from_slice(b"\r\n");
-        let kept = if ask.fresh {
-            // Kept connections die together: none of the others is left for the next call to stumble over.
-            self.pool.forget(ask.https, ask.at);
+        request.head.0.extend_from_slice(b"\r\n");
+        let kept = if request.new_connection {
+            // Kept connections die together: none is left for the next call to stumble over.
+            self.pool.close_to(request.origin);
             None
         } else {
-            self.pool.take(ask.https, ask.at, Instant::now())
+            self.pool.take(request.origin, Instant::now())
         };
         let was_kept = kept.is_some();
-        let unanswered = |error: TransportError, sent: bool, begun: bool| {
-            let stale =
-                was_kept && !begun && matches!(&error, TransportError::Transient(e) if e.code == Code::Io);
-            ExchangeError { error, sent, stale }
+        let failed = |error: TransportError, request_sent: bool, response_begun: bool| {
+            let broke = matches!(&error, TransportError::Transient(e) if e.code == Code::Io);
+            ExchangeError { error, request_sent, stale_connection: was_kept && !response_begun && broke }
         };
         let mut connection = match kept {
             Some(connection) => connection,
             None => self
-                .dialer
-                .dial(ask.https, ask.at, ask.connect_timeout, ask.deadline)
-                .map_err(|error| unanswered(error, false, false))?,
+                .connector
+                .connect(request.origin, request.connect_timeout, request.deadline)
+                .map_err(|error| failed(error, false, false))?,
         };
-        connection.send(&ask.head.0, ask.deadline).map_err(|error| unanswered(error, false, false))?;
-        let (head, arrived) = exchange::read_head(&mut connection.stream, ask.deadline)
-            .map_err(|(error, begun)| unanswered(error, true, begun))?;
-        let (response, reusable) = receive(&mut connection, head, arrived, ask.deadline, read)
-            .map_err(|error| unanswered(error, true, true))?;
+        connection.send(&request.head.0, request.deadline).map_err(|error| failed(error, false, false))?;
+        let (head, arrived) = exchange::read_head(&mut connection.stream, request.deadline)
+            .map_err(|(error, begun)| failed(error, true, begun))?;
+        let (response, reusable) = receive(&mut connection, head, arrived, request.deadline, read)
+            .map_err(|error| failed(error, true, true))?;
         if reusable {
-            self.pool.put(ask.https, ask.at, connection);
+            self.pool.put(request.origin, connection);
         }
         Ok(response)
     }
 }
 
-/// Reads what follows a head, and tells whether the connection can serve again.
+/// Reads what follows a head, and says whether the connection can serve again.
 fn receive(
     connection: &mut Connection,
     head: ResponseHead,
@@ -219,23 +217,21 @@ fn receive(
     let mut response = Response { status: head.status, headers: head.headers, body: Vec::new() };
     if let Err(error) = read(&mut response, &mut body) {
         // What stopped the stream says more than what the reader made of it.
-        let by_reader = if error.code == Code::Io {
-            TransportError::Transient(error)
-        } else {
-            TransportError::Permanent(error)
-        };
-        return Err(body.error.unwrap_or(by_reader));
+        return Err(body.error.unwrap_or(match error.code {
+            Code::Io => TransportError::Transient(error),
+            _ => TransportError::Permanent(error),
+        }));
     }
     let reusable = body.leaves_reusable();
     match body.error {
         Some(cancelled @ TransportError::Interrupted(Interrupted::Cancelled)) => Err(cancelled),
-        // An error's body may be cut short, and its status still counts.
+        // The body of an error may be cut short, and its status still counts.
         _ => Ok((response, reusable)),
     }
 }
 
 /// Reads a body that only explains a status: as much of it as comes in time.
 fn read_error_body(response: &mut Response, body: &mut Body<'_>) {
-    body.deadline = body.deadline.until(Instant::now() + BODY_PATIENCE);
-    let _ = body.take(MAX_BODY).read_to_end(&mut response.body);
+    body.deadline = body.deadline.until(Instant::now() + ERROR_BODY_TIMEOUT);
+    let _ = body.take(MAX_ERROR_BODY).read_to_end(&mut response.body);
 }

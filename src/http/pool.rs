@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::base::origin::Authority;
+use crate::base::origin::Origin;
 
 use super::connect::Connection;
 
@@ -25,20 +25,13 @@ struct State {
 }
 
 struct Idle {
-    https: bool,
-    at: Authority,
+    origin: Origin,
     since: Instant,
     connection: Connection,
 }
 
-impl Idle {
-    fn is_to(&self, https: bool, at: &Authority) -> bool {
-        self.https == https && self.at == *at
-    }
-}
-
 impl Pool {
-    /// Keeps at most so many.
+    /// A pool that keeps at most `most` connections.
     pub fn new(most: usize) -> Pool {
         Pool { most, state: Mutex::default() }
     }
@@ -47,13 +40,13 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection to this place on which nothing has arrived since its last response.
-    pub fn take(&self, https: bool, at: &Authority, now: Instant) -> Option<Connection> {
+    /// A connection to this origin on which nothing has arrived since its last response.
+    pub fn take(&self, origin: &Origin, now: Instant) -> Option<Connection> {
         loop {
             // The last one back: the others may grow old.
             let last = {
                 let mut state = self.lock();
-                let index = state.idle.iter().rposition(|idle| idle.is_to(https, at))?;
+                let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
                 state.idle.remove(index)?
             };
             if now.saturating_duration_since(last.since) < MAX_IDLE && last.connection.stream.is_quiet() {
@@ -63,17 +56,17 @@ impl Pool {
     }
 
     /// Keeps a connection whose last response was read to its end.
-    pub fn put(&self, https: bool, at: &Authority, mut connection: Connection) {
+    pub fn put(&self, origin: &Origin, mut connection: Connection) {
         if connection.stream.holds_unread_input() {
             return;
         }
         let since = Instant::now();
-        let back = Idle { https, at: at.clone(), since, connection };
+        let idle = Idle { origin: origin.clone(), since, connection };
         let mut state = self.lock();
         if state.closed {
             return;
         }
-        state.idle.push_back(back);
+        state.idle.push_back(idle);
         while let Some(first) = state.idle.front()
             && (state.idle.len() > self.most || since.saturating_duration_since(first.since) >= MAX_IDLE)
         {
@@ -81,9 +74,9 @@ impl Pool {
         }
     }
 
-    /// Closes what is idle and goes to this place.
-    pub fn forget(&self, https: bool, at: &Authority) {
-        self.lock().idle.retain(|idle| !idle.is_to(https, at));
+    /// Closes the idle connections to an origin.
+    pub fn close_to(&self, origin: &Origin) {
+        self.lock().idle.retain(|idle| idle.origin != *origin);
     }
 
     /// Closes all that is idle, and keeps nothing from here on.
@@ -119,33 +112,33 @@ pub mod tests {
         (Connection::direct(Stream::new(socket, "h".into())), end)
     }
 
-    pub fn here() -> Authority {
-        Authority::new("h", None)
+    fn here() -> Origin {
+        Origin::new(false, "h", None)
     }
 
     #[test]
     fn one_that_is_quiet_serves_again_for_the_same_place() {
         let pool = Pool::new(4);
         let (connection, _end) = pair();
-        pool.put(false, &here(), connection);
+        pool.put(&here(), connection);
         let now = Instant::now();
-        assert!(pool.take(true, &here(), now).is_none(), "another scheme");
-        assert!(pool.take(false, &Authority::new("h", Some(81)), now).is_none(), "another port");
-        assert!(pool.take(false, &here(), now).is_some());
-        assert!(pool.take(false, &here(), now).is_none(), "it is taken");
+        assert!(pool.take(&Origin::new(true, "h", Some(80)), now).is_none(), "another scheme");
+        assert!(pool.take(&Origin::new(false, "h", Some(81)), now).is_none(), "another port");
+        assert!(pool.take(&here(), now).is_some());
+        assert!(pool.take(&here(), now).is_none(), "it is taken");
     }
 
     #[test]
     fn one_on_which_anything_has_happened_does_not() {
         let pool = Pool::new(4);
         let (connection, mut end) = pair();
-        pool.put(false, &here(), connection);
+        pool.put(&here(), connection);
         end.write_all(b"\n").expect("a byte");
         let (connection, other_end) = pair();
-        pool.put(false, &here(), connection);
+        pool.put(&here(), connection);
         drop(other_end);
         // Delivered when write and close return.
-        assert!(pool.take(false, &here(), Instant::now()).is_none());
+        assert!(pool.take(&here(), Instant::now()).is_none());
         assert!(pool.lock().idle.is_empty(), "neither is tried again");
     }
 
@@ -153,15 +146,15 @@ pub mod tests {
     fn none_is_kept_too_long() {
         let pool = Pool::new(4);
         let (first, _first_end) = pair();
-        pool.put(false, &here(), first);
-        assert!(pool.take(false, &here(), Instant::now() + MAX_IDLE).is_none());
+        pool.put(&here(), first);
+        assert!(pool.take(&here(), Instant::now() + MAX_IDLE).is_none());
         let (old, _old_end) = pair();
-        pool.put(false, &here(), old);
+        pool.put(&here(), old);
         if let Some(old) = pool.lock().idle.front_mut() {
             old.since = old.since.checked_sub(MAX_IDLE).unwrap_or(old.since);
         }
         let (new, _new_end) = pair();
-        pool.put(false, &Authority::new("elsewhere", None), new);
+        pool.put(&Origin::new(false, "elsewhere", None), new);
         assert_eq!(pool.lock().idle.len(), 1, "a place that nobody asks for any more is forgotten, too");
     }
 
@@ -171,7 +164,7 @@ pub mod tests {
         let ends: Vec<UnixStream> = (0..3)
             .map(|_| {
                 let (connection, end) = pair();
-                pool.put(false, &here(), connection);
+                pool.put(&here(), connection);
                 end
             })
             .collect();
@@ -179,7 +172,7 @@ pub mod tests {
         pool.close();
         assert!(pool.lock().idle.is_empty());
         let (late, _end) = pair();
-        pool.put(false, &here(), late);
-        assert!(pool.take(false, &here(), Instant::now()).is_none(), "closed for good");
+        pool.put(&here(), late);
+        assert!(pool.take(&here(), Instant::now()).is_none(), "closed for good");
     }
 }

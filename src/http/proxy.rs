@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::base::error::{Code, Error};
-use crate::base::origin::{ip_literal, split_port};
+use crate::base::origin::{Origin, ip_literal, split_port};
 use crate::base::percent::decode;
 
 use super::TransportError;
@@ -169,9 +169,9 @@ enum Exception {
 }
 
 impl Proxies {
-    /// One proxy for every host, or none at all.
-    pub fn fixed(proxy: Option<Proxy>) -> Proxies {
-        Proxies { http: proxy.clone(), https: proxy, no_proxy: Vec::new() }
+    /// One proxy for every host.
+    pub fn fixed(proxy: Proxy) -> Proxies {
+        Proxies { http: Some(proxy.clone()), https: Some(proxy), no_proxy: Vec::new() }
     }
 
     /// As the environment says, lower case before upper.
@@ -200,9 +200,9 @@ impl Proxies {
     }
 
     /// The proxy that serves this host.
-    pub fn serving(&self, https: bool, host: &str, port: u16) -> Option<&Proxy> {
-        let proxy = if https { &self.https } else { &self.http };
-        proxy.as_ref().filter(|_| !self.no_proxy.iter().any(|e| e.covers(host, port)))
+    pub fn serving(&self, origin: &Origin) -> Option<&Proxy> {
+        let proxy = if origin.is_https() { &self.https } else { &self.http };
+        proxy.as_ref().filter(|_| !self.no_proxy.iter().any(|e| e.covers(origin.host(), origin.port())))
     }
 
     /// What no message may repeat.
@@ -299,10 +299,10 @@ mod tests {
             ("all_proxy", "http://all:1"),
         ])
         .expect("proxies");
-        assert_eq!(both.serving(false, "h", 80).map(|p| p.host.as_str()), Some("low"));
-        assert_eq!(both.serving(true, "h", 443).map(|p| p.host.as_str()), Some("all"));
+        assert_eq!(both.serving(&Origin::new(false, "h", Some(80))).map(|p| p.host.as_str()), Some("low"));
+        assert_eq!(both.serving(&Origin::new(true, "h", Some(443))).map(|p| p.host.as_str()), Some("all"));
         let cgi = env(&[("HTTP_PROXY", "http://up:1"), ("REQUEST_METHOD", "GET")]).expect("proxies");
-        assert!(cgi.serving(false, "h", 80).is_none());
+        assert!(cgi.serving(&Origin::new(false, "h", Some(80))).is_none());
         assert!(env(&[("https_proxy", "socks5://x:1")]).is_err());
         let no = env(&[
             ("http_proxy", "p:1"),
@@ -331,12 +331,12 @@ mod tests {
             ("c.example", 8080, true),
             ("c.example", 80, false),
         ] {
-            assert_eq!(no.serving(false, host, port).is_none(), direct, "{host}:{port}");
+            assert_eq!(no.serving(&Origin::new(false, host, Some(port))).is_none(), direct, "{host}:{port}");
         }
         assert!(
             env(&[("http_proxy", "p:1"), ("NO_PROXY", "*")])
                 .expect("proxies")
-                .serving(false, "h", 80)
+                .serving(&Origin::new(false, "h", Some(80)))
                 .is_none()
         );
     }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use crate::base::error::Error;
-use crate::base::origin::{Authority, ip_literal, split_port};
+use crate::base::origin::{Origin, split_port};
 use crate::base::percent::{encode, max_encoded_len};
+use crate::obs::sign::Scheme;
 
 /// How a bucket is addressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,50 +23,31 @@ pub enum Addressing {
     CustomDomain,
 }
 
-/// Where the service is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Whether TLS is spoken.
-    pub https: bool,
-    /// Lower case, IPv6 in brackets.
-    pub host: String,
-    /// Only where it is not the scheme's default.
-    pub port: Option<u16>,
-}
-
-impl Endpoint {
-    /// Reads `[http[s]://]host[:port][/]` and nothing more.
-    pub fn parse(text: &str) -> Result<Endpoint, Error> {
-        let refuse = |why: &str| {
-            Error::argument(format!(
-                "the endpoint {why}: give https://host or https://host:port and nothing more"
-            ))
-        };
-        let (https, rest) = match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-            Some(_) => return Err(refuse("has a scheme other than http and https")),
-            None => (true, text),
-        };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.is_empty() {
-            return Err(refuse("is empty"));
-        }
-        if rest.contains('@') {
-            return Err(refuse("has user info"));
-        }
-        if rest.contains(['/', '?', '#', '\\']) {
-            return Err(refuse("has a path, a query or a fragment"));
-        }
-        let (host, port) = split_port(rest).map_err(refuse)?;
-        let port = port.filter(|port| *port != if https { 443 } else { 80 });
-        Ok(Endpoint { https, host, port })
+/// Reads the endpoint of a service: `[http[s]://]host[:port][/]` and nothing more.
+pub fn parse_endpoint(text: &str) -> Result<Origin, Error> {
+    let refuse = |why: &str| {
+        Error::argument(format!(
+            "the endpoint {why}: give https://host or https://host:port and nothing more"
+        ))
+    };
+    let (https, rest) = match text.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+        Some(_) => return Err(refuse("has a scheme other than http and https")),
+        None => (true, text),
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.is_empty() {
+        return Err(refuse("is empty"));
     }
-
-    /// Whether the host is an address rather than a name.
-    pub fn is_ip_literal(&self) -> bool {
-        ip_literal(&self.host).is_some()
+    if rest.contains('@') {
+        return Err(refuse("has user info"));
     }
+    if rest.contains(['/', '?', '#', '\\']) {
+        return Err(refuse("has a path, a query or a fragment"));
+    }
+    let (host, port) = split_port(rest).map_err(refuse)?;
+    Ok(Origin::new(https, &host, port))
 }
 
 /// Judges a bucket name.
@@ -130,68 +112,96 @@ pub fn check_upload_id(upload_id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// One place to send a request to, with what is signed for it.
+/// Where one request goes, and what is signed for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Whether TLS is spoken.
-    pub https: bool,
-    /// The Host header: host, and port where it is not the scheme's default.
-    pub authority: Authority,
-    /// Path and query as they go onto the stream.
-    pub path_and_query: String,
+    /// The scheme, host and port of the connection.
+    pub origin: Origin,
+    /// Path and query as in the request line (RFC 9112, 3.2).
+    pub request_target: String,
     /// The canonical resource of the string to sign.
-    pub resource: String,
-    /// Whether path addressing is used.
-    pub path_style: bool,
+    pub canonical_resource: String,
 }
 
-/// The bucket as an endpoint addresses it: the part of a target that all its keys share.
+/// A bucket as an endpoint addresses it: what the targets of all its keys share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    https: bool,
-    bucket: String,
-    authority: Authority,
+    name: String,
+    /// The endpoint that the bucket belongs to.
+    endpoint: Origin,
+    /// Where the bucket's requests go.
+    origin: Origin,
+    /// Decided: never `Auto`.
+    addressing: Addressing,
+    scheme: Scheme,
     /// `/bucket` with path addressing, empty otherwise.
-    path: String,
+    path_prefix: String,
     /// What stands for the bucket in the canonical resource: `/bucket` or `/domain`.
-    resource: String,
+    resource_prefix: String,
 }
 
 impl Bucket {
-    /// The bucket, checked, at this endpoint.
-    pub fn new(endpoint: &Endpoint, addressing: Addressing, bucket: &str) -> Result<Bucket, Error> {
-        check_bucket(bucket)?;
-        let path_style = match addressing {
-            Addressing::Path => true,
-            Addressing::VirtualHost | Addressing::CustomDomain => false,
+    /// The bucket of this name, if it can be addressed so. Without a scheme: AWS V2 with path addressing, as in every
+    /// official SDK, and OBS otherwise.
+    pub fn new(
+        endpoint: &Origin,
+        addressing: Addressing,
+        scheme: Option<Scheme>,
+        name: &str,
+    ) -> Result<Bucket, Error> {
+        check_bucket(name)?;
+        let addressing = match addressing {
             // A wildcard certificate covers one label.
-            Addressing::Auto => endpoint.is_ip_literal() || (endpoint.https && bucket.contains('.')),
+            Addressing::Auto if endpoint.is_ip_literal() || (endpoint.is_https() && name.contains('.')) => {
+                Addressing::Path
+            }
+            Addressing::Auto => Addressing::VirtualHost,
+            decided => decided,
         };
-        let custom = addressing == Addressing::CustomDomain;
-        let endpoints = &endpoint.host;
-        let host = if path_style || custom { endpoints.clone() } else { format!("{bucket}.{endpoints}") };
+        let virtual_host;
+        let host = match addressing {
+            Addressing::VirtualHost => {
+                virtual_host = format!("{name}.{}", endpoint.host());
+                &virtual_host
+            }
+            _ => endpoint.host(),
+        };
         if host.len() > 253 {
             return Err(Error::argument(
                 "the bucket is too long for this endpoint: a host name has 253 characters",
             ));
         }
+        let is_path = addressing == Addressing::Path;
+        let owner = if addressing == Addressing::CustomDomain { endpoint.host() } else { name };
         Ok(Bucket {
-            https: endpoint.https,
-            bucket: bucket.to_owned(),
-            authority: Authority::new(&host, endpoint.port),
-            path: if path_style { format!("/{bucket}") } else { String::new() },
-            resource: format!("/{}", if custom { &endpoint.host } else { bucket }),
+            name: name.to_owned(),
+            origin: endpoint.with_host(host),
+            endpoint: endpoint.clone(),
+            addressing,
+            scheme: scheme.unwrap_or(if is_path { Scheme::AwsV2 } else { Scheme::Obs }),
+            path_prefix: if is_path { format!("/{name}") } else { String::new() },
+            resource_prefix: format!("/{owner}"),
         })
     }
 
     /// Its name.
-    pub fn bucket(&self) -> &str {
-        &self.bucket
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Whether path addressing is used.
-    pub fn path_style(&self) -> bool {
-        !self.path.is_empty()
+    /// The endpoint that the bucket belongs to.
+    pub fn endpoint(&self) -> &Origin {
+        &self.endpoint
+    }
+
+    /// How it is addressed; never `Auto`.
+    pub fn addressing(&self) -> Addressing {
+        self.addressing
+    }
+
+    /// The scheme that signs its requests.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// One upload: the target of its abort, and of the listing of its parts.
@@ -199,46 +209,41 @@ impl Bucket {
         check_key(key)?;
         check_upload_id(upload_id)?;
         // Room for every byte to be encoded: one allocation each, whatever the key.
-        let mut path_and_query =
-            String::with_capacity(self.path.len() + 11 + max_encoded_len(key) + max_encoded_len(upload_id));
-        path_and_query.push_str(&self.path);
-        path_and_query.push('/');
-        let key_at = path_and_query.len();
-        encode(key, &mut path_and_query);
-        let encoded_key = key_at..path_and_query.len();
-        path_and_query.push_str("?uploadId=");
+        let mut request_target = String::with_capacity(
+            self.path_prefix.len() + 11 + max_encoded_len(key) + max_encoded_len(upload_id),
+        );
+        request_target.push_str(&self.path_prefix);
+        request_target.push('/');
+        let key_at = request_target.len();
+        encode(key, &mut request_target);
+        let encoded_key = key_at..request_target.len();
+        request_target.push_str("?uploadId=");
         let mut resource =
-            String::with_capacity(self.resource.len() + 11 + encoded_key.len() + upload_id.len());
-        resource.push_str(&self.resource);
+            String::with_capacity(self.resource_prefix.len() + 11 + encoded_key.len() + upload_id.len());
+        resource.push_str(&self.resource_prefix);
         resource.push('/');
-        resource.push_str(&path_and_query[encoded_key]);
+        resource.push_str(&request_target[encoded_key]);
         resource.push_str("?uploadId=");
         resource.push_str(upload_id);
-        encode(upload_id, &mut path_and_query);
-        Ok(self.target(path_and_query, resource))
+        encode(upload_id, &mut request_target);
+        Ok(self.target(request_target, resource))
     }
 
     /// One page of the bucket's unfinished uploads, its keys percent-encoded where the server knows how.
     pub fn uploads(&self, prefix: &str, key_marker: &str, upload_id_marker: &str, encoded: bool) -> Target {
         let encoding = if encoded { "&encoding-type=url" } else { "" };
-        let mut path_and_query = format!("{}/?uploads{encoding}&max-uploads=1000", self.path);
+        let mut request_target = format!("{}/?uploads{encoding}&max-uploads=1000", self.path_prefix);
         let parameters =
             [("prefix", prefix), ("key-marker", key_marker), ("upload-id-marker", upload_id_marker)];
         for (name, value) in parameters.into_iter().filter(|(_, value)| !value.is_empty()) {
-            let _ = write!(path_and_query, "&{name}=");
-            encode(value, &mut path_and_query);
+            let _ = write!(request_target, "&{name}=");
+            encode(value, &mut request_target);
         }
-        self.target(path_and_query, format!("{}/?uploads", self.resource))
+        self.target(request_target, format!("{}/?uploads", self.resource_prefix))
     }
 
-    fn target(&self, path_and_query: String, resource: String) -> Target {
-        Target {
-            https: self.https,
-            authority: self.authority.clone(),
-            path_and_query,
-            resource,
-            path_style: self.path_style(),
-        }
+    fn target(&self, request_target: String, canonical_resource: String) -> Target {
+        Target { origin: self.origin.clone(), request_target, canonical_resource }
     }
 }
 
@@ -246,19 +251,17 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    fn endpoint(text: &str) -> Endpoint {
-        Endpoint::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+    fn endpoint(text: &str) -> Origin {
+        parse_endpoint(text).unwrap_or_else(|e| panic!("{text}: {e}"))
     }
 
     #[test]
     fn endpoints() {
         let plain = endpoint("obs.eu-101.myhuaweicloud.com");
-        assert_eq!(plain, Endpoint { https: true, host: "obs.eu-101.myhuaweicloud.com".into(), port: None });
-        assert_eq!(
-            endpoint("HTTP://OBS.example.com:80/"),
-            Endpoint { https: false, host: "obs.example.com".into(), port: None }
-        );
-        assert_eq!(endpoint("https://[::1]:8443").port, Some(8443));
+        assert_eq!(plain, Origin::new(true, "obs.eu-101.myhuaweicloud.com", None));
+        assert!(plain.has_default_port() && plain.authority() == "obs.eu-101.myhuaweicloud.com");
+        assert_eq!(endpoint("HTTP://OBS.example.com:80/"), Origin::new(false, "obs.example.com", None));
+        assert_eq!(endpoint("https://[::1]:8443").authority(), "[::1]:8443");
         assert!(endpoint("http://127.0.0.1:9000").is_ip_literal());
         for bad in [
             "",
@@ -287,10 +290,10 @@ mod tests {
             "a,b",
             "-\u{0}",
         ] {
-            assert!(Endpoint::parse(bad).is_err(), "{bad:?}");
+            assert!(parse_endpoint(bad).is_err(), "{bad:?}");
         }
-        assert!(Endpoint::parse(&"a".repeat(64)).is_err());
-        assert!(Endpoint::parse(&vec!["a".repeat(62); 5].join(".")).is_err());
+        assert!(parse_endpoint(&"a".repeat(64)).is_err());
+        assert!(parse_endpoint(&vec!["a".repeat(62); 5].join(".")).is_err());
     }
 
     #[test]
@@ -322,21 +325,21 @@ mod tests {
 
     #[test]
     fn addressing() {
-        let bucket = |e: &str, a, b: &str| Bucket::new(&endpoint(e), a, b).expect("a bucket");
+        let bucket = |e: &str, a, b: &str| Bucket::new(&endpoint(e), a, None, b).expect("a bucket");
         let auto = Addressing::Auto;
-        assert_eq!(bucket("https://h.com", auto, "abc").authority.as_str(), "abc.h.com");
-        assert_eq!(bucket("https://h.com", auto, "a.c").path, "/a.c");
-        assert_eq!(bucket("http://h.com", auto, "a.c").authority.as_str(), "a.c.h.com");
-        assert_eq!(bucket("http://127.0.0.1:81", auto, "abc").authority.as_str(), "127.0.0.1:81");
+        assert_eq!(bucket("https://h.com", auto, "abc").origin.authority(), "abc.h.com");
+        assert_eq!(bucket("https://h.com", auto, "a.c").path_prefix, "/a.c");
+        assert_eq!(bucket("http://h.com", auto, "a.c").origin.authority(), "a.c.h.com");
+        assert_eq!(bucket("http://127.0.0.1:81", auto, "abc").origin.authority(), "127.0.0.1:81");
         let custom = bucket("http://Img.example.com:8080", Addressing::CustomDomain, "abc")
             .upload("k", "i")
             .expect("a target");
         assert_eq!(
-            (custom.authority.as_str(), custom.resource.as_str()),
+            (custom.origin.authority(), custom.canonical_resource.as_str()),
             ("img.example.com:8080", "/img.example.com/k?uploadId=i")
         );
         assert_eq!(
-            bucket("h.com", Addressing::Path, "abc").uploads("a b", "k", "", true).path_and_query,
+            bucket("h.com", Addressing::Path, "abc").uploads("a b", "k", "", true).request_target,
             "/abc/?uploads&encoding-type=url&max-uploads=1000&prefix=a%20b&key-marker=k"
         );
     }

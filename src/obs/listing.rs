@@ -22,7 +22,7 @@ const EPOCH: i64 = 1_136_073_600;
 
 /// One unfinished upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ListedUpload {
     /// Decoded.
     pub key: String,
     /// As it is.
@@ -35,7 +35,7 @@ pub struct Found {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// In the server's order.
-    pub uploads: Vec<Found>,
+    pub uploads: Vec<ListedUpload>,
     /// Whether more pages follow, from these markers on.
     pub next: Option<Marker>,
 }
@@ -55,7 +55,7 @@ fn unfit(why: impl std::fmt::Display) -> Error {
 
 /// What a page was asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct PageRequest<'a> {
     /// Keys that begin with this.
     pub prefix: &'a str,
     /// What comes after this.
@@ -67,8 +67,8 @@ pub struct Asked<'a> {
 /// Reads and judges one page. None: the server was asked to encode its keys, does not say whether it did, and what it
 /// sent could be read both ways. Ceph RGW encodes the keys, and neither the markers nor the fact; a wrong key would
 /// give NoSuchUpload, look like one that is gone, and leave the orphan for ever. Request again, without encoding.
-pub fn read_page(body: &mut dyn Read, asked: Asked<'_>) -> Result<Option<Page>, Error> {
-    let Asked { prefix, from, encoded } = asked;
+pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option<Page>, Error> {
+    let PageRequest { prefix, from, encoded } = request;
     let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, body.take(MAX_PAGE)))?;
     if encoded && raw.is_ambiguous() {
         return Ok(None);
@@ -194,7 +194,7 @@ impl RawPage {
                 return Err(unfit("it has an upload without a key or an upload id"));
             };
             let initiated = initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EPOCH);
-            uploads.push(Found { key: plain(key)?, upload_id, initiated });
+            uploads.push(ListedUpload { key: plain(key)?, upload_id, initiated });
         }
         let next = Marker { key: plain(self.next_key)?, upload_id: self.next_upload_id };
         Ok(Page { uploads, next: truncated.then_some(next) })
@@ -238,8 +238,8 @@ mod tests {
     use super::*;
 
     fn page(body: &str, prefix: &str, from: &Marker) -> Result<Page, Error> {
-        let asked = Asked { prefix, from, encoded: false };
-        read_page(&mut body.as_bytes(), asked).map(|page| page.expect("nothing to ask again for"))
+        let request = PageRequest { prefix, from, encoded: false };
+        read_page(&mut body.as_bytes(), request).map(|page| page.expect("nothing to ask again for"))
     }
 
     fn xml(inner: &str) -> String {
@@ -262,7 +262,7 @@ mod tests {
         let page = page(&body, "", &Marker::default()).expect("a page");
         assert_eq!(
             page.uploads[0],
-            Found { key: "a&b! c".into(), upload_id: "1".into(), initiated: Some(1_435_728_507) }
+            ListedUpload { key: "a&b! c".into(), upload_id: "1".into(), initiated: Some(1_435_728_507) }
         );
         assert_eq!(page.uploads[1].initiated, None);
         assert_eq!(page.next, Some(marker("b", "2")));
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn asked_again_where_the_encoding_is_not_told() {
         let from = Marker::default();
-        let encoded = Asked { prefix: "a b", from: &from, encoded: true };
+        let encoded = PageRequest { prefix: "a b", from: &from, encoded: true };
         let told = "<EncodingType>url</EncodingType>";
         for (key, told, again) in
             [("a%20b", "", true), ("a b+", "", true), ("a b", "", false), ("a%20b", told, false)]

@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod listing;
+pub mod operation;
 pub mod redirect;
 pub mod response;
 pub mod sign;

@@ -1,56 +1,50 @@
 //! Which redirects are safe to follow. The official SDKs sign again for any host, which hands a valid signature
-//! and the token to whoever responses.
+//! and the token to any host that a response names.
 
-use crate::base::origin::{Authority, ip_literal, split_port};
+use crate::base::origin::{Origin, split_port};
 use crate::base::percent::decode;
-use crate::obs::bucket::{Endpoint, Target};
+use crate::obs::bucket::{Addressing, Bucket, Target};
 
-/// The same request at the place that a 307 or 308 names, or the reason why it is not sent there.
-pub fn follow(
-    target: &Target,
-    endpoint: &Endpoint,
-    bucket: &str,
-    custom_domain: bool,
-    location: &str,
-) -> Result<Target, &'static str> {
+/// The same request at the origin that a 307 or 308 names, or the reason why it is not sent there.
+pub fn follow(bucket: &Bucket, target: &Target, location: &str) -> Result<Target, &'static str> {
     let (https, rest) = match location.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
         _ => return Err("it is not an http or https URL"),
     };
     let path_at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path_and_query) = rest.split_at(path_at);
+    let (authority, request_target) = rest.split_at(path_at);
     let (host, port) = split_port(authority).map_err(|_| "its host can't be used")?;
-    if target.https && !https {
+    let (from, to) = (&target.origin, Origin::new(https, &host, port));
+    if from.is_https() && !https {
         return Err("it goes from https to http");
     }
-    if !same_target(&target.path_and_query, path_and_query) {
+    if !same_target(&target.request_target, request_target) {
         return Err("it changes the path or the query");
     }
-    let (from_host, from_port) = (target.authority.host(), target.authority.port());
-    let default = |https| if https { 443 } else { 80 };
-    let port = port.unwrap_or(default(https));
-    if port != default(https) && port != from_port.unwrap_or(default(target.https)) {
+    if !to.has_default_port() && to.port() != from.port() {
         return Err("it changes the port");
     }
-    if host != from_host {
-        let labels = |host: &str| host.split('.').count();
-        if custom_domain
-            || [&host, &endpoint.host].into_iter().any(|h| ip_literal(h).is_some() || labels(h) < 3)
+    if to.host() != from.host() {
+        let endpoint = bucket.endpoint();
+        let is_below_a_domain =
+            |origin: &Origin| !origin.is_ip_literal() && origin.host().split('.').count() >= 3;
+        if bucket.addressing() == Addressing::CustomDomain
+            || !is_below_a_domain(&to)
+            || !is_below_a_domain(endpoint)
         {
             return Err("it changes the host");
         }
-        let in_host = host.strip_prefix(bucket).is_some_and(|rest| rest.starts_with('.'));
-        if !target.path_style && !in_host {
+        let in_host = host.strip_prefix(bucket.name()).is_some_and(|rest| rest.starts_with('.'));
+        if bucket.addressing() == Addressing::VirtualHost && !in_host {
             return Err("it changes the bucket");
         }
-        let domain = domain(&endpoint.host);
+        let domain = domain(endpoint.host());
         if !host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) {
             return Err("it leaves the endpoint's domain");
         }
     }
-    let authority = Authority::new(&host, Some(port).filter(|port| *port != default(https)));
-    Ok(Target { https, authority, ..target.clone() })
+    Ok(Target { origin: to, ..target.clone() })
 }
 
 /// The same bytes, however they are encoded.
@@ -76,7 +70,7 @@ fn domain(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::obs::bucket::{Addressing, Bucket};
+    use crate::obs::bucket::parse_endpoint;
 
     #[test]
     fn domains() {
@@ -213,15 +207,13 @@ mod tests {
                 Err("host"),
             ),
         ] {
-            let endpoint = Endpoint::parse(endpoint).expect("an endpoint");
-            let target = Bucket::new(&endpoint, addressing, "bkt")
-                .and_then(|p| p.upload("k y", "i"))
-                .expect("a target");
-            let followed =
-                follow(&target, &endpoint, "bkt", addressing == Addressing::CustomDomain, location);
+            let endpoint = parse_endpoint(endpoint).expect("an endpoint");
+            let bucket = Bucket::new(&endpoint, addressing, None, "bkt").expect("a bucket");
+            let target = bucket.upload("k y", "i").expect("a target");
+            let followed = follow(&bucket, &target, location);
             match want {
                 Ok(authority) => {
-                    assert_eq!(followed.as_ref().map(|t| t.authority.as_str()), Ok(authority), "{location}");
+                    assert_eq!(followed.as_ref().map(|t| t.origin.authority()), Ok(authority), "{location}");
                 }
                 Err(why) => {
                     assert!(followed.as_ref().is_err_and(|e| e.contains(why)), "{location}: {followed:?}");

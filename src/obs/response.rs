@@ -1,67 +1,90 @@
-//! Status, headers and bounded body in, verdict out.
+//! What a response means: status, headers and body in, [`Verdict`] and [`ServiceError`] out.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::base::error::Code;
 use crate::base::text::clean;
-use crate::http::Response;
+use crate::http::{Headers, Response};
+use crate::obs::operation::Operation;
+use crate::obs::xml::resolve;
 
 const REQUEST_ID: [&str; 2] = ["x-obs-request-id", "x-amz-request-id"];
 const HOST_ID: [&str; 2] = ["x-obs-id-2", "x-amz-id-2"];
 const ERROR_CODE: [&str; 2] = ["x-obs-error-code", "x-amz-error-code"];
 const ERROR_MESSAGE: [&str; 2] = ["x-obs-error-message", "x-amz-error-message"];
 
-/// What a response says of itself: as it came, until `fit_to_show`.
+/// What identifies a response to Huawei's support.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
-    /// `NoSuchUpload`
-    pub code: Option<String>,
-    /// The service's own sentence.
-    pub message: Option<String>,
-    /// What support asks for.
+pub struct RequestIds {
+    /// `x-obs-request-id`
     pub request_id: Option<String>,
     /// `x-obs-id-2`
     pub host_id: Option<String>,
 }
 
-impl Said {
-    /// One line each, at most 512 bytes, no control characters, and none of these secrets, should the server echo them.
-    /// To be shown, that is, and not to be judged by: a secret may happen to be part of a service code.
-    pub fn fit_to_show(self, secrets: &[&str]) -> Said {
+impl RequestIds {
+    /// Of a response that needs no other look.
+    pub fn of(headers: &Headers) -> RequestIds {
+        RequestIds { request_id: either(headers, REQUEST_ID), host_id: either(headers, HOST_ID) }
+    }
+
+    /// Fit for a message: see [`clean`].
+    pub fn clean(self, secrets: &[&str]) -> RequestIds {
         let fit = |text: Option<String>| text.map(|text| clean(&text, secrets));
-        let Said { code, message, request_id, host_id } = self;
-        Said { code: fit(code), message: fit(message), request_id: fit(request_id), host_id: fit(host_id) }
+        RequestIds { request_id: fit(self.request_id), host_id: fit(self.host_id) }
     }
 }
 
-/// Reads headers and body; headers win, as in the official Go SDK. Where all went well, the ids alone are of interest.
-pub fn said(response: &Response, went_well: bool) -> Said {
-    let header = |[obs, amz]: [&str; 2]| {
-        let named = |name| response.headers.get(name).filter(|value| !value.is_empty());
-        let value = named(obs).or_else(|| named(amz))?;
-        Some(String::from_utf8_lossy(value).into_owned())
-    };
-    let mut said = Said { request_id: header(REQUEST_ID), host_id: header(HOST_ID), ..Said::default() };
-    if went_well {
-        return said;
-    }
-    (said.code, said.message) = (header(ERROR_CODE), header(ERROR_MESSAGE));
-    if response.body.is_empty() {
-        return said;
-    }
-    for (name, text) in error_fields(&response.body) {
-        let field = match name.as_str() {
-            "Code" => &mut said.code,
-            "Message" => &mut said.message,
-            "RequestId" => &mut said.request_id,
-            "HostId" => &mut said.host_id,
-            _ => continue,
+/// What the service says of a request that it refuses: as it came, until [`ServiceError::clean`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceError {
+    /// `NoSuchUpload`
+    pub code: Option<String>,
+    /// The service's own sentence.
+    pub message: Option<String>,
+    /// The ids of the response.
+    pub ids: RequestIds,
+}
+
+impl ServiceError {
+    /// Reads headers and body. Headers win, as in the official Go SDK.
+    pub fn of(response: &Response) -> ServiceError {
+        let headers = &response.headers;
+        let mut error = ServiceError {
+            code: either(headers, ERROR_CODE),
+            message: either(headers, ERROR_MESSAGE),
+            ids: RequestIds::of(headers),
         };
-        if field.is_none() && !text.trim().is_empty() {
-            *field = Some(text.trim().to_owned());
+        if response.body.is_empty() {
+            return error;
         }
+        for (name, text) in error_fields(&response.body) {
+            let field = match name.as_str() {
+                "Code" => &mut error.code,
+                "Message" => &mut error.message,
+                "RequestId" => &mut error.ids.request_id,
+                "HostId" => &mut error.ids.host_id,
+                _ => continue,
+            };
+            if field.is_none() && !text.trim().is_empty() {
+                *field = Some(text.trim().to_owned());
+            }
+        }
+        error
     }
-    said
+
+    /// Fit for a message: see [`clean`]. Not to be judged by afterwards: a secret may happen to be part of a code.
+    pub fn clean(self, secrets: &[&str]) -> ServiceError {
+        let fit = |text: Option<String>| text.map(|text| clean(&text, secrets));
+        ServiceError { code: fit(self.code), message: fit(self.message), ids: self.ids.clean(secrets) }
+    }
+}
+
+/// The value of the first of two headers that has one.
+fn either(headers: &Headers, [obs, amz]: [&str; 2]) -> Option<String> {
+    let named = |name| headers.get(name).filter(|value| !value.is_empty());
+    named(obs).or_else(|| named(amz)).map(|value| String::from_utf8_lossy(value).into_owned())
 }
 
 /// The complete children of `<Error>`, up to where the body stops being XML.
@@ -84,7 +107,7 @@ fn error_fields(body: &[u8]) -> Vec<(String, String)> {
             Ok(Event::Text(part)) => text.push_str(&part),
             Ok(Event::CData(part)) => text.push_str(&part),
             Ok(Event::GeneralRef(reference)) => {
-                text.push(crate::obs::xml::resolve(&reference).unwrap_or('?'));
+                text.push(resolve(&reference).unwrap_or('?'));
             }
             Ok(Event::End(_)) => {
                 let name = path.pop();
@@ -101,57 +124,85 @@ fn error_fields(body: &[u8]) -> Vec<(String, String)> {
     }
 }
 
-/// What a response to an abort means.
+/// What a response means for the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// 204, or what else the request asked for.
-    Done,
+    /// The operation's own status.
+    Success,
     /// 404 NoSuchUpload or NoSuchKey.
     NoSuchUpload,
-    /// 404 NoSuchBucket
+    /// 404 NoSuchBucket.
     NoSuchBucket,
-    /// 403 RequestTimeTooSkewed
+    /// 403 RequestTimeTooSkewed.
     ClockSkew,
-    /// 403 otherwise.
+    /// Another 403.
     AccessDenied,
-    /// 429, 503
+    /// 429 and 503.
     Throttled,
-    /// 5xx otherwise.
-    Server,
-    /// 408, or RequestTimeout whatever the status.
+    /// Another 5xx.
+    ServerFailure,
+    /// 408, or RequestTimeout with any status.
     RequestTimeout,
-    /// 307, 308: may be followed.
+    /// 307 and 308, which may be followed.
     Redirect,
-    /// 3xx otherwise.
+    /// Another 3xx.
     OtherRedirect,
-    /// 4xx otherwise, a 404 without a known code among them.
+    /// Another 4xx, a 404 without a known code among them.
     Rejected,
-    /// 1xx that is no response, or a 2xx that was not asked for.
+    /// A 1xx as the final response, or a 2xx of another operation.
     Unexpected,
 }
 
-/// The verdict of a status and a service code, where `wanted` is the status that means success.
-pub fn verdict(status: u16, code: Option<&str>, wanted: u16) -> Verdict {
-    match (status, code) {
-        (status, _) if status == wanted => Verdict::Done,
-        (400..=599, Some("RequestTimeout")) | (408, _) => Verdict::RequestTimeout,
-        (404, Some("NoSuchUpload" | "NoSuchKey")) => Verdict::NoSuchUpload,
-        (404, Some("NoSuchBucket")) => Verdict::NoSuchBucket,
-        (403, Some("RequestTimeTooSkewed")) => Verdict::ClockSkew,
-        (403, _) => Verdict::AccessDenied,
-        (429 | 503, _) => Verdict::Throttled,
-        (307 | 308, _) => Verdict::Redirect,
-        (300..=399, _) => Verdict::OtherRedirect,
-        (400..=499, _) => Verdict::Rejected,
-        (500..=599, _) => Verdict::Server,
-        _ => Verdict::Unexpected,
+impl Verdict {
+    /// Judges a status and the service's code.
+    pub fn of(operation: Operation, status: u16, code: Option<&str>) -> Verdict {
+        match (status, code) {
+            (status, _) if status == operation.success_status() => Verdict::Success,
+            (400..=599, Some("RequestTimeout")) | (408, _) => Verdict::RequestTimeout,
+            (404, Some("NoSuchUpload" | "NoSuchKey")) => Verdict::NoSuchUpload,
+            (404, Some("NoSuchBucket")) => Verdict::NoSuchBucket,
+            (403, Some("RequestTimeTooSkewed")) => Verdict::ClockSkew,
+            (403, _) => Verdict::AccessDenied,
+            (429 | 503, _) => Verdict::Throttled,
+            (307 | 308, _) => Verdict::Redirect,
+            (300..=399, _) => Verdict::OtherRedirect,
+            (400..=499, _) => Verdict::Rejected,
+            (500..=599, _) => Verdict::ServerFailure,
+            _ => Verdict::Unexpected,
+        }
     }
+
+    /// The code that the caller gets.
+    pub fn code(self) -> Code {
+        match self {
+            Verdict::Success => Code::Ok,
+            Verdict::NoSuchUpload => Code::NoSuchUpload,
+            Verdict::NoSuchBucket => Code::NoSuchBucket,
+            Verdict::ClockSkew => Code::ClockSkew,
+            Verdict::AccessDenied => Code::AccessDenied,
+            Verdict::Throttled => Code::Throttled,
+            Verdict::ServerFailure => Code::Server,
+            Verdict::RequestTimeout | Verdict::Rejected => Code::Rejected,
+            Verdict::Redirect | Verdict::OtherRedirect => Code::Redirect,
+            Verdict::Unexpected => Code::Protocol,
+        }
+    }
+}
+
+/// What a response means, and what the service says of it.
+pub fn interpret(operation: Operation, response: &Response) -> (Verdict, ServiceError) {
+    if response.status == operation.success_status() {
+        // Nothing of a success is of interest but its ids.
+        let ids = RequestIds::of(&response.headers);
+        return (Verdict::Success, ServiceError { ids, ..ServiceError::default() });
+    }
+    let error = ServiceError::of(response);
+    (Verdict::of(operation, response.status, error.code.as_deref()), error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Headers;
 
     fn response(headers: &[(&'static str, &str)], body: &[u8]) -> Response {
         let headers = Headers::from_fields(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
@@ -159,16 +210,16 @@ mod tests {
     }
 
     fn code(headers: &[(&'static str, &str)], body: &str) -> Option<String> {
-        said(&response(headers, body.as_bytes()), false).code
+        ServiceError::of(&response(headers, body.as_bytes())).code
     }
 
     #[test]
     fn codes() {
         let xml = "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchUpload</Code><Message>a &amp; b</Message><RequestId>R</RequestId><HostId>H</HostId></Error>";
-        let all = said(&response(&[], xml.as_bytes()), false);
+        let all = ServiceError::of(&response(&[], xml.as_bytes()));
         assert_eq!(all.code.as_deref(), Some("NoSuchUpload"));
         assert_eq!(all.message.as_deref(), Some("a & b"));
-        assert_eq!((all.request_id.as_deref(), all.host_id.as_deref()), (Some("R"), Some("H")));
+        assert_eq!((all.ids.request_id.as_deref(), all.ids.host_id.as_deref()), (Some("R"), Some("H")));
         assert_eq!(code(&[("x-obs-error-code", "Header")], xml).as_deref(), Some("Header"), "headers win");
         assert_eq!(code(&[("x-amz-error-code", "Header")], "").as_deref(), Some("Header"));
         assert_eq!(code(&[], "<Error><Code>A</Code><Message>\u{1}</Mess").as_deref(), Some("A"), "cut short");
@@ -192,9 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn meanings() {
+    fn verdicts() {
         for (status, code, want) in [
-            (204, None, Verdict::Done),
+            (204, None, Verdict::Success),
             (200, None, Verdict::Unexpected),
             (206, None, Verdict::Unexpected),
             (101, None, Verdict::Unexpected),
@@ -210,12 +261,12 @@ mod tests {
             (404, None, Verdict::Rejected),
             (408, None, Verdict::RequestTimeout),
             (429, None, Verdict::Throttled),
-            (500, None, Verdict::Server),
+            (500, None, Verdict::ServerFailure),
             (503, Some("SlowDown"), Verdict::Throttled),
-            (599, None, Verdict::Server),
+            (599, None, Verdict::ServerFailure),
             (999, None, Verdict::Unexpected),
         ] {
-            assert_eq!(verdict(status, code, 204), want, "{status} {code:?}");
+            assert_eq!(Verdict::of(Operation::AbortMultipartUpload, status, code), want, "{status} {code:?}");
         }
     }
 }

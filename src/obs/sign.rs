@@ -8,8 +8,6 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use crate::auth::credentials::Credentials;
-
 /// Which of the two dialects of the one algorithm is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -58,7 +56,7 @@ impl SigningKey {
 
 /// What is signed of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Signable<'a> {
+pub struct StringToSign<'a> {
     /// The scheme of the signature.
     pub scheme: Scheme,
     /// `DELETE` or `GET`.
@@ -67,13 +65,15 @@ pub struct Signable<'a> {
     pub date: &'a [u8],
     /// Whether the requester pays.
     pub request_payer: bool,
+    /// The token of temporary credentials.
+    pub security_token: Option<&'a str>,
     /// The canonical resource.
-    pub resource: &'a str,
+    pub canonical_resource: &'a str,
 }
 
-impl Signable<'_> {
-    /// The parts of the string to sign, in order.
-    fn feed(&self, security_token: Option<&str>, mut part: impl FnMut(&[u8])) {
+impl StringToSign<'_> {
+    /// Its parts, in order.
+    fn each_part(&self, mut part: impl FnMut(&[u8])) {
         part(self.method.as_bytes());
         // Content-MD5 and Content-Type are empty in every request that is sent here.
         part(b"\n\n\n");
@@ -84,39 +84,39 @@ impl Signable<'_> {
             part(self.scheme.request_payer_header().as_bytes());
             part(b":requester\n");
         }
-        if let Some(token) = security_token {
+        if let Some(token) = self.security_token {
             part(self.scheme.security_token_header().as_bytes());
             part(b":");
             part(token.as_bytes());
             part(b"\n");
         }
-        part(self.resource.as_bytes());
+        part(self.canonical_resource.as_bytes());
     }
 
     /// Signs it.
-    pub fn sign(&self, credentials: &Credentials) -> Signature {
-        let mut mac = credentials.signing_key().0.clone();
-        self.feed(credentials.security_token(), |part| mac.update(part));
-        let mut signature = [0; SIGNATURE];
+    pub fn sign(&self, key: &SigningKey) -> Signature {
+        let mut mac = key.0.clone();
+        self.each_part(|part| mac.update(part));
+        let mut signature = [0; SIGNATURE_LENGTH];
         #[expect(clippy::expect_used, reason = "the Base64 of 20 bytes has 28 characters")]
         STANDARD.encode_slice(mac.finalize().into_bytes(), &mut signature).expect("room for the signature");
         Signature(signature)
     }
-
-    /// The Authorization header, in its parts.
-    pub fn authorization<'s>(&self, credentials: &'s Credentials, signature: &'s Signature) -> [&'s [u8]; 4] {
-        [self.scheme.word().as_bytes(), credentials.access_key().as_bytes(), b":", &signature.0]
-    }
 }
 
 /// The Base64 of the 20 bytes of SHA-1.
-const SIGNATURE: usize = 28;
+const SIGNATURE_LENGTH: usize = 28;
 
 /// The part of an Authorization header that no message may repeat.
-pub struct Signature([u8; SIGNATURE]);
+pub struct Signature([u8; SIGNATURE_LENGTH]);
 
 impl Signature {
-    /// As it goes onto the stream.
+    /// The value of the Authorization header, in its parts.
+    pub fn authorization<'s>(&'s self, scheme: Scheme, access_key: &'s str) -> [&'s [u8]; 4] {
+        [scheme.word().as_bytes(), access_key.as_bytes(), b":", &self.0]
+    }
+
+    /// The Base64 text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
@@ -125,7 +125,7 @@ impl Signature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::obs::bucket::{Addressing, Bucket, Endpoint};
+    use crate::obs::bucket::{Addressing, Bucket, parse_endpoint};
 
     /// Every recorded request, below the C layer: some of their keys hold a NUL.
     #[test]
@@ -142,41 +142,41 @@ mod tests {
                 (_, true) => Addressing::CustomDomain,
                 _ => Addressing::VirtualHost,
             };
-            let endpoint = Endpoint::parse(text("endpoint")).expect(name);
-            let place = Bucket::new(&endpoint, addressing, text("bucket")).expect(name);
-            let target = place.upload(text("key"), text("upload_id")).expect(name);
-            assert_eq!(target.path_and_query, text("request_target"), "{name}");
-            assert_eq!(target.authority.as_str(), text("host"), "{name}");
-            let credentials =
-                Credentials::new(text("access_key"), text("secret_key"), row["security_token"].as_str())
-                    .expect(name);
-            let signable = Signable {
-                scheme: if text("scheme") == "OBS" { Scheme::Obs } else { Scheme::AwsV2 },
+            let endpoint = parse_endpoint(text("endpoint")).expect(name);
+            let bucket = Bucket::new(&endpoint, addressing, None, text("bucket")).expect(name);
+            let target = bucket.upload(text("key"), text("upload_id")).expect(name);
+            assert_eq!(target.request_target, text("request_target"), "{name}");
+            assert_eq!(target.origin.authority(), text("host"), "{name}");
+            let scheme = if text("scheme") == "OBS" { Scheme::Obs } else { Scheme::AwsV2 };
+            let string_to_sign = StringToSign {
+                scheme,
                 method: "DELETE",
                 date: text("date").as_bytes(),
                 request_payer: false,
-                resource: &target.resource,
+                security_token: row["security_token"].as_str(),
+                canonical_resource: &target.canonical_resource,
             };
-            let mut string_to_sign = Vec::new();
-            signable.feed(credentials.security_token(), |part| string_to_sign.extend_from_slice(part));
-            assert_eq!(String::from_utf8(string_to_sign).expect(name), text("string_to_sign"), "{name}");
-            let signature = signable.sign(&credentials);
-            let header = signable.authorization(&credentials, &signature).concat();
+            let mut bytes = Vec::new();
+            string_to_sign.each_part(|part| bytes.extend_from_slice(part));
+            assert_eq!(String::from_utf8(bytes).expect(name), text("string_to_sign"), "{name}");
+            let signature = string_to_sign.sign(&SigningKey::new(text("secret_key")));
+            let header = signature.authorization(scheme, text("access_key")).concat();
             assert_eq!(header, text("authorization").as_bytes(), "{name}");
         }
     }
 
     #[test]
     fn canonical_headers_are_sorted() {
-        let signable = Signable {
+        let string_to_sign = StringToSign {
             scheme: Scheme::Obs,
             method: "GET",
             date: b"D",
             request_payer: true,
-            resource: "/b/?uploads",
+            security_token: Some("T"),
+            canonical_resource: "/b/?uploads",
         };
         let mut text = Vec::new();
-        signable.feed(Some("T"), |part| text.extend_from_slice(part));
+        string_to_sign.each_part(|part| text.extend_from_slice(part));
         assert_eq!(text, b"GET\n\n\nD\nx-obs-request-payer:requester\nx-obs-security-token:T\n/b/?uploads");
     }
 }

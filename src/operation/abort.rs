@@ -1,200 +1,208 @@
-//! One abort: judge the input, address, send, interpret, confirm.
+//! One upload: aborted, and confirmed if that is asked for.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::base::deadline::Deadline;
-use crate::base::deadline::far;
 use crate::base::error::{Code, Error};
 use crate::obs::bucket::{Bucket, Target};
-use crate::obs::response::Said;
+use crate::obs::operation::Operation;
+use crate::obs::response::{RequestIds, ServiceError};
 use crate::operation::call::Call;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
-use crate::operation::retry;
-use crate::operation::send::{Attempts, Invocation, Reply, send};
+use crate::operation::rate_limit::RateLimiter;
+use crate::operation::retry::{self, Attempts};
+use crate::operation::send::{Failure, Invocation, Success, random, send};
 
-/// All that is known of one abort.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// OK: the upload is gone.
-    pub code: Code,
-    /// Of the response to the abort request that decided the code; 0 = none did.
-    pub http_status: u16,
-    /// One line; None on success.
-    pub message: Option<String>,
-    /// What that response said of itself.
-    pub said: Said,
-    /// Abort requests put on the stream.
-    pub attempts: u32,
-    /// Whether its turn came: an upload that was waiting for one was not touched.
-    pub begun: bool,
-    /// Whose upload; empty until `of` says so, for a caller who knows anyway.
+/// One upload of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upload {
+    /// The key of its object.
     pub key: String,
-    /// Which upload.
+    /// Its id.
     pub upload_id: String,
-    /// Unix seconds, where a listing told them.
+    /// When it was initiated, in Unix seconds, if a listing says so.
     pub initiated: Option<i64>,
-    /// Which entry of a list the upload is, if there is a list.
+    /// Which entry of a list it is, if there is a list.
     pub index: Option<usize>,
 }
 
+/// The result of an abort.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The upload that it is about.
+    pub upload: Upload,
+    /// `Ok`: the upload is gone.
+    pub code: Code,
+    /// Of the response to the abort request that decided the code; 0 if none did.
+    pub http_status: u16,
+    /// One line; None on success.
+    pub message: Option<String>,
+    /// The service's code, and the ids of that response.
+    pub service: ServiceError,
+    /// Abort requests that were sent.
+    pub attempts: u32,
+    /// Whether the first attempt began, rather than waited for its turn.
+    pub begun: bool,
+}
+
 impl Outcome {
-    fn new(attempts: &Attempts, reply: Reply) -> Outcome {
-        let message = (reply.code != Code::Ok).then(|| format!("{}: {}", reply.code.name(), reply.detail));
-        Outcome {
-            code: reply.code,
-            http_status: reply.http_status,
-            message,
-            said: reply.said,
-            attempts: attempts.on_wire,
-            begun: attempts.counted > 0,
-            key: String::new(),
-            upload_id: String::new(),
-            initiated: None,
-            index: None,
-        }
+    fn new(upload: Upload, attempts: &Attempts, result: Result<Success, Failure>) -> Outcome {
+        let (code, message, http_status, service) = match result {
+            Ok(Success { status, ids }) => {
+                (Code::Ok, None, status, ServiceError { ids, ..ServiceError::default() })
+            }
+            Err(Failure { error, status, service }) => (error.code, Some(error.to_string()), status, service),
+        };
+        let begun = attempts.counted > 0;
+        Outcome { upload, code, http_status, message, service, attempts: attempts.sent, begun }
     }
 
-    /// The same, saying whose it is.
-    pub fn of(self, key: impl Into<String>, upload_id: impl Into<String>) -> Outcome {
-        Outcome { key: key.into(), upload_id: upload_id.into(), ..self }
+    /// Of an upload for which nothing was sent.
+    pub fn unsent(upload: Upload, error: Error) -> Outcome {
+        Outcome::new(upload, &Attempts::default(), Err(error.into()))
     }
 
-    /// Nothing was sent.
-    pub fn unsent(error: Error) -> Outcome {
-        let reply = Reply { code: error.code, http_status: 0, said: Said::default(), detail: error.detail };
-        Outcome::new(&Attempts::default(), reply)
+    /// Of an upload that would be aborted.
+    pub fn dry_run(upload: Upload) -> Outcome {
+        let nothing_sent = Success { status: 0, ids: RequestIds::default() };
+        Outcome::new(upload, &Attempts::default(), Ok(nothing_sent))
     }
 }
 
-/// Aborts one upload; `ids`: whether anybody asks for those of a 204.
-pub fn abort(client: &Client, call: &Call, bucket: &str, key: &str, upload_id: &str, ids: bool) -> Outcome {
-    let deadline = client.deadline(call, client.budget(call));
+/// What a caller names: an upload, or what can be shown of it and why it is none.
+pub type Entry = Result<Upload, (Upload, Error)>;
+
+/// Aborts one upload.
+pub fn abort(client: &Client, call: &Call, bucket: &str, entry: Entry) -> Outcome {
     let log = client.logger();
-    match client.bucket(bucket) {
-        Ok(place) => {
-            let invocation = Invocation { ids, ..invocation(client, log, &place, &deadline) };
-            abort_at(&invocation, &place, key, upload_id)
-        }
-        Err(error) => told(log, key, upload_id, Outcome::unsent(error)),
-    }
-}
-
-/// What an abort is to its requests.
-pub fn invocation<'a>(
-    client: &'a Client,
-    log: Logger<'a>,
-    place: &'a Bucket,
-    deadline: &'a Deadline,
-) -> Invocation<'a> {
-    let bucket = place.bucket();
-    Invocation {
-        client,
-        log,
-        bucket,
-        method: "DELETE",
-        wanted: 204,
-        deadline,
-        rate_limiter: None,
-        ids: false,
-    }
-}
-
-/// Aborts one upload of a bucket whose place is known.
-pub fn abort_at(invocation: &Invocation<'_>, place: &Bucket, key: &str, upload_id: &str) -> Outcome {
-    let log = invocation.log;
-    let mut target = match place.upload(key, upload_id) {
-        Ok(target) => target,
-        Err(error) => return told(log, key, upload_id, Outcome::unsent(error)),
+    let deadline = client.deadline(call, call.timeout.unwrap_or(client.settings().timeout));
+    let upload = match entry {
+        Ok(upload) => upload,
+        Err((upload, error)) => return log_outcome(log, Outcome::unsent(upload, error)),
     };
-    let invocation = Invocation { ids: invocation.ids || log.is_on(Level::Info), ..*invocation };
+    match client.bucket(bucket) {
+        Ok(bucket) => abort_upload(client, &bucket, upload, &deadline, None, log),
+        Err(error) => log_outcome(log, Outcome::unsent(upload, error)),
+    }
+}
+
+/// Aborts one upload of a bucket whose name was checked.
+pub fn abort_upload(
+    client: &Client,
+    bucket: &Bucket,
+    upload: Upload,
+    deadline: &Deadline,
+    rate_limiter: Option<&RateLimiter>,
+    log: Logger<'_>,
+) -> Outcome {
+    let mut target = match bucket.upload(&upload.key, &upload.upload_id) {
+        Ok(target) => target,
+        Err(error) => return log_outcome(log, Outcome::unsent(upload, error)),
+    };
+    let operation = Operation::AbortMultipartUpload;
+    let invocation = Invocation { client, operation, bucket, deadline, rate_limiter, log };
     let mut attempts = Attempts::default();
-    let mut reply = delete(&invocation, &mut target, &mut attempts);
-    if reply.code == Code::Ok && invocation.client.settings().confirm {
-        reply = confirm(&invocation, &mut target, &mut attempts, reply);
+    let mut result = request_abort(&invocation, &mut target, &mut attempts);
+    if client.settings().confirm
+        && let Ok(success) = result
+    {
+        result = confirm(&invocation, &mut target, &mut attempts, success);
     }
-    told(log, key, upload_id, Outcome::new(&attempts, reply))
+    log_outcome(log, Outcome::new(upload, &attempts, result))
 }
 
-/// The abort request itself.
-fn delete(invocation: &Invocation<'_>, target: &mut Target, attempts: &mut Attempts) -> Reply {
-    let reply = send(invocation, target, attempts, None);
-    // Gone, and an earlier attempt of ours may be the reason.
-    if reply.code == Code::NoSuchUpload && attempts.maybe_done {
-        return Reply { code: Code::Ok, ..reply };
-    }
-    reply
+/// Sends the abort request until it has a result.
+fn request_abort(
+    invocation: &Invocation<'_>,
+    target: &mut Target,
+    attempts: &mut Attempts,
+) -> Result<Success, Failure> {
+    send(invocation, target, attempts, None).or_else(|failure| {
+        // Gone, and an earlier attempt of this call may be the reason.
+        if failure.error.code == Code::NoSuchUpload && attempts.may_have_succeeded {
+            return Ok(Success { status: failure.status, ids: failure.service.ids });
+        }
+        Err(failure)
+    })
 }
 
-/// Lists the parts until there are none, since parts that were being uploaded may survive an abort (Huawei and AWS
-/// both say so); and aborts again while there are.
+/// Lists the parts until there are none, and aborts again as long as there are: parts that were being uploaded may survive
+/// an abort (Huawei and AWS both say so).
 fn confirm(
     invocation: &Invocation<'_>,
     target: &mut Target,
     attempts: &mut Attempts,
-    mut reply: Reply,
-) -> Reply {
-    let unconfirmed = |failed: Reply, http_status: u16| Reply {
-        detail: format!("aborted, not confirmed: {}", failed.detail),
-        http_status,
-        ..failed
-    };
-    // From here on "no such upload" is what is wanted.
-    attempts.maybe_done = true;
+    mut success: Success,
+) -> Result<Success, Failure> {
+    let list = Invocation { operation: Operation::ListParts, ..*invocation };
+    // From here on NoSuchUpload is what is wanted.
+    attempts.may_have_succeeded = true;
     loop {
-        let list = Invocation { method: "GET", wanted: 200, ..*invocation };
-        let listed = send(&list, target, &mut Attempts::following(), None);
-        match listed.code {
-            Code::NoSuchUpload => return reply,
-            Code::Ok => {}
-            _ => return unconfirmed(listed, reply.http_status),
+        match send(&list, target, &mut Attempts::default(), None) {
+            Err(failure) if failure.error.code == Code::NoSuchUpload => return Ok(success),
+            Err(failure) => return Err(unconfirmed(failure, success.status)),
+            Ok(_) => {}
         }
-        let max_attempts = invocation.client.settings().max_attempts;
-        let wait = retry::backoff(attempts.counted, crate::operation::send::random(), None);
-        let no_time = wait >= invocation.deadline.instant().saturating_duration_since(Instant::now());
-        if attempts.counted >= max_attempts || no_time {
-            let detail = format!(
-                "parts were still listed after attempt {} of {max_attempts}: stop what uploads them, and abort again",
-                attempts.counted
-            );
-            return Reply { code: Code::PartsRemain, detail, ..reply };
-        }
+        let Some(wait) = wait_before_next_abort(invocation, attempts) else {
+            return Err(parts_remain(invocation, attempts, success));
+        };
         invocation
             .log
             .log(Level::Warn, || format!("parts still listed: aborted again in {} ms", wait.as_millis()));
         if invocation.deadline.sleep(wait).is_ok() {
-            let again = delete(invocation, target, attempts);
-            if again.code != Code::Ok {
-                let status = again.http_status;
-                return unconfirmed(again, status);
-            }
-            reply = again;
+            success = request_abort(invocation, target, attempts).map_err(|failure| {
+                let status = failure.status;
+                unconfirmed(failure, status)
+            })?;
         }
     }
 }
 
-/// Logs an outcome on its way.
-fn told(log: Logger<'_>, key: &str, upload_id: &str, outcome: Outcome) -> Outcome {
+/// None if attempts or time are used up.
+fn wait_before_next_abort(invocation: &Invocation<'_>, attempts: &Attempts) -> Option<Duration> {
+    if attempts.counted >= invocation.client.settings().max_attempts {
+        return None;
+    }
+    let wait = retry::backoff(attempts.counted, random(), None);
+    let time_left = invocation.deadline.instant().saturating_duration_since(Instant::now());
+    (wait < time_left).then_some(wait)
+}
+
+/// `status` is that of the last abort request, whatever the listing said.
+fn unconfirmed(failure: Failure, status: u16) -> Failure {
+    let Failure { error, service, .. } = failure;
+    let detail = format!("aborted, not confirmed: {}", error.detail);
+    Failure { error: Error::new(error.code, detail), status, service }
+}
+
+fn parts_remain(invocation: &Invocation<'_>, attempts: &Attempts, success: Success) -> Failure {
+    let detail = format!(
+        "parts were still listed after attempt {} of {}: stop what uploads them, and abort again",
+        attempts.counted,
+        invocation.client.settings().max_attempts
+    );
+    Failure {
+        error: Error::new(Code::PartsRemain, detail),
+        status: success.status,
+        service: ServiceError { ids: success.ids, ..ServiceError::default() },
+    }
+}
+
+/// Logs an outcome on its way to the caller.
+pub fn log_outcome(log: Logger<'_>, outcome: Outcome) -> Outcome {
+    let Upload { key, upload_id, .. } = &outcome.upload;
     match &outcome.message {
         None => log.log(Level::Info, || {
             format!(
-                "aborted upload {:?} of {:?}: {} (request id {}, {} attempts)",
-                upload_id,
-                key,
+                "aborted upload {upload_id:?} of {key:?}: {} (request id {}, {} attempts)",
                 outcome.http_status,
-                outcome.said.request_id.as_deref().unwrap_or("none"),
+                outcome.service.ids.request_id.as_deref().unwrap_or("none"),
                 outcome.attempts
             )
         }),
-        Some(message) => {
-            log.log(Level::Error, || format!("upload {upload_id:?} of {key:?}: {message}"));
-        }
+        Some(message) => log.log(Level::Error, || format!("upload {upload_id:?} of {key:?}: {message}")),
     }
     outcome
-}
-
-/// The deadline of one upload within a call that has many.
-pub fn deadline_of_one(client: &Client, whole: &Deadline) -> Deadline {
-    whole.until(far(client.settings().timeout))
 }

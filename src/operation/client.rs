@@ -12,20 +12,20 @@ use crate::auth::ecs::{self, Agency};
 use crate::base::deadline;
 use crate::base::deadline::{CancelFlag, Deadline};
 use crate::base::error::Error;
+use crate::base::origin::Origin;
 use crate::base::process;
 use crate::http::proxy::Proxies;
 use crate::http::{self, HttpClient, tls};
-use crate::obs::bucket::{Bucket, Endpoint, Target};
-use crate::obs::sign::Scheme;
+use crate::obs::bucket::Bucket;
 use crate::operation::call::Call;
-use crate::operation::config::{Config, Level, Settings, Signature};
+use crate::operation::config::{Config, Level, ProxySetting, Settings};
 use crate::operation::log::Logger;
 
 /// What threads share. Nothing in it that outlives a fork is guarded by a lock.
 #[derive(Debug)]
 pub struct Client {
     settings: Settings,
-    endpoint: Endpoint,
+    endpoint: Origin,
     user_agent: String,
     connections: http::Settings,
     last_bucket: ArcSwapOption<Bucket>,
@@ -74,8 +74,9 @@ impl Client {
         // What is not UTF-8 becomes a URL that is refused, rather than a way around the proxy.
         let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let proxies = match &settings.proxy {
-            Some(proxy) => Proxies::fixed(proxy.clone()),
-            None => Proxies::from_env(variable)?,
+            ProxySetting::Environment => Proxies::from_env(variable)?,
+            ProxySetting::Direct => Proxies::default(),
+            ProxySetting::Proxy(proxy) => Proxies::fixed(proxy.clone()),
         };
         let ssl_cert_file =
             std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -84,7 +85,7 @@ impl Client {
             ssl_cert_file,
             identity: settings.identity.clone(),
         };
-        let tls = if endpoint.https { Some(Arc::new(trust.client_config()?)) } else { None };
+        let tls = if endpoint.is_https() { Some(Arc::new(trust.client_config()?)) } else { None };
         let product = concat!("libobsabort/", env!("CARGO_PKG_VERSION"));
         let user_agent = match &settings.user_agent {
             Some(own) => format!("{own} {product}"),
@@ -116,34 +117,21 @@ impl Client {
         &self.settings
     }
 
-    /// Where the service is.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
     /// The User-Agent header.
     pub fn user_agent(&self) -> &str {
         &self.user_agent
     }
 
     /// The bucket, checked, as this client addresses it.
-    pub fn bucket(&self, bucket: &str) -> Result<Arc<Bucket>, Error> {
+    pub fn bucket(&self, name: &str) -> Result<Arc<Bucket>, Error> {
         // Most clients know one bucket.
-        if let Some(last) = self.last_bucket.load().as_ref().filter(|last| last.bucket() == bucket) {
+        if let Some(last) = self.last_bucket.load().as_ref().filter(|last| last.name() == name) {
             return Ok(Arc::clone(last));
         }
-        let place = Arc::new(Bucket::new(&self.endpoint, self.settings.addressing, bucket)?);
-        self.last_bucket.store(Some(Arc::clone(&place)));
-        Ok(place)
-    }
-
-    /// The scheme that signs for a place.
-    pub fn scheme(&self, path_style: bool) -> Scheme {
-        match self.settings.signature {
-            Signature::AwsV2 => Scheme::AwsV2,
-            Signature::Auto if path_style => Scheme::AwsV2,
-            Signature::Obs | Signature::Auto => Scheme::Obs,
-        }
+        let Settings { addressing, scheme, .. } = self.settings;
+        let bucket = Arc::new(Bucket::new(&self.endpoint, addressing, scheme, name)?);
+        self.last_bucket.store(Some(Arc::clone(&bucket)));
+        Ok(bucket)
     }
 
     /// What bounds a call that begins now and has `budget`, the call handle's own budget coming on top.
@@ -151,9 +139,9 @@ impl Client {
         Deadline::new(deadline::far(budget), self.shutdown.clone(), call.cancelled.clone())
     }
 
-    /// The budget of one abort: the call's, or else the client's.
-    pub fn budget(&self, call: &Call) -> Duration {
-        call.timeout.unwrap_or(self.settings.timeout)
+    /// The deadline of one of the uploads, or of the pages, of a call with this deadline.
+    pub fn deadline_of_one(&self, whole: &Deadline) -> Deadline {
+        whole.until(deadline::far(self.settings.timeout))
     }
 
     /// What belongs to this process.
@@ -217,11 +205,9 @@ impl Client {
         self.local().http.close_idle();
     }
 
-    /// The proxy that an http request to this place goes through, for messages.
-    pub fn forward_proxy(&self, target: &Target) -> Option<String> {
-        let (host, port) = (target.authority.host(), target.authority.port());
-        let proxy =
-            self.connections.proxies.serving(false, host, port.unwrap_or(80)).filter(|_| !target.https)?;
+    /// The proxy that an http request to this origin goes through, for messages.
+    pub fn forward_proxy(&self, origin: &Origin) -> Option<String> {
+        let proxy = self.connections.proxies.serving(origin).filter(|_| !origin.is_https())?;
         Some(proxy.to_string())
     }
 

@@ -8,21 +8,11 @@ use rustls::RootCertStore;
 
 use crate::auth::credentials::Choice;
 use crate::base::error::Error;
+use crate::base::origin::Origin;
 use crate::http::proxy::Proxy;
 use crate::http::tls;
-use crate::obs::bucket::{Addressing, Endpoint};
-
-/// Which signature scheme is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Signature {
-    /// AWS_V2 with path addressing, as every official SDK does; OBS otherwise.
-    #[default]
-    Auto,
-    /// `Authorization: OBS …`
-    Obs,
-    /// `Authorization: AWS …`
-    AwsV2,
-}
+use crate::obs::bucket::Addressing;
+use crate::obs::sign::Scheme;
 
 /// How much is logged; each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,17 +46,28 @@ impl std::fmt::Debug for Log {
     }
 }
 
+/// Which proxy requests go through.
+#[derive(Clone, Debug)]
+pub enum ProxySetting {
+    /// What the environment says.
+    Environment,
+    /// None, whatever the environment says.
+    Direct,
+    /// This one.
+    Proxy(Proxy),
+}
+
 /// Every setting, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the service is.
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<Origin>,
     /// Whose keys are used.
     pub credentials: Option<Choice>,
     /// How the bucket is addressed.
     pub addressing: Addressing,
-    /// Which scheme signs.
-    pub signature: Signature,
+    /// The scheme of signatures. None: by the addressing.
+    pub scheme: Option<Scheme>,
     /// One attempt's resolution, connection and handshake.
     pub connect_timeout: Duration,
     /// One abort with all that belongs to it.
@@ -79,8 +80,8 @@ pub struct Settings {
     pub ca_file: Option<Arc<RootCertStore>>,
     /// Shown to a server that asks.
     pub identity: Option<Arc<tls::Identity>>,
-    /// None: the environment decides; Some(None): no proxy at all.
-    pub proxy: Option<Option<Proxy>>,
+    /// The proxy, if any.
+    pub proxy: ProxySetting,
     /// Whether the parts are listed after the abort.
     pub confirm: bool,
     /// Whether the requester pays.
@@ -97,14 +98,14 @@ impl Default for Settings {
             endpoint: None,
             credentials: None,
             addressing: Addressing::Auto,
-            signature: Signature::Auto,
+            scheme: None,
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(60),
             max_attempts: 4,
             max_connections: 32,
             ca_file: None,
             identity: None,
-            proxy: None,
+            proxy: ProxySetting::Environment,
             confirm: false,
             request_payer: false,
             user_agent: None,

@@ -36,7 +36,7 @@ pub struct RateLimiter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoTurn {
     /// The deadline ended the wait.
-    Stopped(Interrupted),
+    Interrupted(Interrupted),
     /// The service asked all to wait this long, which is beyond the deadline.
     Held(Duration),
 }
@@ -102,18 +102,18 @@ impl RateLimiter {
             let held = state.held;
             drop(state);
             if !begun && self.closed.is_set() {
-                return Err(NoTurn::Stopped(Interrupted::Cancelled));
+                return Err(NoTurn::Interrupted(Interrupted::Cancelled));
             }
             if held >= deadline.instant() {
                 return Err(NoTurn::Held(held.saturating_duration_since(now)));
             }
             // Again after a slice: the rate_limiter may have changed meanwhile, and who is ahead may have left.
-            deadline.sleep(wait.min(SLICE)).map_err(NoTurn::Stopped)?;
+            deadline.sleep(wait.min(SLICE)).map_err(NoTurn::Interrupted)?;
         }
     }
 
     /// Learns from the response to a request that went out at `sent`. `retry_after` holds for all.
-    pub fn heard(&self, throttled: bool, retry_after: Option<Duration>, sent: Instant) {
+    pub fn observe(&self, throttled: bool, retry_after: Option<Duration>, sent: Instant) {
         if throttled {
             self.lock().complaint(Instant::now(), retry_after, sent);
         }

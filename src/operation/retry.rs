@@ -1,4 +1,4 @@
-//! Pure: how an attempt ended in, what follows from it out.
+//! What follows from a failed attempt: pure, without I/O and without a clock.
 
 use std::time::Duration;
 
@@ -8,27 +8,155 @@ use crate::obs::response::Verdict;
 const BASE: Duration = Duration::from_millis(100);
 /// No backoff is longer.
 const CAP: Duration = Duration::from_secs(5);
+/// How often a redirect is followed.
+const MAX_REDIRECTS: u32 = 3;
 
-/// Whether the same request may be sent again after a response with this verdict.
-pub fn is_worth_another_try(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Throttled | Verdict::Server | Verdict::RequestTimeout)
+/// What the attempts of one operation have come to.
+#[derive(Clone, Debug, Default)]
+pub struct Attempts {
+    /// Requests that were sent.
+    pub sent: u32,
+    /// Attempts that count towards max_attempts.
+    pub counted: u32,
+    /// Whether one of them may have been carried out without a response that says so.
+    pub may_have_succeeded: bool,
+    /// Whether the next attempt is free: it does not count.
+    next_is_free: bool,
+    clock_corrected: bool,
+    connection_replaced: bool,
+    redirects: u32,
 }
 
-/// Whether a request that was answered so may have been carried out all the same, so that a later NoSuchUpload
-/// tells of its success: the response came from something in between, or from a server that lost track.
-pub fn may_have_been_carried_out(verdict: Verdict, status: u16) -> bool {
+impl Attempts {
+    /// Counts the attempt that begins.
+    pub fn begin(&mut self) {
+        if !std::mem::take(&mut self.next_is_free) {
+            self.counted += 1;
+        }
+    }
+
+    /// Takes note of how an attempt failed.
+    pub fn record(&mut self, failure: &AttemptFailure) {
+        match *failure {
+            AttemptFailure::Response { verdict, status, .. } => {
+                self.sent += 1;
+                self.may_have_succeeded |= may_have_been_carried_out(verdict, status);
+            }
+            AttemptFailure::Transport { request_sent, .. } => {
+                self.sent += u32::from(request_sent);
+                self.may_have_succeeded |= request_sent;
+            }
+        }
+    }
+
+    /// Takes note of what follows.
+    pub fn apply(&mut self, next: &Next) {
+        match next {
+            Next::CorrectClock => self.clock_corrected = true,
+            Next::FollowRedirect => self.redirects += 1,
+            Next::ReplaceConnection => self.connection_replaced = true,
+            Next::GiveUp | Next::Retry(_) | Next::OutOfTime(_) => return,
+        }
+        self.next_is_free = true;
+    }
+}
+
+/// How an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptFailure {
+    /// A response other than success.
+    Response {
+        verdict: Verdict,
+        status: u16,
+        /// What Retry-After asks for.
+        retry_after: Option<Duration>,
+        /// Whether its Date can correct the clock.
+        tells_time: bool,
+        /// Whether its Location may be followed.
+        redirect_is_safe: bool,
+    },
+    /// No response.
+    Transport { permanent: bool, request_sent: bool, stale_connection: bool },
+}
+
+/// The bounds of an operation.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub max_attempts: u32,
+    /// The time until the deadline.
+    pub time_left: Duration,
+}
+
+/// What follows from a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The failure is the result.
+    GiveUp,
+    /// Corrects the clock by the response's Date, and tries again at once.
+    CorrectClock,
+    /// Tries again at once where the redirect leads.
+    FollowRedirect,
+    /// Tries again at once over a new connection.
+    ReplaceConnection,
+    /// Waits so long, and tries again.
+    Retry(Duration),
+    /// The failure is the result, since the wait before another attempt would pass the deadline.
+    OutOfTime(Duration),
+}
+
+/// Decides. `jitter` gives 0 to 1, and is asked only if there is a wait.
+pub fn next(
+    attempts: &Attempts,
+    failure: &AttemptFailure,
+    limits: Limits,
+    jitter: impl FnOnce() -> f64,
+) -> Next {
+    let retry_after = match *failure {
+        AttemptFailure::Response { verdict: Verdict::ClockSkew, tells_time: true, .. }
+            if !attempts.clock_corrected =>
+        {
+            return Next::CorrectClock;
+        }
+        AttemptFailure::Response { verdict: Verdict::Redirect, redirect_is_safe: true, .. }
+            if attempts.redirects < MAX_REDIRECTS =>
+        {
+            return Next::FollowRedirect;
+        }
+        AttemptFailure::Response { verdict, retry_after, .. } if is_retryable(verdict) => retry_after,
+        AttemptFailure::Response { .. } | AttemptFailure::Transport { permanent: true, .. } => {
+            return Next::GiveUp;
+        }
+        AttemptFailure::Transport { stale_connection: true, .. } if !attempts.connection_replaced => {
+            return Next::ReplaceConnection;
+        }
+        AttemptFailure::Transport { .. } => None,
+    };
+    if attempts.counted >= limits.max_attempts {
+        return Next::GiveUp;
+    }
+    let wait = backoff(attempts.counted, jitter(), retry_after);
+    if wait >= limits.time_left { Next::OutOfTime(wait) } else { Next::Retry(wait) }
+}
+
+/// Whether the same request may be sent again after such a response.
+fn is_retryable(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Throttled | Verdict::ServerFailure | Verdict::RequestTimeout)
+}
+
+/// Whether a request with this response may have been carried out all the same, so that a later NoSuchUpload means
+/// success: the response comes from something in between, or from a server that lost track.
+fn may_have_been_carried_out(verdict: Verdict, status: u16) -> bool {
     verdict == Verdict::RequestTimeout || matches!(status, 500 | 502 | 504)
 }
 
-/// How long to wait before the next attempt: exponential with full jitter, `random` being 0 to 1, and never less
-/// than what the server asked for.
-pub fn backoff(attempts_so_far: u32, random: f64, retry_after: Option<Duration>) -> Duration {
+/// The wait before another attempt: exponential with full jitter, and never less than the server asked for.
+pub fn backoff(attempts_so_far: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
     let doublings = attempts_so_far.saturating_sub(1).min(16);
     let most = CAP.min(BASE * (1 << doublings));
-    most.mul_f64(random.clamp(0.0, 1.0)).max(retry_after.unwrap_or_default())
+    most.mul_f64(jitter.clamp(0.0, 1.0)).max(retry_after.unwrap_or_default())
 }
 
-/// Reads Retry-After: seconds, or a date against the server's own clock.
+/// Reads Retry-After: seconds, or a date by the server's own clock (RFC 9110, 10.2.3).
 pub fn retry_after(value: &str, server_now: i64) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
@@ -43,48 +171,158 @@ pub fn retry_after(value: &str, server_now: i64) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    fn refused(verdict: Verdict, status: u16) -> AttemptFailure {
+        AttemptFailure::Response {
+            verdict,
+            status,
+            retry_after: None,
+            tells_time: true,
+            redirect_is_safe: true,
+        }
+    }
+
+    fn after(seconds: u64) -> AttemptFailure {
+        AttemptFailure::Response {
+            verdict: Verdict::Throttled,
+            status: 503,
+            retry_after: Some(Duration::from_secs(seconds)),
+            tells_time: true,
+            redirect_is_safe: false,
+        }
+    }
+
+    fn broke(permanent: bool, request_sent: bool, stale_connection: bool) -> AttemptFailure {
+        AttemptFailure::Transport { permanent, request_sent, stale_connection }
+    }
+
     #[test]
-    fn responses() {
-        use Verdict as M;
-        for (verdict, status, again, maybe) in [
-            (M::Done, 204, false, false),
-            (M::NoSuchUpload, 404, false, false),
-            (M::NoSuchBucket, 404, false, false),
-            (M::ClockSkew, 403, false, false),
-            (M::AccessDenied, 403, false, false),
-            (M::Throttled, 429, true, false),
-            (M::Throttled, 503, true, false),
-            (M::Server, 500, true, true),
-            (M::Server, 502, true, true),
-            (M::Server, 504, true, true),
-            (M::Server, 501, true, false),
-            (M::RequestTimeout, 408, true, true),
-            (M::RequestTimeout, 400, true, true),
-            (M::Redirect, 307, false, false),
-            (M::OtherRedirect, 301, false, false),
-            (M::Rejected, 400, false, false),
-            (M::Unexpected, 200, false, false),
+    fn decisions() {
+        use Verdict as V;
+        let no_date = AttemptFailure::Response {
+            verdict: V::ClockSkew,
+            status: 403,
+            retry_after: None,
+            tells_time: false,
+            redirect_is_safe: false,
+        };
+        let unsafe_redirect = AttemptFailure::Response {
+            verdict: V::Redirect,
+            status: 307,
+            retry_after: None,
+            tells_time: true,
+            redirect_is_safe: false,
+        };
+        let first = Attempts { counted: 1, ..Attempts::default() };
+        let last = Attempts { counted: 4, ..Attempts::default() };
+        let corrected = Attempts { clock_corrected: true, ..first.clone() };
+        let replaced = Attempts { connection_replaced: true, ..first.clone() };
+        let replaced_last = Attempts { connection_replaced: true, ..last.clone() };
+        let followed = |redirects| Attempts { redirects, ..first.clone() };
+        let retry = Next::Retry(MS(50));
+        for (attempts, failure, next_is) in [
+            (&first, refused(V::NoSuchUpload, 404), Next::GiveUp),
+            (&first, refused(V::NoSuchBucket, 404), Next::GiveUp),
+            (&first, refused(V::AccessDenied, 403), Next::GiveUp),
+            (&first, refused(V::Rejected, 400), Next::GiveUp),
+            (&first, refused(V::Unexpected, 200), Next::GiveUp),
+            (&first, refused(V::OtherRedirect, 301), Next::GiveUp),
+            (&first, refused(V::Throttled, 429), retry),
+            (&first, refused(V::Throttled, 503), retry),
+            (&first, refused(V::ServerFailure, 500), retry),
+            (&first, refused(V::RequestTimeout, 408), retry),
+            (&last, refused(V::Throttled, 503), Next::GiveUp),
+            (&last, refused(V::ServerFailure, 500), Next::GiveUp),
+            (&first, after(2), Next::Retry(MS(2000))),
+            (&first, after(60), Next::OutOfTime(MS(60_000))),
+            (&last, after(2), Next::GiveUp),
+            (&first, refused(V::ClockSkew, 403), Next::CorrectClock),
+            (&last, refused(V::ClockSkew, 403), Next::CorrectClock),
+            (&corrected, refused(V::ClockSkew, 403), Next::GiveUp),
+            (&first, no_date, Next::GiveUp),
+            (&first, refused(V::Redirect, 307), Next::FollowRedirect),
+            (&last, refused(V::Redirect, 308), Next::FollowRedirect),
+            (&followed(2), refused(V::Redirect, 307), Next::FollowRedirect),
+            (&followed(3), refused(V::Redirect, 307), Next::GiveUp),
+            (&first, unsafe_redirect, Next::GiveUp),
+            (&first, broke(false, false, false), retry),
+            (&first, broke(false, true, false), retry),
+            (&last, broke(false, true, false), Next::GiveUp),
+            (&first, broke(true, false, false), Next::GiveUp),
+            (&first, broke(false, true, true), Next::ReplaceConnection),
+            (&last, broke(false, true, true), Next::ReplaceConnection),
+            (&replaced, broke(false, true, true), retry),
+            (&replaced_last, broke(false, true, true), Next::GiveUp),
         ] {
-            assert_eq!(is_worth_another_try(verdict), again, "{verdict:?}");
-            assert_eq!(may_have_been_carried_out(verdict, status), maybe, "{verdict:?} {status}");
+            let limits = Limits { max_attempts: 4, time_left: MS(30_000) };
+            assert_eq!(next(attempts, &failure, limits, || 0.5), next_is, "{attempts:?} {failure:?}");
+        }
+        let no_time = Limits { max_attempts: 4, time_left: MS(50) };
+        assert_eq!(next(&first, &broke(false, true, false), no_time, || 0.5), Next::OutOfTime(MS(50)));
+        assert_eq!(next(&first, &broke(false, true, false), no_time, || 0.4), Next::Retry(MS(40)));
+    }
+
+    #[test]
+    fn what_is_counted() {
+        let mut attempts = Attempts::default();
+        for (failure, next, sent, counted, may_have_succeeded) in [
+            (broke(false, true, true), Next::ReplaceConnection, 1, 1, true),
+            (refused(Verdict::Redirect, 307), Next::FollowRedirect, 2, 1, true),
+            (refused(Verdict::ClockSkew, 403), Next::CorrectClock, 3, 1, true),
+            (broke(false, false, false), Next::Retry(MS(0)), 3, 1, true),
+            (refused(Verdict::Throttled, 503), Next::Retry(MS(0)), 4, 2, true),
+            (refused(Verdict::Throttled, 503), Next::GiveUp, 5, 3, true),
+        ] {
+            attempts.begin();
+            attempts.record(&failure);
+            attempts.apply(&next);
+            let so_far = (attempts.sent, attempts.counted, attempts.may_have_succeeded);
+            assert_eq!(so_far, (sent, counted, may_have_succeeded), "{failure:?}");
+        }
+        assert!(attempts.connection_replaced && attempts.clock_corrected && attempts.redirects == 1);
+    }
+
+    #[test]
+    fn what_may_have_been_carried_out() {
+        use Verdict as V;
+        for (failure, maybe) in [
+            (refused(V::NoSuchUpload, 404), false),
+            (refused(V::AccessDenied, 403), false),
+            (refused(V::Throttled, 429), false),
+            (refused(V::Throttled, 503), false),
+            (refused(V::ServerFailure, 500), true),
+            (refused(V::ServerFailure, 501), false),
+            (refused(V::ServerFailure, 502), true),
+            (refused(V::ServerFailure, 504), true),
+            (refused(V::RequestTimeout, 408), true),
+            (refused(V::RequestTimeout, 400), true),
+            (refused(V::Redirect, 307), false),
+            (refused(V::Unexpected, 200), false),
+            (broke(false, true, false), true),
+            (broke(true, true, false), true),
+            (broke(false, false, false), false),
+        ] {
+            let mut attempts = Attempts::default();
+            attempts.record(&failure);
+            assert_eq!(attempts.may_have_succeeded, maybe, "{failure:?}");
         }
     }
 
     #[test]
     fn waits() {
-        let ms = Duration::from_millis;
-        for (attempts, random, after, want) in [
-            (1, 0.0, None, ms(0)),
-            (1, 1.0, None, ms(100)),
-            (2, 1.0, None, ms(200)),
-            (2, 0.5, None, ms(100)),
-            (6, 1.0, None, ms(3200)),
-            (7, 1.0, None, ms(5000)),
-            (u32::MAX, 1.0, None, ms(5000)),
-            (1, 1.0, Some(ms(50)), ms(100)),
-            (1, 1.0, Some(ms(2000)), ms(2000)),
+        for (attempts, jitter, after, want) in [
+            (1, 0.0, None, MS(0)),
+            (1, 1.0, None, MS(100)),
+            (2, 1.0, None, MS(200)),
+            (2, 0.5, None, MS(100)),
+            (6, 1.0, None, MS(3200)),
+            (7, 1.0, None, MS(5000)),
+            (u32::MAX, 1.0, None, MS(5000)),
+            (1, 1.0, Some(MS(50)), MS(100)),
+            (1, 1.0, Some(MS(2000)), MS(2000)),
         ] {
-            assert_eq!(backoff(attempts, random, after), want, "{attempts} {random} {after:?}");
+            assert_eq!(backoff(attempts, jitter, after), want, "{attempts} {jitter} {after:?}");
         }
     }
 

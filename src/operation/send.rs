@@ -1,5 +1,6 @@
-//! One signed request, sent until it is answered for good: retries, the clock, redirects, stale connections.
+//! One operation: signed requests, sent until one succeeds or [`retry::next`] gives up.
 
+use std::fmt;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -9,430 +10,447 @@ use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::text::clean;
 use crate::http::{ExchangeError, Request, RequestHead, Response, TransportError};
-use crate::obs::bucket::{Addressing, Target};
+use crate::obs::bucket::{Bucket, Target};
+use crate::obs::operation::Operation;
 use crate::obs::redirect;
-use crate::obs::response::{self as response, Said, Verdict};
-use crate::obs::sign::{Signable, Signature};
+use crate::obs::response::{RequestIds, ServiceError, Verdict, interpret};
+use crate::obs::sign::{Signature, StringToSign};
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::rate_limit::{NoTurn, RateLimiter};
-use crate::operation::retry;
+use crate::operation::retry::{self, AttemptFailure, Attempts, Limits, Next};
 
-/// How often a 307 or 308 is followed.
-const MAX_HOPS: u32 = 3;
-
-/// What is to be done, and within which bounds.
+/// One invocation of an operation on a bucket, and its bounds.
 #[derive(Clone, Copy)]
 pub struct Invocation<'a> {
-    /// Whose.
     pub client: &'a Client,
-    /// Where its lines go.
-    pub log: Logger<'a>,
-    /// For redirects.
-    pub bucket: &'a str,
-    /// DELETE or GET.
-    pub method: &'static str,
-    /// The status that means success.
-    pub wanted: u16,
+    pub operation: Operation,
+    pub bucket: &'a Bucket,
     /// Bounds all attempts and waits.
     pub deadline: &'a Deadline,
-    /// Shared by all who work at the same clean-up.
+    /// Shared by the workers of one call.
     pub rate_limiter: Option<&'a RateLimiter>,
-    /// Whether anybody asks for the ids of a response that went well.
-    pub ids: bool,
+    pub log: Logger<'a>,
 }
 
-/// What the attempts so far came to. Kept by the caller, since confirmation goes on with the same attempts.
-#[derive(Clone, Debug, Default)]
-pub struct Attempts {
-    /// Requests put on the stream.
-    pub on_wire: u32,
-    /// Those that count towards max_attempts.
-    pub counted: u32,
-    /// Whether something was done before, which this belongs to: it is not given up while it waits for its turn.
-    pub follows: bool,
-    /// Whether one of them may have been carried out although no response said so.
-    pub maybe_done: bool,
-    clock_corrected: bool,
-    stale_replaced: bool,
-    hops: u32,
-}
-
-impl Attempts {
-    /// For what belongs to something that was done before.
-    pub fn following() -> Attempts {
-        Attempts { follows: true, ..Attempts::default() }
-    }
-}
-
-/// What came of it in the end.
+/// An operation that succeeded.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    /// OK where the wanted status came.
-    pub code: Code,
-    /// Of the response that decided; 0 = none did.
-    pub http_status: u16,
-    /// What that response said of itself.
-    pub said: Said,
-    /// What happened, for a message.
-    pub detail: String,
+pub struct Success {
+    pub status: u16,
+    pub ids: RequestIds,
 }
 
-impl Reply {
-    fn failed(error: Error) -> Reply {
-        Reply { code: error.code, http_status: 0, said: Said::default(), detail: error.detail }
+/// An operation that failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub error: Error,
+    /// Of the response that decided; 0 if none did.
+    pub status: u16,
+    /// What that response said, fit for a message.
+    pub service: ServiceError,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { error, status: 0, service: ServiceError::default() }
     }
 }
 
-/// What reads the body of a 200, where one is wanted: the response, the Unix seconds by which its request was dated, and the
-/// body.
-pub type PageReader<'a> = &'a mut dyn FnMut(&Response, i64, &mut dyn Read) -> Result<(), Error>;
+impl Failure {
+    /// The same with more to say.
+    fn and(mut self, more: &str) -> Failure {
+        self.error.detail.push_str(more);
+        self
+    }
+}
 
-/// Sends until it is answered, or until attempts or budget are used up. A redirect that is followed changes
-/// `target` for what comes after.
+/// Reads the body of a 200: the response, the Unix seconds by which its request was dated, and the body.
+pub type BodyReader<'a> = &'a mut dyn FnMut(&Response, i64, &mut dyn Read) -> Result<(), Error>;
+
+/// Sends until an attempt succeeds, or until attempts or time are used up. A redirect that is followed changes `target`
+/// for the requests after it.
 pub fn send(
     invocation: &Invocation<'_>,
     target: &mut Target,
     attempts: &mut Attempts,
-    mut page: Option<PageReader<'_>>,
-) -> Reply {
-    let Invocation { client, log, deadline, .. } = *invocation;
+    mut read: Option<BodyReader<'_>>,
+) -> Result<Success, Failure> {
+    let Invocation { client, deadline, log, .. } = *invocation;
     let max_attempts = client.settings().max_attempts;
-    let mut free = false;
-    let mut fresh = false;
-    let mut last: Option<Reply> = None;
+    let mut last: Option<Failure> = None;
+    let mut new_connection = false;
     loop {
-        let credentials = match deadline
-            .check()
-            .map_err(TransportError::Interrupted)
-            .and_then(|()| client.credentials(deadline, log))
-        {
+        let credentials = match prepare(invocation, attempts) {
             Ok(credentials) => credentials,
-            Err(error) => return stopped(error, last),
+            Err(not_ready) => return Err(not_ready.after(last)),
         };
-        match invocation.rate_limiter.map_or(Ok(()), |rate_limiter| {
-            rate_limiter.wait(deadline, attempts.counted > 0 || attempts.follows)
-        }) {
-            Ok(()) => {}
-            Err(NoTurn::Stopped(stop)) => return stopped(TransportError::Interrupted(stop), last),
-            Err(NoTurn::Held(wait)) => {
+        attempts.begin();
+        let attempt = Attempt {
+            invocation,
+            target,
+            credentials: &credentials,
+            new_connection,
+            ordinal: Ordinal { number: attempts.counted, of: max_attempts },
+        };
+        let failed = match attempt.run(&mut read) {
+            Ok(success) => {
+                attempts.sent += 1;
+                return Ok(success);
+            }
+            Err(AttemptError::Interrupted { interrupted, request_sent }) => {
+                attempts.sent += u32::from(request_sent);
+                attempts.may_have_succeeded |= request_sent;
+                return Err(NotReady::Interrupted(interrupted).after(last));
+            }
+            Err(AttemptError::Failed(failed)) => failed,
+        };
+        attempts.record(&failed.cause);
+        let time_left = deadline.instant().saturating_duration_since(Instant::now());
+        let next = retry::next(attempts, &failed.cause, Limits { max_attempts, time_left }, random);
+        attempts.apply(&next);
+        let FailedAttempt { failure, cause, server_time, redirect } = *failed;
+        new_connection = matches!(cause, AttemptFailure::Transport { .. });
+        match next {
+            Next::GiveUp => return Err(failure),
+            Next::OutOfTime(wait) => {
+                return Err(
+                    failure.and(&format!(", no time left to wait {} ms for another", wait.as_millis()))
+                );
+            }
+            Next::CorrectClock => {
+                if let Some(server_time) = server_time {
+                    client.correct_clock(server_time);
+                    log.log(Level::Warn, || {
+                        format!("clock corrected: the server's is {}", server_time - date::unix_now())
+                    });
+                }
+            }
+            Next::FollowRedirect => {
+                if let Some(redirect) = redirect {
+                    log.log(Level::Warn, || {
+                        format!("redirected from {} to {}", target.origin, redirect.origin)
+                    });
+                    *target = redirect;
+                }
+            }
+            Next::ReplaceConnection => {
+                log.log(Level::Debug, || format!("a kept connection had died: {}", failure.error.detail));
+            }
+            Next::Retry(wait) => {
+                log.log(Level::Warn, || {
+                    format!("{}: again in {} ms", failure.error.detail, wait.as_millis())
+                });
+                if let Err(interrupted) = deadline.sleep(wait) {
+                    return Err(NotReady::Interrupted(interrupted).after(Some(failure)));
+                }
+            }
+        }
+        last = Some(failure);
+    }
+}
+
+/// Why an attempt did not begin.
+enum NotReady {
+    Interrupted(Interrupted),
+    NoCredentials(Error),
+    /// The service asked all to wait longer than there is time for.
+    Throttled(Duration),
+}
+
+impl NotReady {
+    /// The result of the operation, whose last attempt failed so, if there was one.
+    fn after(self, last: Option<Failure>) -> Failure {
+        let interrupted = |code, what: &str| {
+            let last = last.as_ref();
+            let before = last.map(|last| format!(", after {}", last.error)).unwrap_or_default();
+            Failure::from(Error::new(code, format!("{what}{before}")))
+        };
+        match self {
+            NotReady::Interrupted(Interrupted::Cancelled) => {
+                interrupted(Code::Cancelled, "the call was cancelled")
+            }
+            NotReady::Interrupted(Interrupted::DeadlinePassed) => {
+                interrupted(Code::Timeout, "the time budget ran out")
+            }
+            NotReady::NoCredentials(error) => error.into(),
+            NotReady::Throttled(wait) => {
                 let why =
                     format!("the service asked to wait {} s, and there is no time for that", wait.as_secs());
-                return match last {
-                    Some(reply) => Reply { detail: format!("{}, {why}", reply.detail), ..reply },
-                    None => Reply::failed(Error::new(Code::Throttled, why)),
-                };
+                match last {
+                    Some(failure) => failure.and(&format!(", {why}")),
+                    None => Error::new(Code::Throttled, why).into(),
+                }
             }
-        }
-        if !free {
-            attempts.counted += 1;
-        }
-        let of = Attempt(attempts.counted, max_attempts);
-        let began = Instant::now();
-        let outcome = attempt(invocation, target, &credentials, fresh, &mut page);
-        (free, fresh) = (false, false);
-        let (reply, wait_at_least) = match outcome {
-            Ok((response, signature)) => {
-                attempts.on_wire += 1;
-                let Judged { verdict, reply, retry_after } =
-                    judge(invocation, target, &response, &credentials, &signature, of);
-                // Before a line is logged, which may have to wait for a slow callback.
-                if let Some(rate_limiter) = invocation.rate_limiter {
-                    rate_limiter.heard(verdict == Verdict::Throttled, retry_after, began);
-                }
-                log_response(invocation, target, &reply, of, began);
-                if retry::may_have_been_carried_out(verdict, response.status) {
-                    attempts.maybe_done = true;
-                }
-                match verdict {
-                    Verdict::ClockSkew if !attempts.clock_corrected => {
-                        if let Some(server_now) = response_date(&response) {
-                            attempts.clock_corrected = true;
-                            client.correct_clock(server_now);
-                            log.log(Level::Warn, || {
-                                format!("clock corrected: the server's is {}", server_now - date::unix_now())
-                            });
-                            free = true;
-                            last = Some(reply);
-                            continue;
-                        }
-                    }
-                    Verdict::Redirect if attempts.hops < MAX_HOPS => {
-                        match next_hop(invocation, target, &response) {
-                            Ok(next) => {
-                                attempts.hops += 1;
-                                log.log(Level::Warn, || {
-                                    format!(
-                                        "redirected from {} to {}",
-                                        target.authority.as_str(),
-                                        next.authority.as_str()
-                                    )
-                                });
-                                *target = next;
-                                free = true;
-                                last = Some(reply);
-                                continue;
-                            }
-                            Err(why) => {
-                                return Reply {
-                                    detail: format!("{}: not followed, {why}", reply.detail),
-                                    ..reply
-                                };
-                            }
-                        }
-                    }
-                    _ => {}
-                }
-                if !retry::is_worth_another_try(verdict) {
-                    return reply;
-                }
-                (reply, retry_after)
-            }
-            Err(ExchangeError { error, sent, stale }) => {
-                if sent {
-                    attempts.on_wire += 1;
-                    attempts.maybe_done = true;
-                }
-                let error = match error {
-                    TransportError::Transient(error) | TransportError::TimedOut(error) => error,
-                    TransportError::Permanent(error) => return Reply::failed(suffixed(&error, of)),
-                    stop @ TransportError::Interrupted(_) => return stopped(stop, last),
-                };
-                let reply = Reply::failed(suffixed(&error, of));
-                fresh = true;
-                if stale && !attempts.stale_replaced {
-                    attempts.stale_replaced = true;
-                    log.log(Level::Debug, || format!("a kept connection had died: {}", reply.detail));
-                    free = true;
-                    last = Some(reply);
-                    continue;
-                }
-                (reply, None)
-            }
-        };
-        if attempts.counted >= max_attempts {
-            return reply;
-        }
-        let wait = retry::backoff(attempts.counted, random(), wait_at_least);
-        if wait >= deadline.instant().saturating_duration_since(Instant::now()) {
-            let detail =
-                format!("{}, no time left to wait {} ms for another", reply.detail, wait.as_millis());
-            return Reply { detail, ..reply };
-        }
-        log.log(Level::Warn, || format!("{}: again in {} ms", reply.detail, wait.as_millis()));
-        last = Some(reply);
-        if let Err(stop) = deadline.sleep(wait) {
-            return stopped(TransportError::Interrupted(stop), last);
         }
     }
 }
 
-/// One request, dated and signed now. With the response comes the signature, which no message may repeat.
-fn attempt(
+/// Waits for what an attempt needs: time, credentials, and its turn.
+fn prepare(
     invocation: &Invocation<'_>,
-    target: &Target,
-    credentials: &Credentials,
-    fresh: bool,
-    page: &mut Option<PageReader<'_>>,
-) -> Result<(Response, Signature), ExchangeError> {
-    let client = invocation.client;
-    let scheme = client.scheme(target.path_style);
-    let dated = client.now();
-    let date = date::rfc1123(dated);
-    let request_payer = client.settings().request_payer;
-    let signable = Signable {
-        scheme,
-        method: invocation.method,
-        date: &date,
-        request_payer,
-        resource: &target.resource,
-    };
-    let signature = signable.sign(credentials);
-    let mut head = RequestHead::new(invocation.method, &target.path_and_query, &target.authority);
-    head.header("Date", &[&date]);
-    head.header("Authorization", &signable.authorization(credentials, &signature));
-    head.header("User-Agent", &[client.user_agent().as_bytes()]);
-    if request_payer {
-        head.header(scheme.request_payer_header(), &[b"requester"]);
+    attempts: &Attempts,
+) -> Result<std::sync::Arc<Credentials>, NotReady> {
+    let Invocation { client, deadline, log, .. } = *invocation;
+    deadline.check().map_err(NotReady::Interrupted)?;
+    let credentials = client.credentials(deadline, log).map_err(|error| match error {
+        TransportError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
+        TransportError::TimedOut(error)
+        | TransportError::Transient(error)
+        | TransportError::Permanent(error) => NotReady::NoCredentials(error),
+    })?;
+    if let Some(rate_limiter) = invocation.rate_limiter {
+        // Listing the parts confirms an abort that is under way.
+        let has_begun = attempts.counted > 0 || invocation.operation == Operation::ListParts;
+        rate_limiter.wait(deadline, has_begun).map_err(|no_turn| match no_turn {
+            NoTurn::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
+            NoTurn::Held(wait) => NotReady::Throttled(wait),
+        })?;
     }
-    if let Some(token) = credentials.security_token() {
-        head.header(scheme.security_token_header(), &[token.as_bytes()]);
-    }
-    let ask = Request {
-        https: target.https,
-        at: &target.authority,
-        head,
-        deadline: invocation.deadline,
-        connect_timeout: client.settings().connect_timeout,
-        fresh,
-    };
-    let local = client.local();
-    let response = match page {
-        Some(page) => local.http.ask_page(ask, |response, body| page(response, dated, body)),
-        None => local.http.ask(ask),
-    };
-    response.map(|response| (response, signature))
+    Ok(credentials)
 }
 
 /// Which attempt of how many.
 #[derive(Clone, Copy)]
-struct Attempt(u32, u32);
+struct Ordinal {
+    number: u32,
+    of: u32,
+}
 
-impl std::fmt::Display for Attempt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "attempt {} of {}", self.0, self.1)
+impl fmt::Display for Ordinal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attempt {} of {}", self.number, self.of)
     }
 }
 
-struct Judged {
-    verdict: Verdict,
-    reply: Reply,
-    retry_after: Option<Duration>,
+/// One request, dated and signed when it is sent.
+struct Attempt<'a> {
+    invocation: &'a Invocation<'a>,
+    target: &'a Target,
+    credentials: &'a Credentials,
+    new_connection: bool,
+    ordinal: Ordinal,
 }
 
-fn judge(
-    invocation: &Invocation<'_>,
-    target: &Target,
-    response: &Response,
-    credentials: &Credentials,
-    signature: &Signature,
-    of: Attempt,
-) -> Judged {
-    let status = response.status;
-    let went_well = status == invocation.wanted;
-    // Nothing of a success is shown but its ids, and those where somebody wants to know.
-    let (said, secrets) = if went_well && !invocation.ids {
-        (Said::default(), Vec::new())
-    } else {
-        let own = credentials.secrets().chain(invocation.client.proxy_secrets());
-        (response::said(response, went_well), own.chain([signature.as_str()]).collect())
-    };
-    let verdict = response::verdict(status, said.code.as_deref(), invocation.wanted);
-    let said = said.fit_to_show(&secrets);
-    let code = match verdict {
-        Verdict::Done => Code::Ok,
-        Verdict::NoSuchUpload => Code::NoSuchUpload,
-        Verdict::NoSuchBucket => Code::NoSuchBucket,
-        Verdict::ClockSkew => Code::ClockSkew,
-        Verdict::AccessDenied => Code::AccessDenied,
-        Verdict::Throttled => Code::Throttled,
-        Verdict::Server => Code::Server,
-        Verdict::RequestTimeout | Verdict::Rejected => Code::Rejected,
-        Verdict::Redirect | Verdict::OtherRedirect => Code::Redirect,
-        Verdict::Unexpected => Code::Protocol,
-    };
-    if code == Code::Ok {
-        return Judged {
-            verdict,
-            reply: Reply { code, http_status: status, said, detail: String::new() },
-            retry_after: None,
+/// How an attempt ended without success.
+enum AttemptError {
+    Interrupted { interrupted: Interrupted, request_sent: bool },
+    Failed(Box<FailedAttempt>),
+}
+
+/// An attempt that failed.
+struct FailedAttempt {
+    failure: Failure,
+    cause: AttemptFailure,
+    /// The response's Date.
+    server_time: Option<i64>,
+    /// Where a redirect leads, if it may be followed.
+    redirect: Option<Target>,
+}
+
+impl Attempt<'_> {
+    fn run(&self, read: &mut Option<BodyReader<'_>>) -> Result<Success, AttemptError> {
+        let Invocation { client, operation, deadline, .. } = *self.invocation;
+        let dated = client.now();
+        let (head, signature) = self.sign(dated);
+        let request = Request {
+            origin: &self.target.origin,
+            head,
+            deadline,
+            connect_timeout: client.settings().connect_timeout,
+            new_connection: self.new_connection,
         };
+        let sent_at = Instant::now();
+        let local = client.local();
+        let response = match read {
+            Some(read) => local.http.send_streaming(request, |response, body| read(response, dated, body)),
+            None => local.http.send(request),
+        };
+        let response = response.map_err(|error| self.broken(error))?;
+        let (verdict, service) = interpret(operation, &response);
+        let success = verdict == Verdict::Success;
+        let retry_after = if success { None } else { self.retry_after(&response) };
+        // Before a line is logged, which may have to wait for a slow callback.
+        if let Some(rate_limiter) = self.invocation.rate_limiter {
+            rate_limiter.observe(verdict == Verdict::Throttled, retry_after, sent_at);
+        }
+        let proxy_secrets = client.proxy_secrets();
+        let secrets: Vec<&str> =
+            self.credentials.secrets().chain(proxy_secrets).chain([signature.as_str()]).collect();
+        let service = service.clean(&secrets);
+        self.log_response(&response, &service.ids, sent_at);
+        if success {
+            return Ok(Success { status: response.status, ids: service.ids });
+        }
+        let failed = self.refused(&response, verdict, service, &secrets, retry_after);
+        Err(AttemptError::Failed(Box::new(failed)))
     }
-    let header = |name: &str| Some(String::from_utf8_lossy(response.headers.get(name)?).into_owned());
-    let mut detail = status.to_string();
-    if let Some(code) = &said.code {
-        detail.push(' ');
-        detail.push_str(code);
+
+    /// The head of the request, and its signature, which no message may repeat.
+    fn sign(&self, dated: i64) -> (RequestHead, Signature) {
+        let Invocation { client, operation, bucket, .. } = *self.invocation;
+        let (credentials, scheme) = (self.credentials, bucket.scheme());
+        let date = date::rfc1123(dated);
+        let request_payer = client.settings().request_payer;
+        let signature = StringToSign {
+            scheme,
+            method: operation.method(),
+            date: &date,
+            request_payer,
+            security_token: credentials.security_token(),
+            canonical_resource: &self.target.canonical_resource,
+        }
+        .sign(credentials.signing_key());
+        let mut head = RequestHead::new(operation.method(), &self.target.request_target, &self.target.origin);
+        head.header("Date", &[&date]);
+        head.header("Authorization", &signature.authorization(scheme, credentials.access_key()));
+        head.header("User-Agent", &[client.user_agent().as_bytes()]);
+        if request_payer {
+            head.header(scheme.request_payer_header(), &[b"requester"]);
+        }
+        if let Some(token) = credentials.security_token() {
+            head.header(scheme.security_token_header(), &[token.as_bytes()]);
+        }
+        (head, signature)
     }
-    if let Some(message) = &said.message {
-        detail.push_str(" \"");
-        detail.push_str(message);
-        detail.push('"');
-    }
-    if matches!(verdict, Verdict::Redirect | Verdict::OtherRedirect) {
-        match header("location") {
-            Some(location) => {
-                detail.push_str(" to ");
-                detail.push_str(&clean(&location, &secrets));
+
+    /// An exchange without a response.
+    fn broken(&self, exchange: ExchangeError) -> AttemptError {
+        let ExchangeError { error, request_sent, stale_connection } = exchange;
+        let (error, permanent) = match error {
+            TransportError::Interrupted(interrupted) => {
+                return AttemptError::Interrupted { interrupted, request_sent };
             }
-            None => detail.push_str(" without a Location"),
+            TransportError::Transient(error) | TransportError::TimedOut(error) => (error, false),
+            TransportError::Permanent(error) => (error, true),
+        };
+        let error = Error::new(error.code, format!("{} ({})", error.detail, self.ordinal));
+        AttemptError::Failed(Box::new(FailedAttempt {
+            failure: error.into(),
+            cause: AttemptFailure::Transport { permanent, request_sent, stale_connection },
+            server_time: None,
+            redirect: None,
+        }))
+    }
+
+    /// A response other than success.
+    fn refused(
+        &self,
+        response: &Response,
+        verdict: Verdict,
+        service: ServiceError,
+        secrets: &[&str],
+        retry_after: Option<Duration>,
+    ) -> FailedAttempt {
+        let server_time = date_of(response);
+        let redirect = match verdict {
+            Verdict::Redirect => self.redirect(response),
+            _ => Err(""),
+        };
+        let mut detail = self.describe(response, verdict, &service, secrets);
+        if let (Verdict::Redirect, Err(why)) = (verdict, &redirect) {
+            detail.push_str(": not followed, ");
+            detail.push_str(why);
+        }
+        let redirect = redirect.ok();
+        FailedAttempt {
+            failure: Failure { error: Error::new(verdict.code(), detail), status: response.status, service },
+            cause: AttemptFailure::Response {
+                verdict,
+                status: response.status,
+                retry_after,
+                tells_time: server_time.is_some(),
+                redirect_is_safe: redirect.is_some(),
+            },
+            server_time,
+            redirect,
         }
     }
-    if verdict == Verdict::ClockSkew {
-        match response_date(response) {
-            Some(server) => detail.push_str(&format!(
-                ", this machine's clock is {} s from the server's",
-                (date::unix_now() - server).abs()
+
+    fn redirect(&self, response: &Response) -> Result<Target, &'static str> {
+        let location = response.headers.get("location").ok_or("it has no Location")?;
+        let location = std::str::from_utf8(location).ok().filter(|text| text.is_ascii());
+        redirect::follow(self.invocation.bucket, self.target, location.ok_or("its Location is not ASCII")?)
+    }
+
+    fn retry_after(&self, response: &Response) -> Option<Duration> {
+        let value = String::from_utf8_lossy(response.headers.get("retry-after")?);
+        retry::retry_after(&value, date_of(response).unwrap_or_else(|| self.invocation.client.now()))
+    }
+
+    /// The line about a response other than success.
+    fn describe(
+        &self,
+        response: &Response,
+        verdict: Verdict,
+        service: &ServiceError,
+        secrets: &[&str],
+    ) -> String {
+        let mut line = response.status.to_string();
+        if let Some(code) = &service.code {
+            line.push_str(&format!(" {code}"));
+        }
+        if let Some(message) = &service.message {
+            line.push_str(&format!(" \"{message}\""));
+        }
+        match verdict {
+            Verdict::Redirect | Verdict::OtherRedirect => match response.headers.get("location") {
+                Some(location) => {
+                    let location = String::from_utf8_lossy(location);
+                    line.push_str(&format!(" to {}", clean(&location, secrets)));
+                }
+                None => line.push_str(" without a Location"),
+            },
+            Verdict::ClockSkew => match date_of(response) {
+                Some(server) => line.push_str(&format!(
+                    ", this machine's clock is {} s from the server's",
+                    date::unix_now().abs_diff(server)
+                )),
+                None => line.push_str(", without a Date to correct the clock by"),
+            },
+            Verdict::Unexpected => line.push_str(&format!(
+                " instead of {}: {} is not an OBS service, or something between answers for it",
+                self.invocation.operation.success_status(),
+                self.target.origin
             )),
-            None => detail.push_str(", without a Date to correct the clock by"),
+            _ => {}
         }
+        if response.status == 407
+            && let Some(proxy) = self.invocation.client.forward_proxy(&self.target.origin)
+        {
+            line.push_str(&format!(
+                " from the proxy {proxy}: give it the right user and password in the proxy URL"
+            ));
+        }
+        match &service.ids.request_id {
+            Some(id) => line.push_str(&format!(" (request id {id}, {})", self.ordinal)),
+            None => line.push_str(&format!(" ({})", self.ordinal)),
+        }
+        line
     }
-    if verdict == Verdict::Unexpected {
-        detail.push_str(&format!(
-            " instead of {}: {} is not an OBS service, or something between responses for it",
-            invocation.wanted, target.authority
-        ));
+
+    fn log_response(&self, response: &Response, ids: &RequestIds, sent_at: Instant) {
+        self.invocation.log.log(Level::Debug, || {
+            format!(
+                "{} {} {}: {} (request id {}, {}, {} ms)",
+                self.invocation.operation.method(),
+                self.target.origin,
+                self.target.request_target,
+                response.status,
+                ids.request_id.as_deref().unwrap_or("none"),
+                self.ordinal,
+                sent_at.elapsed().as_millis()
+            )
+        });
     }
-    if let Some(proxy) = invocation.client.forward_proxy(target).filter(|_| status == 407) {
-        detail.push_str(&format!(
-            " from the proxy {proxy}: give it the right user and password in the proxy URL"
-        ));
-    }
-    match &said.request_id {
-        Some(id) => detail.push_str(&format!(" (request id {id}, {of})")),
-        None => detail.push_str(&format!(" ({of})")),
-    }
-    let retry_after = header("retry-after").and_then(|value| {
-        retry::retry_after(&value, response_date(response).unwrap_or_else(|| invocation.client.now()))
-    });
-    Judged { verdict, reply: Reply { code, http_status: status, said, detail }, retry_after }
 }
 
-fn next_hop(
-    invocation: &Invocation<'_>,
-    target: &Target,
-    response: &Response,
-) -> Result<Target, &'static str> {
-    let location = response.headers.get("location").ok_or("it has no Location")?;
-    let location = std::str::from_utf8(location)
-        .ok()
-        .filter(|text| text.is_ascii())
-        .ok_or("its Location is not ASCII")?;
-    let custom = invocation.client.settings().addressing == Addressing::CustomDomain;
-    redirect::follow(target, invocation.client.endpoint(), invocation.bucket, custom, location)
-}
-
-/// The server's clock.
-pub fn response_date(response: &Response) -> Option<i64> {
+/// The Date of a response, in Unix seconds.
+fn date_of(response: &Response) -> Option<i64> {
     date::parse_http(std::str::from_utf8(response.headers.get("date")?).ok()?)
 }
 
-fn suffixed(error: &Error, of: Attempt) -> Error {
-    Error::new(error.code, format!("{} ({of})", error.detail))
-}
-
-fn stopped(error: TransportError, last: Option<Reply>) -> Reply {
-    let before =
-        last.map(|last| format!(", after {}: {}", last.code.name(), last.detail)).unwrap_or_default();
-    Reply::failed(match error {
-        TransportError::Interrupted(Interrupted::Cancelled) => {
-            Error::new(Code::Cancelled, format!("the call was cancelled{before}"))
-        }
-        TransportError::Interrupted(Interrupted::DeadlinePassed) => {
-            Error::new(Code::Timeout, format!("the time budget ran out{before}"))
-        }
-        TransportError::TimedOut(error)
-        | TransportError::Transient(error)
-        | TransportError::Permanent(error) => error,
-    })
-}
-
-fn log_response(invocation: &Invocation<'_>, target: &Target, reply: &Reply, of: Attempt, began: Instant) {
-    invocation.log.log(Level::Debug, || {
-        format!(
-            "{} {} {}: {} (request id {}, {of}, {} ms)",
-            invocation.method,
-            target.authority,
-            target.path_and_query,
-            reply.http_status,
-            reply.said.request_id.as_deref().unwrap_or("none"),
-            began.elapsed().as_millis()
-        )
-    });
-}
-
-/// 0 to 1; what jitter is made of. Should the system have no randomness, there is no jitter.
+/// 0 to 1: what jitter is made of. Without randomness from the system there is no jitter.
 pub fn random() -> f64 {
     let mut bytes = [0_u8; 4];
     match rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes) {

@@ -1,5 +1,7 @@
-//! Find and abort what crashed backups left: pages of the listing on one side, aborts on the other, by the same
-//! workers, so that no more connections are used than asked for, and no more than two pages are held.
+//! A sweep: finds and aborts what crashed backups left.
+//!
+//! Pages of the listing go in, jobs for the [`WorkerPool`] come out. The workers fetch the pages, too, so that no more
+//! connections are used than allowed, and no more than two pages are held.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,15 +13,16 @@ use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::http::Headers;
-use crate::obs::listing::{Asked, Found, Marker, Page, read_page};
-use crate::obs::response::Said;
-use crate::operation::abort::{Outcome, deadline_of_one};
-use crate::operation::batch::{Ending, Job, Progress, Report, Upload, WorkerPool};
+use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, read_page};
+use crate::obs::operation::Operation;
+use crate::operation::abort::{Outcome, Upload};
+use crate::operation::batch::{BatchResult, Job, Progress, WorkerPool};
 use crate::operation::call::Call;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
-use crate::operation::send::{Attempts, Invocation, send};
+use crate::operation::retry::Attempts;
+use crate::operation::send::{Failure, Invocation, send};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
 const LOW_WATER: usize = 500;
@@ -27,128 +30,135 @@ const LOW_WATER: usize = 500;
 /// The most by which OBS lets the date of a signature differ from its own clock.
 const MAX_SKEW_SECONDS: u64 = 15 * 60;
 
-/// What a sweep is asked for.
+/// Which uploads a sweep takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct Selection<'a> {
     /// Keys that begin with this.
     pub prefix: &'a str,
-    /// At least this old, by the server's clock.
+    /// At least this old, by the server's clock. 0: age does not matter.
     pub older_than_seconds: u64,
     /// Nothing is deleted.
     pub dry_run: bool,
 }
 
-/// Lists, and aborts what is old enough.
+/// Lists the uploads of a bucket, and aborts those that are selected.
 pub fn abort_stale(
     client: &Client,
     call: &Call,
     bucket: &str,
-    wanted: Wanted<'_>,
+    selection: Selection<'_>,
     progress: Progress<'_>,
-) -> Ending {
-    let place = match client.bucket(bucket) {
-        Ok(place) => place,
-        Err(error) => return (Some(error), Report::default()),
+) -> BatchResult {
+    let bucket = match client.bucket(bucket) {
+        Ok(bucket) => bucket,
+        Err(error) => return BatchResult::refused(0, error),
     };
-    let pool = WorkerPool::new(client, call, &place);
-    let sweep = Sweep {
-        wanted,
-        cutoff: OnceLock::new(),
-        looked_at: AtomicU64::new(0),
-        kept: AtomicU64::new(0),
-        encoded: AtomicBool::new(true),
-        state: Mutex::new(State {
-            waiting: VecDeque::new(),
-            next: Some(Marker::default()),
-            listing: false,
-            lister: None,
-            failure: None,
-        }),
-        changed: Condvar::new(),
-    };
-    let mut report = pool.work(usize::MAX, &|pool, log| sweep.next(pool, log), &mut |outcome, report| {
+    let pool = WorkerPool::new(client, call, &bucket);
+    let sweep = Sweep::new(selection);
+    let next_job = |pool: &WorkerPool<'_>, log: Logger<'_>| sweep.next_job(pool, log);
+    let mut report = pool.run(usize::MAX, &next_job, &mut |outcome, report| {
         let kept = sweep.kept.load(Ordering::Relaxed);
         let done = report.total() + kept;
-        progress(outcome, done, sweep.looked_at.load(Ordering::Relaxed).max(done))
+        progress(outcome, done, sweep.listed.load(Ordering::Relaxed).max(done))
     });
     let state = sweep.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let unreached = state.waiting.len() as u64 + pool.given_back.load(Ordering::Relaxed);
+    let unreached = state.waiting.len() as u64 + pool.not_begun();
     report.kept = sweep.kept.into_inner() + unreached;
-    // A listing that was not finished is a reason for CANCELLED or TIMEOUT as good as an upload that was kept.
-    let unfinished = state.next.is_some().then(|| internal("the list of uploads was not read to its end"));
-    (pool.verdict(&report, unreached > 0, state.failure.or(unfinished)), report)
+    // A listing that did not end is a reason for CANCELLED or TIMEOUT as good as an upload that was kept.
+    let unfinished =
+        state.next_page.is_some().then(|| internal("the list of uploads was not read to its end"));
+    BatchResult { result: pool.result(&report, unreached > 0, state.failure.or(unfinished)), report }
 }
 
 struct Sweep<'a> {
-    wanted: Wanted<'a>,
+    selection: Selection<'a>,
     /// What was initiated at this time or later is not touched, in Unix seconds. Fixed by the first page, however long the
     /// sweep takes; never set if age does not matter.
     cutoff: OnceLock<i64>,
-    /// Uploads of pages that were fit to act on.
-    looked_at: AtomicU64,
+    /// Uploads on pages that were fit to act on.
+    listed: AtomicU64,
     /// Of these, the ones that are too young, or of unknown age.
     kept: AtomicU64,
-    /// Keys are asked for percent-encoded, until a server does so without saying so.
+    /// Whether keys are asked for percent-encoded: until a server does so without saying so.
     encoded: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
-    waiting: VecDeque<Found>,
+    waiting: VecDeque<ListedUpload>,
     /// Where the next page begins; None after the last.
-    next: Option<Marker>,
+    next_page: Option<Marker>,
     /// A worker is fetching a page.
-    listing: bool,
-    /// Who fetched the last one. A page read by another worker each time would leave its mark in the heap of each, since
-    /// the system's allocator gives threads heaps of their own: megabytes with 32 workers.
+    is_listing: bool,
+    /// The worker that fetched the last page. If each page were read by another one, it would leave its mark in the heap of
+    /// each, since the system's allocator gives threads heaps of their own: megabytes with 32 workers.
     lister: Option<ThreadId>,
     failure: Option<Error>,
 }
 
 impl State {
-    /// Whether this worker, here and now, is to fetch a page.
-    fn is_to_list(&mut self) -> bool {
-        if self.failure.is_some() || self.listing || self.waiting.len() >= LOW_WATER {
-            return false;
+    /// The page that this worker is to fetch here and now, if it is.
+    fn page_to_fetch(&mut self) -> Option<Marker> {
+        if self.failure.is_some() || self.is_listing || self.waiting.len() >= LOW_WATER {
+            return None;
         }
+        let marker = self.next_page.clone()?;
         let this = std::thread::current().id();
-        // The one that did so before, unless it is held up by an abort while there is nothing left to do.
+        // The one that did so before, unless an abort holds it up while there is nothing left to do.
         if !self.waiting.is_empty() && self.lister.is_some_and(|lister| lister != this) {
-            return false;
+            return None;
         }
         self.lister = Some(this);
-        true
+        self.is_listing = true;
+        Some(marker)
     }
 }
 
-impl Sweep<'_> {
+impl<'a> Sweep<'a> {
+    fn new(selection: Selection<'a>) -> Sweep<'a> {
+        let state = State {
+            waiting: VecDeque::new(),
+            next_page: Some(Marker::default()),
+            is_listing: false,
+            lister: None,
+            failure: None,
+        };
+        Sweep {
+            selection,
+            cutoff: OnceLock::new(),
+            listed: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            encoded: AtomicBool::new(true),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next upload; fetches a page where few are left, and waits for one where there are none.
-    fn next(&self, pool: &WorkerPool<'_>, log: Logger<'_>) -> Option<Job> {
+    /// The next upload. Fetches a page if few are left, and waits for one if there are none.
+    fn next_job(&self, pool: &WorkerPool<'_>, log: Logger<'_>) -> Option<Job> {
         let mut state = self.lock();
         loop {
-            let to_list = state.next.is_some() && state.is_to_list();
-            if let Some(marker) = state.next.clone().filter(|_| to_list) {
-                state.listing = true;
+            if let Some(marker) = state.page_to_fetch() {
                 drop(state);
                 self.fetch(pool, log, &marker);
                 state = self.lock();
-                state.listing = false;
+                state.is_listing = false;
                 self.changed.notify_all();
-                // Also the worker that lists stops when it is told to.
-                if !pool.goes_on() {
+                // The worker that lists stops as the others do.
+                if !pool.is_running() {
                     return None;
                 }
                 continue;
             }
-            if let Some(found) = state.waiting.pop_front() {
-                return Some(self.job(found));
+            if let Some(listed) = state.waiting.pop_front() {
+                return Some(self.job(listed));
             }
-            if !state.listing || !pool.goes_on() {
+            if !state.is_listing || !pool.is_running() {
                 return None;
             }
             (state, _) = self
@@ -158,39 +168,30 @@ impl Sweep<'_> {
         }
     }
 
-    fn job(&self, found: Found) -> Job {
-        let Found { key, upload_id, initiated } = found;
-        if !self.wanted.dry_run {
-            return Job::Abort(Upload { key, upload_id, initiated, index: None });
+    fn job(&self, listed: ListedUpload) -> Job {
+        let ListedUpload { key, upload_id, initiated } = listed;
+        let upload = Upload { key, upload_id, initiated, index: None };
+        if self.selection.dry_run {
+            return Job::Done(Box::new(Outcome::dry_run(upload)));
         }
-        Job::Settled(Box::new(Outcome {
-            code: Code::Ok,
-            http_status: 0,
-            message: None,
-            said: Said::default(),
-            attempts: 0,
-            begun: false,
-            key,
-            upload_id,
-            initiated,
-            index: None,
-        }))
+        Job::Abort(upload)
     }
 
+    /// Fetches a page and takes its uploads over.
     fn fetch(&self, pool: &WorkerPool<'_>, log: Logger<'_>, marker: &Marker) {
-        let deadline = deadline_of_one(pool.client, &pool.deadline);
-        let listed =
+        let deadline = pool.client.deadline_of_one(&pool.deadline);
+        let page =
             caught(|| self.page(pool, log, &deadline, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
-        match listed {
+        match page {
             Ok(page) => {
-                let looked_at = page.uploads.len() as u64;
-                let old: VecDeque<Found> =
-                    page.uploads.into_iter().filter(|found| self.is_old_enough(found)).collect();
-                self.looked_at.fetch_add(looked_at, Ordering::Relaxed);
-                self.kept.fetch_add(looked_at - old.len() as u64, Ordering::Relaxed);
+                let listed = page.uploads.len() as u64;
+                let selected: VecDeque<_> =
+                    page.uploads.into_iter().filter(|upload| self.is_old_enough(upload)).collect();
+                self.listed.fetch_add(listed, Ordering::Relaxed);
+                self.kept.fetch_add(listed - selected.len() as u64, Ordering::Relaxed);
                 let mut state = self.lock();
-                state.next = page.next;
-                state.waiting.extend(old);
+                state.next_page = page.next;
+                state.waiting.extend(selected);
             }
             Err(error) => {
                 log.log(Level::Error, || error.to_string());
@@ -208,68 +209,57 @@ impl Sweep<'_> {
     ) -> Result<Page, Error> {
         loop {
             let encoded = self.encoded.load(Ordering::Relaxed);
-            match self.ask(
-                pool,
-                log,
-                deadline,
-                Asked { prefix: self.wanted.prefix, from: marker, encoded },
-            )? {
+            let request = PageRequest { prefix: self.selection.prefix, from: marker, encoded };
+            match self.request_page(pool, log, deadline, request)? {
                 Some(page) => return Ok(page),
                 None => self.encoded.store(false, Ordering::Relaxed),
             }
         }
     }
 
-    fn ask(
+    /// None: the page can be read in two ways, and is to be asked for without encoding.
+    fn request_page(
         &self,
         pool: &WorkerPool<'_>,
         log: Logger<'_>,
         deadline: &Deadline,
-        asked: Asked<'_>,
+        request: PageRequest<'_>,
     ) -> Result<Option<Page>, Error> {
-        let Asked { prefix, from, encoded } = asked;
-        let mut target = pool.place.uploads(prefix, &from.key, &from.upload_id, encoded);
+        let PageRequest { prefix, from, encoded } = request;
+        let mut target = pool.bucket.uploads(prefix, &from.key, &from.upload_id, encoded);
         let invocation = Invocation {
             client: pool.client,
-            log,
-            bucket: pool.place.bucket(),
-            method: "GET",
-            wanted: 200,
+            operation: Operation::ListMultipartUploads,
+            bucket: pool.bucket,
             deadline,
             rate_limiter: Some(&pool.rate_limiter),
-            ids: true,
+            log,
         };
         let mut page = None;
-        let reply = send(
-            &invocation,
-            &mut target,
-            &mut Attempts::default(),
-            Some(&mut |response, dated, body| {
-                let now = self.believed_date(&response.headers, dated)?;
-                let read = read_page(body, asked)?;
-                // The first page that can be acted on, and not one that is asked for again.
-                if let (Some(now), Some(_)) = (now, &read) {
-                    let age = i64::try_from(self.wanted.older_than_seconds).unwrap_or(i64::MAX);
-                    self.cutoff.get_or_init(|| now.saturating_sub(age));
-                }
-                page = Some(read);
-                Ok(())
-            }),
-        );
-        match page {
-            Some(page) if reply.code == Code::Ok => Ok(page),
-            _ => Err(Error::new(
-                reply.code,
-                format!("listing the uploads of {}: {}", pool.place.bucket(), reply.detail),
-            )),
-        }
+        let mut read = |response: &crate::http::Response, dated, body: &mut dyn std::io::Read| {
+            let now = self.believed_date(&response.headers, dated)?;
+            page = read_page(body, request)?;
+            // The first page that can be acted on, and not one that is asked for again.
+            if let (Some(now), Some(_)) = (now, &page) {
+                let age = i64::try_from(self.selection.older_than_seconds).unwrap_or(i64::MAX);
+                self.cutoff.get_or_init(|| now.saturating_sub(age));
+            }
+            Ok(())
+        };
+        send(&invocation, &mut target, &mut Attempts::default(), Some(&mut read)).map_err(
+            |Failure { error, .. }| {
+                let detail = format!("listing the uploads of {}: {}", pool.bucket.name(), error.detail);
+                Error::new(error.code, detail)
+            },
+        )?;
+        Ok(page)
     }
 
     /// The earlier of a page's Date and the time by which its request was dated, if age matters. A service that has just
     /// accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or a cache
     /// between, and would make live uploads look old.
     fn believed_date(&self, headers: &Headers, dated: i64) -> Result<Option<i64>, Error> {
-        if self.wanted.older_than_seconds == 0 {
+        if self.selection.older_than_seconds == 0 {
             return Ok(None);
         }
         let unfit =
@@ -295,10 +285,10 @@ impl Sweep<'_> {
     }
 
     /// Unknown is not old.
-    fn is_old_enough(&self, found: &Found) -> bool {
-        if self.wanted.older_than_seconds == 0 {
+    fn is_old_enough(&self, upload: &ListedUpload) -> bool {
+        if self.selection.older_than_seconds == 0 {
             return true;
         }
-        matches!((found.initiated, self.cutoff.get()), (Some(initiated), Some(cutoff)) if initiated < *cutoff)
+        matches!((upload.initiated, self.cutoff.get()), (Some(initiated), Some(cutoff)) if initiated < *cutoff)
     }
 }

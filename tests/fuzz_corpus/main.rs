@@ -7,14 +7,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-#[path = "../../fuzz/src/answer.rs"]
-mod answer;
 #[path = "../../fuzz/src/capi.rs"]
 mod capi;
 #[path = "../../fuzz/src/endpoint.rs"]
 mod endpoint;
 #[path = "../../fuzz/src/listing.rs"]
 mod listing;
+#[path = "../../fuzz/src/response.rs"]
+mod response;
 #[path = "../../fuzz/src/target.rs"]
 mod target;
 
@@ -105,8 +105,8 @@ fn check(run: fn(&[u8]), data: &[u8], what: &str) {
 }
 
 #[test]
-fn answers() {
-    hold("answer", 20000, answer::run);
+fn responses() {
+    hold("response", 20000, response::run);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Any response to an abort. Input: the status, header lines, an empty line, the body.
 
-use obsabort::http::{Headers, Response};
-use obsabort::obs::response::{Verdict, said, verdict};
+use obsabort::fuzzing::{Headers, Operation, Response, ServiceError, Verdict, interpret};
 
 const SECRET: &str = "K3Y/hush+hush==";
 
@@ -34,9 +33,9 @@ pub fn run(data: &[u8]) {
     let header_code = in_header(["x-obs-error-code", "x-amz-error-code"]);
     let response = Response { status, headers, body: rest.to_vec() };
 
-    let raw = said(&response, false);
-    let all = raw.clone().fit_to_show(&[SECRET, "", "hush"]);
-    for text in [&all.code, &all.message, &all.request_id, &all.host_id].into_iter().flatten() {
+    let raw = ServiceError::of(&response);
+    let all = raw.clone().clean(&[SECRET, "", "hush"]);
+    for text in [&all.code, &all.message, &all.ids.request_id, &all.ids.host_id].into_iter().flatten() {
         assert!(text.len() <= 512, "{} bytes", text.len());
         assert!(!text.chars().any(char::is_control), "{text:?}");
         assert!(!text.contains("hush"), "{text:?}");
@@ -46,19 +45,22 @@ pub fn run(data: &[u8]) {
     {
         assert_eq!(all.code.as_deref(), Some(code.as_str()), "headers win over the body");
     }
-    let well = said(&response, true);
-    assert_eq!((well.code, well.message), (None, None), "nothing went wrong");
-
-    for wanted in [204, 200] {
+    for operation in [Operation::AbortMultipartUpload, Operation::ListParts] {
         let code = raw.code.as_deref();
-        let verdict = verdict(status, code, wanted);
-        assert_eq!(verdict == Verdict::Done, status == wanted);
+        let (verdict, service) = interpret(operation, &response);
+        let success = status == operation.success_status();
+        assert_eq!(verdict == Verdict::Success, success);
+        if success {
+            assert_eq!((service.code, service.message), (None, None), "nothing went wrong");
+        } else {
+            assert_eq!((verdict, &service), (Verdict::of(operation, status, code), &raw));
+        }
         if verdict == Verdict::NoSuchUpload {
             // "Gone" is said of nothing else: neither of a proxy's 404, nor of a page that mentions the words.
             assert!(status == 404 && matches!(code, Some("NoSuchUpload" | "NoSuchKey")), "{status} {code:?}");
         }
         if (500..600).contains(&status) || status == 429 {
-            let retried = [Verdict::Server, Verdict::Throttled, Verdict::RequestTimeout];
+            let retried = [Verdict::ServerFailure, Verdict::Throttled, Verdict::RequestTimeout];
             assert!(retried.contains(&verdict), "{status} {verdict:?}");
         }
     }

@@ -1,0 +1,30 @@
+//! The operations of the service that this library uses.
+
+/// An operation, by its name in Huawei's OBS API reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// "Canceling a Multipart Upload Task": `DELETE /key?uploadId=`.
+    AbortMultipartUpload,
+    /// "Listing Uploaded Parts": `GET /key?uploadId=`.
+    ListParts,
+    /// "Listing Initiated Multipart Uploads": `GET /?uploads`.
+    ListMultipartUploads,
+}
+
+impl Operation {
+    /// The method of its requests.
+    pub fn method(self) -> &'static str {
+        match self {
+            Operation::AbortMultipartUpload => "DELETE",
+            Operation::ListParts | Operation::ListMultipartUploads => "GET",
+        }
+    }
+
+    /// The one status that means success. Another 2xx does not come from this service.
+    pub fn success_status(self) -> u16 {
+        match self {
+            Operation::AbortMultipartUpload => 204,
+            Operation::ListParts | Operation::ListMultipartUploads => 200,
+        }
+    }
+}
