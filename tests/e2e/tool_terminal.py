@@ -96,7 +96,7 @@ class Tmux:
 class Pty:
     """A terminal of our own: every byte that the tool writes to it, escape sequences included."""
 
-    def __init__(self, *arguments, env, output_stopped=False, **popen):
+    def __init__(self, *arguments, env, program=None, output_stopped=False, **popen):
         self.master, slave = pty.openpty()
         self.name = os.ttyname(slave)
         if output_stopped:
@@ -105,7 +105,7 @@ class Pty:
         streams = {"stdin": slave, "stdout": slave, "stderr": slave}
         streams.update(popen)
         self.process = subprocess.Popen(
-            [tool_path(), *arguments],
+            [program or tool_path(), *arguments],
             env=dict(env, TERM=env.get("TERM", "xterm")),
             preexec_fn=self._own_terminal,
             **streams,

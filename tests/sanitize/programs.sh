@@ -86,7 +86,7 @@ run() {
 }
 
 build_programs() {
-    for program in abort_one abort_threads; do
+    for program in abort_one abort_many abort_stale abort_cancel abort_threads; do
         $compile -I"$root/include" "$root/examples-c/$program.c" -o "$out/$program" $link || exit 1
     done
     $compile -I"$root/include" "$root"/examples-c/obs-abort*.c -o "$out/obs-abort" $link || exit 1
@@ -115,9 +115,18 @@ exercise() {
     printf 'old/000001\tunknown\n' >>"$out/some"
     run abort_threads 0 "$endpoint" examples 8 <"$out/some"
     grep -q '^80 aborted, 1 gone already, 0 failed' "$out/output" || fail "abort_threads: not what was expected"
+    run abort_many 0 "$endpoint" examples <"$out/some"
+    grep -q '^0 aborted, 81 gone already, 0 failed' "$out/output" || fail "abort_many: not what was expected"
+    IFS=$(printf '\t') read -r key id <<EOF
+$(tail -n 1 "$out/uploads")
+EOF
+    run abort_cancel 0 "$endpoint" examples "$key" "$id"
+    run abort_stale 0 -n "$endpoint" examples 24
+    grep -q '^39 would be aborted, ' "$out/output" || fail "abort_stale: not what was expected"
+    run abort_stale 0 "$endpoint" examples 24 old/000007
     run obs-abort 0 --endpoint "$endpoint" --stale 24h --yes --connections 8 obs://examples
     run obs-abort 0 --endpoint "$endpoint" --list obs://examples
     ! grep -q '^old/' "$out/output" || fail "obs-abort: uploads are left"
     unset SSL_CERT_FILE
-    echo "$1: driver, abort_one, abort_threads and obs-abort without a report"
+    echo "$1: driver, the small programs and obs-abort without a report"
 }
