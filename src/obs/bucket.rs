@@ -103,6 +103,10 @@ pub fn check_upload_id(upload_id: &str) -> Result<(), Error> {
     if upload_id.len() > 1024 {
         return Err(Error::argument("the upload id is too long: 1 to 1024 bytes of UTF-8 are allowed"));
     }
+    // Nearly every id there is.
+    if upload_id.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(());
+    }
     if upload_id.chars().all(char::is_whitespace) {
         return Err(Error::argument("the upload id is white space only: it could delete the object itself"));
     }

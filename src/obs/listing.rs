@@ -77,7 +77,7 @@ pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option
     if let Some(stranger) = page.uploads.iter().find(|upload| !upload.key.starts_with(prefix)) {
         return Err(unfit(format_args!(
             "it has the key {:?} outside the prefix {prefix:?}: something on the way strips the query",
-            crate::base::text::clean(&stranger.key, &[])
+            crate::base::text::clean(&*stranger.key, &[])
         )));
     }
     if let Some(next) = &page.next {
@@ -122,7 +122,7 @@ impl RawPage {
                 Err(e) => {
                     return Err(unfit(format_args!(
                         "it is not XML: {}",
-                        crate::base::text::clean(&e.to_string(), &[])
+                        crate::base::text::clean(e.to_string(), &[])
                     )));
                 }
             };

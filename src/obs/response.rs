@@ -31,7 +31,7 @@ impl RequestIds {
 
     /// Fit for a message: see [`clean`].
     pub fn clean(self, secrets: &[&str]) -> RequestIds {
-        let fit = |text: Option<String>| text.map(|text| clean(&text, secrets));
+        let fit = |text: Option<String>| text.map(|text| clean(text, secrets));
         RequestIds { request_id: fit(self.request_id), host_id: fit(self.host_id) }
     }
 }
@@ -76,7 +76,7 @@ impl ServiceError {
 
     /// Fit for a message: see [`clean`]. Not to be judged by afterwards: a secret may happen to be part of a code.
     pub fn clean(self, secrets: &[&str]) -> ServiceError {
-        let fit = |text: Option<String>| text.map(|text| clean(&text, secrets));
+        let fit = |text: Option<String>| text.map(|text| clean(text, secrets));
         ServiceError { code: fit(self.code), message: fit(self.message), ids: self.ids.clean(secrets) }
     }
 }
@@ -84,7 +84,12 @@ impl ServiceError {
 /// The value of the first of two headers that has one.
 fn either(headers: &Headers, [obs, amz]: [&str; 2]) -> Option<String> {
     let named = |name| headers.get(name).filter(|value| !value.is_empty());
-    named(obs).or_else(|| named(amz)).map(|value| String::from_utf8_lossy(value).into_owned())
+    let value = named(obs).or_else(|| named(amz))?;
+    // The usual case is the cheap one.
+    Some(match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(value).into_owned(),
+    })
 }
 
 /// The complete children of `<Error>`, up to where the body stops being XML.

@@ -397,7 +397,7 @@ impl Attempt<'_> {
             Verdict::Redirect | Verdict::OtherRedirect => match response.headers.get("location") {
                 Some(location) => {
                     let location = String::from_utf8_lossy(location);
-                    line.push_str(&format!(" to {}", clean(&location, secrets)));
+                    line.push_str(&format!(" to {}", clean(location, secrets)));
                 }
                 None => line.push_str(" without a Location"),
             },
