@@ -535,115 +535,106 @@ mod tests {
         })
     }
 
+    /// A response; its status and body, and whether the connection is kept.
+    type Row = (&'static str, Option<(u16, &'static str, bool)>);
+    const FRAMINGS: &[Row] = &[
+        ("HTTP/1.1 204 x\r\n\r\n", Some((204, "", KEPT))),
+        ("HTTP/1.1 204\r\n\r\n", Some((204, "", KEPT))),
+        ("HTTP/1.1 204 x\r\ncontent-length: 0\r\nCONNECTION: Keep-Alive\r\n\r\n", Some((204, "", KEPT))),
+        ("HTTP/1.1 204 x\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 204 x\r\nContent-Length: 0\r\nTransfer-Encoding: foo\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 204 x\r\nContent-Length: 27\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 204 x\r\nContent-Length: -0\r\n\r\n", None),
+        ("HTTP/1.1 204 x\r\nTransfer-Encoding: identity\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 204 x\r\nConnection: keep-alive, Close\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.0 204 x\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.0 204 x\r\nConnection: keep-alive\r\n\r\n", Some((204, "", KEPT))),
+        ("HTTP/1.1 204 x\r\n\r\nHTTP/1.1 204 x\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 204 x\r\n\r\n ", Some((204, "", CLOSED))),
+        ("HTTP/1.1 304 x\r\n\r\n", Some((304, "", KEPT))),
+        ("HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", Some((304, "", CLOSED))),
+        ("HTTP/1.1 304 x\r\nTransfer-Encoding: chunked\r\n\r\n", Some((304, "", CLOSED))),
+        ("HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n", Some((101, "", CLOSED))),
+        ("HTTP/1.1 100 x\r\n\r\nHTTP/1.1 204 x\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\nHTTP/1.1 204 x\r\n\r\n", Some((204, "", CLOSED))),
+        ("HTTP/1.1 100 x\r\nA: b\r\n\r\nHTTP/1.1 204 x\r\n\r\n", None),
+        ("HTTP/1.1 404 x\r\nContent-Length: 2\r\n\r\nno", Some((404, "no", KEPT))),
+        ("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n", Some((404, "", KEPT))),
+        ("HTTP/1.1 404 x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nno", Some((404, "no", CLOSED))),
+        ("HTTP/1.1 404 x\r\nContent-Length: 2, 2\r\n\r\nno", Some((404, "no", CLOSED))),
+        ("HTTP/1.1 404 x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nnot", None),
+        ("HTTP/1.1 404 x\r\nContent-Length: +2\r\n\r\nno", None),
+        ("HTTP/1.1 404 x\r\nContent-Length: 0x2\r\n\r\nno", None),
+        ("HTTP/1.1 404 x\r\nContent-Length: 99999999999999999999\r\n\r\nno", None),
+        ("HTTP/1.1 404 x\r\nContent-Length:\r\n\r\nno", None),
+        ("HTTP/1.1 404 x\r\nContent-Length: 0\r\nTransfer-Encoding: foo\r\n\r\n", Some((404, "", CLOSED))),
+        ("HTTP/1.1 404 x\r\nContent-Length: 5\r\n\r\nno", Some((404, "no", CLOSED))),
+        ("HTTP/1.1 404 x\r\n\r\nto the end", Some((404, "to the end", CLOSED))),
+        ("HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n", Some((404, "no", KEPT))),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: Chunked\r\n\r\n2;a=b\r\nno\r\n0\r\n\r\n",
+            Some((404, "no", KEPT)),
+        ),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\nT: x\r\n\r\n",
+            Some((404, "no", CLOSED)),
+        ),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+            Some((404, "no", CLOSED)),
+        ),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+            Some((404, "no", CLOSED)),
+        ),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+            Some((404, "no", CLOSED)),
+        ),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nnot\r\n0\r\n\r\n",
+            Some((404, "no", CLOSED)),
+        ),
+        ("HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\nno\n0\n\n", Some((404, "", CLOSED))),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nno\r\n0\r\n\r\n",
+            Some((404, "", CLOSED)),
+        ),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nno",
+            Some((404, "", CLOSED)),
+        ),
+        (
+            "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n!",
+            Some((404, "no", CLOSED)),
+        ),
+        ("HTTP/1.0 404 x\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nno", Some((404, "no", KEPT))),
+        (
+            "HTTP/1.0 404 x\r\nConnection: keep-alive\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nno",
+            Some((404, "no", CLOSED)),
+        ),
+        (
+            "HTTP/1.0 404 x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\nno",
+            Some((404, "no", CLOSED)),
+        ),
+        ("HTTP/1.1 099 x\r\n\r\n", None),
+        ("HTTP/1.1 2040 x\r\n\r\n", None),
+        ("HTTP/2 204 x\r\n\r\n", None),
+        ("HTTP/1.1 204 x\r\nDate : x\r\n\r\n", None),
+        ("HTTP/1.1 204 x\r\nX: a\u{0}b\r\n\r\n", None),
+        ("HTTP/1.1 204 x\r\nDate: x\r\n", None),
+        ("SSH-2.0-x\r\n", None),
+        ("", None),
+    ];
+
+    const KEPT: bool = true;
+    const CLOSED: bool = false;
+
     #[test]
     fn framings() {
-        const KEPT: bool = true;
-        const CLOSED: bool = false;
-        type Row = (&'static str, Option<(u16, &'static str, bool)>);
-        let rows: &[Row] = &[
-            ("HTTP/1.1 204 x\r\n\r\n", Some((204, "", KEPT))),
-            ("HTTP/1.1 204\r\n\r\n", Some((204, "", KEPT))),
-            ("HTTP/1.1 204 x\r\ncontent-length: 0\r\nCONNECTION: Keep-Alive\r\n\r\n", Some((204, "", KEPT))),
-            ("HTTP/1.1 204 x\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", Some((204, "", CLOSED))),
-            (
-                "HTTP/1.1 204 x\r\nContent-Length: 0\r\nTransfer-Encoding: foo\r\n\r\n",
-                Some((204, "", CLOSED)),
-            ),
-            ("HTTP/1.1 204 x\r\nContent-Length: 27\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.1 204 x\r\nContent-Length: -0\r\n\r\n", None),
-            ("HTTP/1.1 204 x\r\nTransfer-Encoding: identity\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.1 204 x\r\nConnection: keep-alive, Close\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.0 204 x\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.0 204 x\r\nConnection: keep-alive\r\n\r\n", Some((204, "", KEPT))),
-            ("HTTP/1.1 204 x\r\n\r\nHTTP/1.1 204 x\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.1 204 x\r\n\r\n ", Some((204, "", CLOSED))),
-            ("HTTP/1.1 304 x\r\n\r\n", Some((304, "", KEPT))),
-            ("HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", Some((304, "", CLOSED))),
-            ("HTTP/1.1 304 x\r\nTransfer-Encoding: chunked\r\n\r\n", Some((304, "", CLOSED))),
-            ("HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n", Some((101, "", CLOSED))),
-            ("HTTP/1.1 100 x\r\n\r\nHTTP/1.1 204 x\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\nHTTP/1.1 204 x\r\n\r\n", Some((204, "", CLOSED))),
-            ("HTTP/1.1 100 x\r\nA: b\r\n\r\nHTTP/1.1 204 x\r\n\r\n", None),
-            ("HTTP/1.1 404 x\r\nContent-Length: 2\r\n\r\nno", Some((404, "no", KEPT))),
-            ("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n", Some((404, "", KEPT))),
-            ("HTTP/1.1 404 x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nno", Some((404, "no", CLOSED))),
-            ("HTTP/1.1 404 x\r\nContent-Length: 2, 2\r\n\r\nno", Some((404, "no", CLOSED))),
-            ("HTTP/1.1 404 x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nnot", None),
-            ("HTTP/1.1 404 x\r\nContent-Length: +2\r\n\r\nno", None),
-            ("HTTP/1.1 404 x\r\nContent-Length: 0x2\r\n\r\nno", None),
-            ("HTTP/1.1 404 x\r\nContent-Length: 99999999999999999999\r\n\r\nno", None),
-            ("HTTP/1.1 404 x\r\nContent-Length:\r\n\r\nno", None),
-            (
-                "HTTP/1.1 404 x\r\nContent-Length: 0\r\nTransfer-Encoding: foo\r\n\r\n",
-                Some((404, "", CLOSED)),
-            ),
-            ("HTTP/1.1 404 x\r\nContent-Length: 5\r\n\r\nno", Some((404, "no", CLOSED))),
-            ("HTTP/1.1 404 x\r\n\r\nto the end", Some((404, "to the end", CLOSED))),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
-                Some((404, "no", KEPT)),
-            ),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: Chunked\r\n\r\n2;a=b\r\nno\r\n0\r\n\r\n",
-                Some((404, "no", KEPT)),
-            ),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\nT: x\r\n\r\n",
-                Some((404, "no", CLOSED)),
-            ),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nno\r\n0\r\n\r\n",
-                Some((404, "no", CLOSED)),
-            ),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
-                Some((404, "no", CLOSED)),
-            ),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
-                Some((404, "no", CLOSED)),
-            ),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nnot\r\n0\r\n\r\n",
-                Some((404, "no", CLOSED)),
-            ),
-            ("HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\nno\n0\n\n", Some((404, "", CLOSED))),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nno\r\n0\r\n\r\n",
-                Some((404, "", CLOSED)),
-            ),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nno",
-                Some((404, "", CLOSED)),
-            ),
-            (
-                "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n!",
-                Some((404, "no", CLOSED)),
-            ),
-            (
-                "HTTP/1.0 404 x\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nno",
-                Some((404, "no", KEPT)),
-            ),
-            (
-                "HTTP/1.0 404 x\r\nConnection: keep-alive\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nno",
-                Some((404, "no", CLOSED)),
-            ),
-            (
-                "HTTP/1.0 404 x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\nno",
-                Some((404, "no", CLOSED)),
-            ),
-            ("HTTP/1.1 099 x\r\n\r\n", None),
-            ("HTTP/1.1 2040 x\r\n\r\n", None),
-            ("HTTP/2 204 x\r\n\r\n", None),
-            ("HTTP/1.1 204 x\r\nDate : x\r\n\r\n", None),
-            ("HTTP/1.1 204 x\r\nX: a\u{0}b\r\n\r\n", None),
-            ("HTTP/1.1 204 x\r\nDate: x\r\n", None),
-            ("SSH-2.0-x\r\n", None),
-            ("", None),
-        ];
-        for (response, want) in rows {
+        for (response, want) in FRAMINGS {
             let bytes = response.as_bytes();
             let want = want.map(|(status, body, kept)| Verdict { status, body: body.into(), kept });
             assert_eq!(read(&[bytes]).ok(), want, "{response:?}");

@@ -85,135 +85,135 @@ mod tests {
         }
     }
 
+    /// Endpoint, addressing, Location; where it leads, or why not.
+    type Row = (&'static str, Addressing, &'static str, Result<&'static str, &'static str>);
+
+    const ROWS: &[Row] = &[
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Ok("bkt.obs.cn-2.hw.com"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "https://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Ok("bkt.obs.cn-2.hw.com"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.hw.com:80/k y?uploadId=%69",
+            Ok("bkt.obs.cn-2.hw.com"),
+        ),
+        (
+            "http://obs.cn-1.hw.com:81",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.hw.com:81/k%20y?uploadId=i",
+            Ok("bkt.obs.cn-2.hw.com:81"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Path,
+            "http://obs.cn-2.hw.com/bkt/k%20y?uploadId=i",
+            Ok("obs.cn-2.hw.com"),
+        ),
+        (
+            "http://127.0.0.1:81",
+            Addressing::Auto,
+            "http://127.0.0.1:81/bkt/k%20y?uploadId=i",
+            Ok("127.0.0.1:81"),
+        ),
+        (
+            "http://localhost:81",
+            Addressing::Auto,
+            "http://bkt.localhost:81/k%20y?uploadId=i",
+            Ok("bkt.localhost:81"),
+        ),
+        (
+            "https://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Err("https to http"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.evil.com/k%20y?uploadId=i",
+            Err("domain"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.obs.evilhw.com/k%20y?uploadId=i",
+            Err("domain"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.hw.com@evil.com/k%20y?uploadId=i",
+            Err("host"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://other.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Err("bucket"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bktx.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Err("bucket"),
+        ),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "http://bkt.obs.cn-2.hw.com/k%20y", Err("query")),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.hw.com/other?uploadId=i",
+            Err("path"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.hw.com/k%20y?uploadId=i#f",
+            Err("query"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.hw.com:8080/k%20y?uploadId=i",
+            Err("port"),
+        ),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "ftp://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Err("URL"),
+        ),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "/k%20y?uploadId=i", Err("URL")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "http://10.0.0.1/k%20y?uploadId=i", Err("host")),
+        ("http://127.0.0.1:81", Addressing::Auto, "http://127.0.0.2:81/bkt/k%20y?uploadId=i", Err("host")),
+        ("http://localhost:81", Addressing::Auto, "http://bkt.other:81/k%20y?uploadId=i", Err("host")),
+        (
+            "http://img.x.hw.com",
+            Addressing::CustomDomain,
+            "http://bkt.x.hw.com/k%20y?uploadId=i",
+            Err("host"),
+        ),
+    ];
+
     #[test]
     fn rules() {
-        for (endpoint, addressing, location, want) in [
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
-                Ok("bkt.obs.cn-2.hw.com"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "https://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
-                Ok("bkt.obs.cn-2.hw.com"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.obs.cn-2.hw.com:80/k y?uploadId=%69",
-                Ok("bkt.obs.cn-2.hw.com"),
-            ),
-            (
-                "http://obs.cn-1.hw.com:81",
-                Addressing::Auto,
-                "http://bkt.obs.cn-2.hw.com:81/k%20y?uploadId=i",
-                Ok("bkt.obs.cn-2.hw.com:81"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Path,
-                "http://obs.cn-2.hw.com/bkt/k%20y?uploadId=i",
-                Ok("obs.cn-2.hw.com"),
-            ),
-            (
-                "http://127.0.0.1:81",
-                Addressing::Auto,
-                "http://127.0.0.1:81/bkt/k%20y?uploadId=i",
-                Ok("127.0.0.1:81"),
-            ),
-            (
-                "http://localhost:81",
-                Addressing::Auto,
-                "http://bkt.localhost:81/k%20y?uploadId=i",
-                Ok("bkt.localhost:81"),
-            ),
-            (
-                "https://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
-                Err("https to http"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.obs.cn-2.evil.com/k%20y?uploadId=i",
-                Err("domain"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.obs.evilhw.com/k%20y?uploadId=i",
-                Err("domain"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.hw.com@evil.com/k%20y?uploadId=i",
-                Err("host"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://other.obs.cn-2.hw.com/k%20y?uploadId=i",
-                Err("bucket"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bktx.obs.cn-2.hw.com/k%20y?uploadId=i",
-                Err("bucket"),
-            ),
-            ("http://obs.cn-1.hw.com", Addressing::Auto, "http://bkt.obs.cn-2.hw.com/k%20y", Err("query")),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.obs.cn-2.hw.com/other?uploadId=i",
-                Err("path"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.obs.cn-2.hw.com/k%20y?uploadId=i#f",
-                Err("query"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "http://bkt.obs.cn-2.hw.com:8080/k%20y?uploadId=i",
-                Err("port"),
-            ),
-            (
-                "http://obs.cn-1.hw.com",
-                Addressing::Auto,
-                "ftp://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
-                Err("URL"),
-            ),
-            ("http://obs.cn-1.hw.com", Addressing::Auto, "/k%20y?uploadId=i", Err("URL")),
-            ("http://obs.cn-1.hw.com", Addressing::Auto, "http://10.0.0.1/k%20y?uploadId=i", Err("host")),
-            (
-                "http://127.0.0.1:81",
-                Addressing::Auto,
-                "http://127.0.0.2:81/bkt/k%20y?uploadId=i",
-                Err("host"),
-            ),
-            ("http://localhost:81", Addressing::Auto, "http://bkt.other:81/k%20y?uploadId=i", Err("host")),
-            (
-                "http://img.x.hw.com",
-                Addressing::CustomDomain,
-                "http://bkt.x.hw.com/k%20y?uploadId=i",
-                Err("host"),
-            ),
-        ] {
+        for (endpoint, addressing, location, want) in ROWS {
             let endpoint = parse_endpoint(endpoint).expect("an endpoint");
-            let bucket = Bucket::new(&endpoint, addressing, None, "bkt").expect("a bucket");
+            let bucket = Bucket::new(&endpoint, *addressing, None, "bkt").expect("a bucket");
             let target = bucket.upload("k y", "i").expect("a target");
             let followed = follow(&bucket, &target, location);
             match want {
                 Ok(authority) => {
-                    assert_eq!(followed.as_ref().map(|t| t.origin.authority()), Ok(authority), "{location}");
+                    assert_eq!(followed.as_ref().map(|t| t.origin.authority()), Ok(*authority), "{location}");
                 }
                 Err(why) => {
                     assert!(followed.as_ref().is_err_and(|e| e.contains(why)), "{location}: {followed:?}");

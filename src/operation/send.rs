@@ -76,7 +76,7 @@ pub fn send(
     attempts: &mut Attempts,
     mut read: Option<BodyReader<'_>>,
 ) -> Result<Success, Failure> {
-    let Invocation { client, deadline, log, .. } = *invocation;
+    let Invocation { client, deadline, .. } = *invocation;
     let max_attempts = client.settings().max_attempts;
     let mut last: Option<Failure> = None;
     let mut new_connection = false;
@@ -109,45 +109,51 @@ pub fn send(
         let time_left = deadline.instant().saturating_duration_since(Instant::now());
         let next = retry::next(attempts, &failed.cause, Limits { max_attempts, time_left }, random);
         attempts.apply(&next);
-        let FailedAttempt { failure, cause, server_time, redirect } = *failed;
-        new_connection = matches!(cause, AttemptFailure::Transport { .. });
-        match next {
-            Next::GiveUp => return Err(failure),
-            Next::OutOfTime(wait) => {
-                return Err(
-                    failure.and(&format!(", no time left to wait {} ms for another", wait.as_millis()))
-                );
-            }
-            Next::CorrectClock => {
-                if let Some(server_time) = server_time {
-                    client.correct_clock(server_time);
-                    log.log(Level::Warn, || {
-                        format!("clock corrected: the server's is {}", server_time - date::unix_now())
-                    });
-                }
-            }
-            Next::FollowRedirect => {
-                if let Some(redirect) = redirect {
-                    log.log(Level::Warn, || {
-                        format!("redirected from {} to {}", target.origin, redirect.origin)
-                    });
-                    *target = redirect;
-                }
-            }
-            Next::ReplaceConnection => {
-                log.log(Level::Debug, || format!("a kept connection had died: {}", failure.error.detail));
-            }
-            Next::Retry(wait) => {
+        new_connection = matches!(failed.cause, AttemptFailure::Transport { .. });
+        last = Some(go_on(invocation, target, next, *failed)?);
+    }
+}
+
+/// Does what comes before the next attempt, and returns the failure that it follows. An error is the result of the
+/// operation.
+fn go_on(
+    invocation: &Invocation<'_>,
+    target: &mut Target,
+    next: Next,
+    failed: FailedAttempt,
+) -> Result<Failure, Failure> {
+    let log = invocation.log;
+    let FailedAttempt { failure, server_time, redirect, .. } = failed;
+    match next {
+        Next::GiveUp => return Err(failure),
+        Next::OutOfTime(wait) => {
+            return Err(failure.and(&format!(", no time left to wait {} ms for another", wait.as_millis())));
+        }
+        Next::CorrectClock => {
+            if let Some(server_time) = server_time {
+                invocation.client.correct_clock(server_time);
                 log.log(Level::Warn, || {
-                    format!("{}: again in {} ms", failure.error.detail, wait.as_millis())
+                    format!("clock corrected: the server's is {}", server_time - date::unix_now())
                 });
-                if let Err(interrupted) = deadline.sleep(wait) {
-                    return Err(NotReady::Interrupted(interrupted).after(Some(failure)));
-                }
             }
         }
-        last = Some(failure);
+        Next::FollowRedirect => {
+            if let Some(redirect) = redirect {
+                log.log(Level::Warn, || format!("redirected from {} to {}", target.origin, redirect.origin));
+                *target = redirect;
+            }
+        }
+        Next::ReplaceConnection => {
+            log.log(Level::Debug, || format!("a kept connection had died: {}", failure.error.detail));
+        }
+        Next::Retry(wait) => {
+            log.log(Level::Warn, || format!("{}: again in {} ms", failure.error.detail, wait.as_millis()));
+            if let Err(interrupted) = invocation.deadline.sleep(wait) {
+                return Err(NotReady::Interrupted(interrupted).after(Some(failure)));
+            }
+        }
     }
+    Ok(failure)
 }
 
 /// Why an attempt did not begin.
