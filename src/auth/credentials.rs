@@ -1,5 +1,4 @@
-//! Access key, secret key and token: static, from the environment, or from the ECS metadata service; and how a
-//! client comes by them for each attempt.
+//! Access key, secret key and security token, and the sources that a client can take them from.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::base::error::{Code, Error};
 use crate::obs::sign::SigningKey;
 
-/// The keys of one account, wiped from memory when the last user drops them.
+/// A pair of keys, and the token of temporary ones. Wiped from memory when dropped.
 pub struct Credentials {
     access_key: String,
     secret_key: Zeroizing<String>,
@@ -17,12 +16,12 @@ pub struct Credentials {
     signing_key: SigningKey,
 }
 
-/// Longer ones do not exist, and would not fit into a request head.
+/// The greatest lengths. Longer keys do not exist, and would not fit into a request head.
 const MAX_KEY: usize = 1024;
 const MAX_TOKEN: usize = 8192;
 
 impl Credentials {
-    /// Checked credentials; a token of "" is no token.
+    /// Validates credentials. A token of "" is no token.
     pub fn new(
         access_key: &str,
         secret_key: &str,
@@ -42,7 +41,7 @@ impl Credentials {
         })
     }
 
-    /// From OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SECURITY_TOKEN, which the official SDKs read too.
+    /// Reads OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SECURITY_TOKEN, as the official SDKs do.
     pub fn from_env() -> Result<Credentials, Error> {
         let variable = |name: &str| match std::env::var(name) {
             Ok(value) => Ok(Some(Zeroizing::new(value)).filter(|value| !value.is_empty())),
@@ -63,7 +62,7 @@ impl Credentials {
             .map_err(|e| Error::new(Code::NoCredentials, format!("from the environment: {}", e.detail)))
     }
 
-    /// The access key: not a secret.
+    /// The access key, which is no secret.
     pub fn access_key(&self) -> &str {
         &self.access_key
     }
@@ -73,12 +72,12 @@ impl Credentials {
         self.security_token.as_ref().map(|token| token.as_str())
     }
 
-    /// What signs.
+    /// The key that signs requests.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing_key
     }
 
-    /// What no message may repeat, should a server echo it.
+    /// The texts that no message may repeat, even if a server echoes them.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.secret_key.as_str()).chain(self.security_token())
     }
@@ -90,7 +89,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Visible ASCII without white space, so that a line end read from a file along with a key is an error here
+/// Allows visible ASCII without white space. A line end that was read from a file along with a key is an error here,
 /// rather than a 403 later.
 fn check(what: &str, value: &str, max: usize) -> Result<(), Error> {
     if value.is_empty() {
@@ -107,18 +106,18 @@ fn check(what: &str, value: &str, max: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a client's credentials come from.
+/// The source of a client's credentials.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// These, until they are replaced.
+    /// Fixed credentials, until they are replaced.
     Fixed(Arc<Credentials>),
-    /// None, and why.
+    /// No credentials, and the reason.
     Missing(Error),
-    /// The agency of the ECS that this runs on.
+    /// The agency of the ECS that the process runs on.
     Ecs,
 }
 
-/// What a config asks for.
+/// The source that a config asks for.
 #[derive(Clone, Debug)]
 pub enum Choice {
     /// `obs_abort_config_set_credentials`
@@ -132,7 +131,7 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Reads the environment, once.
+    /// Reads the environment if the choice is to use it.
     pub fn resolve(choice: Option<&Choice>) -> Source {
         match choice {
             None => Source::Missing(Error::new(
@@ -145,7 +144,7 @@ impl Choice {
                 Err(e) => Source::Missing(e),
             },
             Some(Choice::Ecs) => Source::Ecs,
-            // Half a pair of variables is a mistake to tell, not a reason to use another identity.
+            // Half a pair of variables is an error, not a reason to use another identity.
             Some(Choice::Chain) => match (Credentials::from_env(), std::env::var_os("OBS_ACCESS_KEY_ID")) {
                 (Ok(credentials), _) => Source::Fixed(Arc::new(credentials)),
                 (Err(e), Some(name)) if !name.is_empty() => Source::Missing(e),

@@ -1,10 +1,10 @@
 //! Credentials of the agency of an ECS, from its metadata service.
 //!
-//! They are fetched on a thread of their own, by ureq: a caller waits with its own deadline, and not at all as long as
-//! the credentials that it has are valid. One fetch runs at a time; all who wait share its outcome.
+//! They are fetched by ureq, on a thread of their own. A caller waits with its own deadline, and only if there are no
+//! valid credentials. One fetch runs at a time. All callers that wait for it share its result.
 //!
-//! Facts: "Obtaining metadata" in Huawei's ECS guide: `PUT /meta-data/latest/api/token`, then
-//! `GET /openstack/latest/securitykey` with the token. A service that does not know the PUT takes the GET without one.
+//! Facts: "Obtaining metadata" in Huawei's ECS guide: `PUT /meta-data/latest/api/token`, then `GET
+//! /openstack/latest/securitykey` with the token. A service that does not know the PUT takes the GET without one.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use crate::http::TransportError;
 
 /// The metadata service of an ECS: link-local, and never behind a proxy.
 const HOST: &str = "169.254.169.254";
-/// The longest wait for a connection, for a response head, and for a body: a link-local service is quick, or not there.
+/// The longest wait for a connection, for a response head, and for a body. A link-local service is quick, or absent.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Credentials are renewed this long before they expire, in seconds.
 const RENEW_AHEAD: i64 = 300;
@@ -38,7 +38,7 @@ const MAX_RESPONSE: u64 = 16 * 1024;
 struct ExpiringCredentials {
     credentials: Arc<Credentials>,
     expires_at: i64,
-    /// Half of a short life is left for renewing.
+    /// Leaves half of a short lifetime for renewing.
     renew_at: i64,
 }
 
@@ -58,9 +58,9 @@ pub struct Fetches {
 #[derive(Debug, Default)]
 struct State {
     under_way: bool,
-    /// How many have ended.
+    /// The number of fetches that have ended.
     count: u64,
-    /// Why the last one failed, if it did, and when.
+    /// The failure of the last fetch, if it failed, and its time.
     failure: Option<(Instant, Error)>,
 }
 
@@ -71,7 +71,7 @@ impl Fetches {
 }
 
 impl Agency {
-    /// Credentials that have not expired at `now`, in Unix seconds.
+    /// Returns credentials that have not expired at `now`, in Unix seconds.
     pub fn credentials(
         self: &Arc<Agency>,
         fetches: &Arc<Fetches>,
@@ -89,7 +89,7 @@ impl Agency {
         if let Some(current) = current {
             let failed_recently = state.failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RETRY_INTERVAL);
             if !state.under_way && !failed_recently {
-                // Should no thread be had for it, the next call tries again.
+                // If no thread can be started, the next call tries again.
                 let _ = self.start_fetch(fetches, &mut state, user_agent);
             }
             return Ok(Arc::clone(&current.credentials));
@@ -135,7 +135,7 @@ impl Agency {
     }
 }
 
-/// Records the end of a fetch when it is dropped, also by a panic: callers wait for it.
+/// Records the end of a fetch when dropped, so that a panic does not leave the callers waiting.
 struct Finish {
     fetches: Arc<Fetches>,
     failure: Option<Error>,
@@ -151,14 +151,14 @@ impl Drop for Finish {
     }
 }
 
-/// Makes ureq initialise what it initialises behind a lock: a fork during its first use, in another thread, would leave
-/// that lock taken in the child. Port 0 refuses at once.
+/// Makes ureq initialise its statics, which it does behind a lock. If another thread forked during their first use,
+/// the lock would stay taken in the child. Port 0 refuses the connection at once.
 pub fn warm_up() {
     let _ = agent("").get("http://127.0.0.1:0/").call();
 }
 
 fn agent(user_agent: &str) -> Agent {
-    // A timeout for each step rather than for the whole: for that, ureq would start a thread.
+    // Timeouts of single steps: for a timeout of the whole, ureq would start another thread.
     Agent::config_builder()
         .proxy(None)
         .max_redirects(0)

@@ -1,16 +1,16 @@
-//! Dates as the protocol writes them: RFC 1123 in requests and responses, ISO 8601 in listings and credentials.
+//! Dates in the protocol's formats: RFC 1123 in requests and responses, ISO 8601 in listings and credentials.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Seconds since the epoch by this machine's clock.
+/// The time of this machine's clock, in Unix seconds.
 pub fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// `Wed, 01 Jul 2015 05:28:27 GMT`, in English whatever the locale.
 pub fn rfc1123(unix: i64) -> [u8; 29] {
-    // A daemon signs thousands of requests a second, and the date changes once.
+    // A daemon signs thousands of requests a second, in which the date changes once.
     thread_local!(static LAST: Cell<(i64, [u8; 29])> = const { Cell::new((i64::MIN, [0; 29])) });
     LAST.with(|last| {
         let (at, text) = last.get();
@@ -33,7 +33,7 @@ fn render(unix: i64) -> [u8; 29] {
     bytes
 }
 
-/// Reads the Date header of a response.
+/// Parses a Date header into Unix seconds.
 pub fn parse_http(text: &str) -> Option<i64> {
     let at = httpdate::parse_http_date(text.trim()).ok()?;
     i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
@@ -42,7 +42,9 @@ pub fn parse_http(text: &str) -> Option<i64> {
 /// No place on Earth is further from Greenwich than 14 hours.
 const MAX_ZONE: i64 = 14 * 3600;
 
-/// Reads `2015-07-01T02:30:54[.582](Z|+08:00)`. A time without a zone is not a point in time: None.
+/// Parses `2015-07-01T02:30:54[.582](Z|+08:00)` into Unix seconds. Without a zone it is not a point in time: None.
+///
+/// Not by a crate: time and chrono each weigh more in the library than these lines.
 pub fn parse_iso8601(text: &str) -> Option<i64> {
     let text = text.trim();
     let bytes = text.as_bytes();
@@ -98,8 +100,8 @@ pub fn parse_iso8601(text: &str) -> Option<i64> {
     Some(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset)
 }
 
-/// Days since the epoch in the proleptic Gregorian calendar; the year is taken to begin in March, so that
-/// the leap day is its last.
+/// Days since the epoch in the proleptic Gregorian calendar. The year begins in March here, so that the leap day is
+/// its last.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -1,10 +1,10 @@
-//! The one thing every wait in this library looks at: has the budget run out, has somebody cancelled?
+//! Deadlines and cancellation, which every wait in this library checks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long anything blocks before it looks again: the bound on how late a cancellation is seen.
+/// The longest time that anything blocks between two checks. It bounds how late a cancellation is noticed.
 pub const SLICE: Duration = Duration::from_millis(100);
 
 /// Why a wait ended early.
@@ -12,27 +12,27 @@ pub const SLICE: Duration = Duration::from_millis(100);
 pub enum Interrupted {
     /// The call, or the client, was cancelled.
     Cancelled,
-    /// The time is up.
+    /// The deadline has passed.
     DeadlinePassed,
 }
 
-/// A flag that is raised once and stays up.
+/// A flag that is set once and stays set. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct CancelFlag(Arc<AtomicBool>);
 
 impl CancelFlag {
-    /// Raises it; for any thread.
+    /// Sets the flag. May be called from any thread.
     pub fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether it is up.
+    /// Returns whether the flag is set.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// A deadline, and the flags that end a wait before it.
+/// A point in time, and the flags that end a wait before it.
 #[derive(Clone, Debug)]
 pub struct Deadline {
     deadline: Instant,
@@ -41,37 +41,37 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Ends at `deadline`, or when the client is shut down, or the call cancelled.
+    /// A deadline that also ends when the client is shut down or the call is cancelled.
     pub fn new(deadline: Instant, client: CancelFlag, call: Option<CancelFlag>) -> Deadline {
         Deadline { deadline, client, call }
     }
 
-    /// The same, ending earlier.
+    /// The same deadline, or `deadline` if that is earlier.
     pub fn until(&self, deadline: Instant) -> Deadline {
         Deadline { deadline: self.deadline.min(deadline), ..self.clone() }
     }
 
-    /// When the time is up.
+    /// The point in time.
     pub fn instant(&self) -> Instant {
         self.deadline
     }
 
-    /// Whether to go on.
+    /// Returns an error if the deadline has passed or the call was cancelled.
     pub fn check(&self) -> Result<(), Interrupted> {
         self.next_slice().map(drop)
     }
 
-    /// Whether somebody cancelled.
+    /// Returns whether the call was cancelled or the client shut down.
     pub fn is_cancelled(&self) -> bool {
         self.client.is_set() || self.call.as_ref().is_some_and(CancelFlag::is_set)
     }
 
-    /// How long to block before the next look; never zero.
+    /// The time to block before the next check. Never zero.
     pub fn slice(&self) -> Duration {
         self.left().clamp(Duration::from_millis(1), SLICE)
     }
 
-    /// Whether to go on, and if so, how long to block before the next look.
+    /// Checks, and returns the time to block before the next check.
     pub fn next_slice(&self) -> Result<Duration, Interrupted> {
         if self.is_cancelled() {
             return Err(Interrupted::Cancelled);
@@ -88,7 +88,7 @@ impl Deadline {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Sleeps, unless something ends it.
+    /// Sleeps, unless the deadline passes or the call is cancelled first.
     pub fn sleep(&self, duration: Duration) -> Result<(), Interrupted> {
         let end = Instant::now() + duration;
         loop {
@@ -102,7 +102,7 @@ impl Deadline {
     }
 }
 
-/// Now plus a duration that may be larger than the clock can tell.
+/// The time after `duration`, which may be longer than the clock can represent.
 pub fn far(duration: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365))

@@ -1,8 +1,8 @@
-//! The codes of the C ABI, and the one error type that carries them.
+//! The codes of the C ABI, and the error type that carries them.
 
 use std::fmt;
 
-/// What an operation ended with. The numbers are the ABI: never renumbered, never reused.
+/// The result of an operation. The numbers are part of the ABI: never renumbered, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 #[allow(missing_docs)]
@@ -32,7 +32,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// Every code there is.
+    /// All codes.
     ///
     /// cbindgen:ignore
     pub const ALL: [Code; 22] = [
@@ -98,7 +98,7 @@ impl Code {
         self.name_c().to_str().unwrap_or("unknown")
     }
 
-    /// A sentence for people who know nothing but the code.
+    /// An explanation for a reader who has nothing but the code.
     pub const fn sentence_c(self) -> &'static std::ffi::CStr {
         match self {
             Code::Ok => c"The upload is gone.",
@@ -139,7 +139,7 @@ impl Code {
     }
 }
 
-/// Why something did not happen: a code, and one line that says what, to what, and what to do.
+/// An error: a code, and one line that says what happened, to what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// The code that the C caller gets.
@@ -154,12 +154,12 @@ impl Error {
         Error { code, detail: detail.into() }
     }
 
-    /// An argument that can't be used.
+    /// An invalid argument.
     pub fn argument(detail: impl Into<String>) -> Error {
         Error::new(Code::InvalidArgument, detail)
     }
 
-    /// A setting that can't be used.
+    /// An invalid setting.
     pub fn config(detail: impl Into<String>) -> Error {
         Error::new(Code::InvalidConfig, detail)
     }

@@ -1,4 +1,4 @@
-//! What every room needs, and what needs none of them.
+//! Types and helpers that all other modules use. They depend on none of them.
 
 pub mod date;
 pub mod deadline;

@@ -1,10 +1,10 @@
-//! Where requests go: scheme, host and port.
+//! Origins: scheme, host and port.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// A scheme and an authority: what decides which connection a request can use (RFC 9110, 4.3.1). Cheap to clone.
+/// A scheme and an authority (RFC 9110, 4.3.1). It decides which connection a request can use. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     https: bool,
@@ -15,7 +15,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// `host` in lower case, IPv6 in brackets. No port is the scheme's default.
+    /// An origin. `host` is in lower case, IPv6 in brackets. Without a port, it has the scheme's default.
     pub fn new(https: bool, host: &str, port: Option<u16>) -> Origin {
         let default = if https { 443 } else { 80 };
         let port = port.unwrap_or(default);
@@ -28,12 +28,12 @@ impl Origin {
         Origin::new(self.https, host, Some(self.port))
     }
 
-    /// Whether TLS is spoken.
+    /// Returns whether connections use TLS.
     pub fn is_https(&self) -> bool {
         self.https
     }
 
-    /// The Host header: the port stands in it only if it is not the scheme's default.
+    /// The value of the Host header, with the port only if it is not the scheme's default.
     pub fn authority(&self) -> &str {
         &self.authority
     }
@@ -48,12 +48,12 @@ impl Origin {
         self.port
     }
 
-    /// Whether the port is the scheme's default.
+    /// Returns whether the port is the scheme's default.
     pub fn has_default_port(&self) -> bool {
         self.host_length == self.authority.len()
     }
 
-    /// Whether the host is an address rather than a name.
+    /// Returns whether the host is an address rather than a name.
     pub fn is_ip_literal(&self) -> bool {
         ip_literal(self.host()).is_some()
     }
@@ -65,12 +65,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The address that a host is, in brackets or not.
+/// The address, if the host is one, with or without brackets.
 pub fn ip_literal(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// Splits `host[:port]` and judges both; the host comes back in lower case.
+/// Splits `host[:port]` and validates both. The host is returned in lower case.
 pub fn split_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
     let (host, port) = if authority.starts_with('[') {
         let end = authority.find(']').ok_or("has a bracket that is not closed")?;

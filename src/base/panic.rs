@@ -1,4 +1,4 @@
-//! Panics of ours end here, and become errors.
+//! The panic boundary: panics of this library become errors.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,7 @@ thread_local! {
 
 static HOOKED: AtomicBool = AtomicBool::new(false);
 
-/// Keeps our own panics off stderr, and every other one as it was. Twice, by two threads at once, does no harm.
+/// Installs a panic hook that keeps this library's panics off stderr and passes all others on.
 fn hook() {
     if HOOKED.swap(true, Ordering::AcqRel) {
         return;
@@ -22,7 +22,7 @@ fn hook() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if INSIDE.try_with(|inside| inside.get() > 0).unwrap_or(false) {
-            // A panic's message names places in the source, never values of the caller's.
+            // Only the location: a message could hold a value of the caller's.
             let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
             PANIC.with(|panic| *panic.borrow_mut() = format!("panicked{place}"));
         } else {
@@ -31,20 +31,20 @@ fn hook() {
     }));
 }
 
-/// Runs something of ours; a panic comes back as the line that tells of it.
+/// Runs a closure. A panic is returned as a line that names its location.
 pub fn caught<R>(run: impl FnOnce() -> R) -> Result<R, String> {
     hook();
     INSIDE.with(|inside| inside.set(inside.get() + 1));
     let outcome = catch_unwind(AssertUnwindSafe(run));
     INSIDE.with(|inside| inside.set(inside.get() - 1));
     outcome.map_err(|payload: Box<dyn Any + Send>| {
-        // Its destructor could panic again.
+        // The payload's destructor could panic again.
         std::mem::forget(payload);
         PANIC.take()
     })
 }
 
-/// A defect of ours, told as such.
+/// The error for a defect of this library.
 pub fn internal(what: &str) -> Error {
     Error::new(Code::Internal, format!("{what}: this is a defect in libobsabort, please report it"))
 }

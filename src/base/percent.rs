@@ -10,13 +10,13 @@ pub fn encode(text: &str, out: &mut String) {
     out.extend(utf8_percent_encode(text, ENCODED));
 }
 
-/// The most that a text can grow to.
+/// The greatest length of the encoded text.
 pub fn max_encoded_len(text: &str) -> usize {
     3 * text.len()
 }
 
-/// The bytes that an encoded text stands for. None if a `%` is not followed by two hex digits, which `percent_encoding`
-/// would pass on as it is: the text is then not what it claims to be.
+/// Decodes a text. Returns None if a `%` is not followed by two hex digits. `percent_encoding` would pass such a `%`
+/// on unchanged, but then the text was not encoded at all.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let malformed = text.match_indices('%').any(|(at, _)| {
         let digits = text.as_bytes().get(at + 1..at + 3);

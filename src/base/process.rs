@@ -1,6 +1,4 @@
-//! What belongs to one process and not to its children: the generation that a fork begins, and threads that leave the
-//! host's signals to the host's threads. The unsafe code outside `capi` is here, two system calls that no crate in use
-//! wraps.
+//! Forks and threads. All unsafe code outside `capi` is here: the C functions that no crate in use wraps.
 
 #![allow(unsafe_code)]
 
@@ -16,8 +14,8 @@ extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Has every later `fork()` counted. Two threads that come here at once register twice, which does no harm; a
-/// lock would, held by another thread at the moment of a fork.
+/// Counts every later `fork()`. Two threads that call this at once register the handler twice, which does no harm. A
+/// lock would: another thread could hold it at the moment of a fork.
 pub fn watch_forks() {
     if !WATCHED.load(Ordering::Acquire) {
         // SAFETY: the handler is a plain function that lives as long as the library, which is linked nodelete;
@@ -27,21 +25,21 @@ pub fn watch_forks() {
     }
 }
 
-/// A number that differs between a process and the children it forks: no system call, unlike getpid.
+/// A number that differs between a process and its forked children. Unlike getpid, it needs no system call.
 pub fn generation() -> u64 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// What a fault of the running thread raises. A thread that blocks one of these is killed by its first fault, past the
-/// handler of the host; .NET and Mono make exceptions of them, debuggers and sanitizers their reports.
+/// The signals that a fault of the running thread raises. If a thread blocks one of them, the kernel kills the
+/// process at the fault, without calling the host's handler. .NET and Mono turn these signals into exceptions.
 const RAISED_BY_FAULTS: [libc::c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
 
-/// Enough for TLS and for getaddrinfo.
+/// The stack of each thread: enough for TLS and for getaddrinfo.
 const STACK_SIZE: usize = 512 * 1024;
 
-/// Starts a thread that blocks every signal but those that faults raise: the host's other handlers run on the host's
-/// threads.
+/// Starts a thread that blocks all signals except those that faults raise, so that the host's handlers run on the
+/// host's threads.
 pub fn spawn<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
@@ -60,8 +58,8 @@ pub fn spawn_scoped<'scope, T: Send + 'scope>(
     with_signals_blocked(|| thread.spawn_scoped(scope, with_faults_unblocked(run)))
 }
 
-/// Starts a thread, which inherits the mask. What faults raise stays as the host has it: unblocked here, a signal that
-/// is pending would be delivered.
+/// Starts a thread, which inherits the signal mask. The signals of faults stay as the host has them: if one were
+/// pending, unblocking it here would deliver it.
 fn with_signals_blocked<R>(start: impl FnOnce() -> R) -> R {
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
@@ -85,7 +83,7 @@ fn with_signals_blocked<R>(start: impl FnOnce() -> R) -> R {
     start()
 }
 
-/// What a new thread runs: it may have inherited a mask that blocks what faults raise.
+/// The function that a new thread runs. The thread may have inherited a mask that blocks the signals of faults.
 fn with_faults_unblocked<T>(run: impl FnOnce() -> T) -> impl FnOnce() -> T {
     move || {
         let mut faults = MaybeUninit::uninit();

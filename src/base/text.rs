@@ -1,6 +1,6 @@
-//! Text from outside, made fit for a message.
+//! Text from outside, made fit for messages.
 
-/// One line of at most 512 bytes without control characters and without secrets.
+/// Returns one line of at most 512 bytes, with control characters and secrets replaced.
 pub fn clean(text: impl Into<String>, secrets: &[&str]) -> String {
     const MAX: usize = 512;
     let mut text = text.into();
@@ -20,7 +20,7 @@ pub fn clean(text: impl Into<String>, secrets: &[&str]) -> String {
     text
 }
 
-/// Control characters, the two line ends that Unicode adds, and those that turn the direction of a line around.
+/// Returns whether `c` is a control character, a Unicode line end, or changes the direction of the text.
 fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,4 +1,4 @@
-//! Opens connections: proxy, name, TCP, tunnel, TLS, each within the time that is left for all of them.
+//! New connections: proxy, name, TCP, tunnel and TLS, within one timeout for all of these steps.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::resolver::Resolver;
 use super::stream::Stream;
 use super::{Settings, TransportError, tcp};
 
-/// An open connection to where requests go.
+/// An open connection to an origin, or to a proxy that forwards to it.
 pub struct Connection {
     pub stream: Stream,
     /// For http through a proxy: the proxy, and the origin that the absolute form names.
@@ -61,7 +61,7 @@ impl Connector {
     ) -> Result<Connection, TransportError> {
         let deadline = budget.until(Instant::now() + timeout);
         self.open(origin, &deadline).map_err(|error| match error {
-            // By where it stood, unless it is the budget itself that ran out.
+            // The code of the step that was slow, unless the whole budget has run out.
             TransportError::TimedOut(error) if Instant::now() < budget.instant() => {
                 TransportError::Transient(error)
             }

@@ -5,8 +5,8 @@
 //! does not serve again: bytes left over from it could be taken for the response to the next abort, a false "gone".
 //!
 //! Why not ureq-proto, ureq's own sans-IO crate: building, writing and reading one abort with it takes 14.5 thousand
-//! instructions (callgrind, 0.7.1), as many as all of an abort takes here, which is 0.21 of what libcurl needs over HTTP
-//! and 0.24 over TLS, beyond the goals of 0.20 and 0.22.
+//! instructions (callgrind, 0.7.1), as many as all of an abort takes here, which is 0.21 of what libcurl needs over
+//! HTTP and 0.24 over TLS, beyond the goals of 0.20 and 0.22.
 
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -37,7 +37,7 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// The value of the first field of this name, in any case.
+    /// The value of the first field of this name. Names are compared without case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.all(name).next()
     }
@@ -49,7 +49,7 @@ impl Headers {
         self.fields.iter().filter(move |(field, _)| is_it(field)).map(|(_, value)| &self.bytes[value.clone()])
     }
 
-    /// Fields of one's own making.
+    /// Makes headers from names and values.
     pub fn from_fields<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Headers {
         let mut headers = Headers::default();
         for (name, value) in fields {
@@ -62,7 +62,7 @@ impl Headers {
         headers
     }
 
-    /// Whether any field of this name lists this token (RFC 9110, 5.6.1).
+    /// Returns whether a field of this name lists this token (RFC 9110, 5.6.1).
     fn lists(&self, name: &str, token: &str) -> bool {
         self.all(name)
             .flat_map(|value| value.split(|b| *b == b','))
@@ -78,7 +78,7 @@ pub struct ResponseHead {
     /// The header fields.
     pub headers: Headers,
     framing: Framing,
-    /// Whether the next response can begin only where this one ends.
+    /// Whether the framing is unambiguous and the server keeps the connection open.
     reusable: bool,
 }
 
@@ -92,7 +92,7 @@ enum Framing {
 }
 
 impl Framing {
-    /// Decides by RFC 9112, 6.3, and says whether that was unambiguous.
+    /// Decides by RFC 9112, 6.3, and returns whether the decision is unambiguous.
     fn of(status: u16, http_1_1: bool, headers: &Headers) -> Result<(Framing, bool), Error> {
         let mut lengths = headers.all("content-length").flat_map(|value| value.split(|b| *b == b','));
         let length = lengths.next().map(content_length).transpose()?;
@@ -136,7 +136,8 @@ fn cut_short() -> Error {
     Error::new(Code::Io, "the server closed the connection in the middle of its response")
 }
 
-/// The head of the final response, and what has arrived behind it. The error says whether a byte had arrived.
+/// Reads the head of the final response, and returns it with the bytes that have arrived behind it. An error says
+/// whether a byte had arrived.
 pub fn read_head(
     stream: &mut Stream,
     deadline: &Deadline,
@@ -160,7 +161,7 @@ pub fn read_head(
                 Parsed::Partial => break,
                 Parsed::Interim => interim = true,
                 Parsed::Final(mut head, rest) => {
-                    // Nobody asks for interim responses, and what stands behind one may belong to it.
+                    // No request asks for an interim response, and bytes behind one may belong to it.
                     head.reusable &= !interim;
                     return Ok((head, rest));
                 }
@@ -176,7 +177,7 @@ pub fn read_head(
     }
 }
 
-/// One read; 0 is the end of the stream.
+/// Reads once, and appends. Returns 0 at the end of the stream.
 fn fill(stream: &mut Stream, bytes: &mut Vec<u8>, deadline: &Deadline) -> Result<usize, TransportError> {
     let before = bytes.len();
     bytes.resize((before + FIRST_READ).min(MAX_HEAD), 0);
@@ -187,9 +188,9 @@ fn fill(stream: &mut Stream, bytes: &mut Vec<u8>, deadline: &Deadline) -> Result
 
 enum Parsed {
     Partial,
-    /// A 1xx, which is now gone from the bytes.
+    /// A 1xx, which has been removed from the bytes.
     Interim,
-    /// The response, and what follows its head.
+    /// The response, and the bytes that follow its head.
     Final(ResponseHead, Vec<u8>),
 }
 
@@ -204,7 +205,7 @@ fn parse(bytes: &mut Vec<u8>) -> Result<Parsed, Error> {
     if status < 100 {
         return Err(not_http("its status is below 100"));
     }
-    // Where the parser's slices lie within the bytes.
+    // The parser's slices as ranges of the bytes.
     let start = bytes.as_ptr() as usize;
     let within = |part: &[u8]| {
         let at = part.as_ptr() as usize - start;
@@ -219,7 +220,7 @@ fn parse(bytes: &mut Vec<u8>) -> Result<Parsed, Error> {
         bytes.drain(..length);
         return Ok(Parsed::Interim);
     }
-    // A line end before the head is left over from something else.
+    // An empty line before the head is left over from something else.
     let at_once = bytes.starts_with(b"HTTP/");
     let rest = bytes.split_off(length);
     let headers = Headers { bytes: std::mem::take(bytes), fields };
@@ -232,22 +233,22 @@ fn parse(bytes: &mut Vec<u8>) -> Result<Parsed, Error> {
     ))
 }
 
-/// The body of a response, read as its head says.
+/// The body of a response, read by its framing.
 pub struct Body<'a> {
     stream: &'a mut Stream,
     /// Bounds each read.
     pub deadline: Deadline,
-    /// What has arrived and is not read yet.
+    /// Bytes that have arrived and are not read yet.
     arrived: Vec<u8>,
     state: State,
     reusable: bool,
-    /// What ended it early, for whoever gets an `io::Error` from the reader in between.
+    /// The error that ended the body early. A reader in between passes on no more than an `io::Error`.
     pub error: Option<TransportError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// So much of a length, or of a chunk.
+    /// The bytes left of the body, or of a chunk.
     Left(u64, Within),
     UntilClose,
     ChunkSize,
@@ -263,7 +264,7 @@ enum Within {
 }
 
 impl<'a> Body<'a> {
-    /// The body that belongs to this head; `arrived` is what came along with it.
+    /// The body of the response with this head. `arrived` has come along with the head.
     pub fn new(
         stream: &'a mut Stream,
         deadline: Deadline,
@@ -279,8 +280,8 @@ impl<'a> Body<'a> {
         Body { stream, deadline, arrived, state, reusable: head.reusable, error: None }
     }
 
-    /// Whether the connection can serve again: the framing was unambiguous, the body was read to its end, and nothing
-    /// has come after it.
+    /// Returns whether the connection can serve again: the framing was unambiguous, the body was read to its end, and
+    /// nothing has arrived behind it.
     pub fn leaves_reusable(&self) -> bool {
         self.reusable && self.state == State::Done && self.arrived.is_empty() && self.error.is_none()
     }
@@ -290,7 +291,7 @@ impl<'a> Body<'a> {
         io::Error::other("the body broke off")
     }
 
-    /// Reads more of the stream; false at its end.
+    /// Reads more of the stream. Returns false at its end.
     fn fill(&mut self) -> io::Result<bool> {
         match fill(self.stream, &mut self.arrived, &self.deadline) {
             Ok(n) => Ok(n > 0),
@@ -298,11 +299,11 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Hands out up to `most` bytes of what is the body's own; 0 at the end of the stream.
+    /// Copies up to `most` bytes of the body. Returns 0 at the end of the stream.
     fn pass_on(&mut self, into: &mut [u8], most: u64) -> io::Result<usize> {
         let most = into.len().min(usize::try_from(most).unwrap_or(usize::MAX));
         if self.arrived.is_empty() {
-            // Straight from the stream, and never beyond this body.
+            // Straight from the stream, never beyond this body.
             return match self.stream.read(&mut into[..most], &self.deadline) {
                 Ok(n) => Ok(n),
                 Err(error) => Err(self.fail(error)),
@@ -314,7 +315,7 @@ impl<'a> Body<'a> {
         Ok(n)
     }
 
-    /// One line of the chunked framing, without its end.
+    /// Reads one line of the chunked framing, without its end.
     fn line(&mut self) -> io::Result<Vec<u8>> {
         loop {
             if let Some(end) = self.arrived.iter().position(|b| *b == b'\n') {
@@ -389,7 +390,7 @@ impl Read for Body<'_> {
                     if self.line()?.is_empty() {
                         self.state = State::Done;
                     } else {
-                        // Read over, and not examined: no trailer was asked for.
+                        // Skipped: no request asks for trailers.
                         self.reusable = false;
                     }
                 }
@@ -446,8 +447,8 @@ mod tests {
         outcome
     }
 
-    /// What was made of 20 000 mangled responses by ureq 3.5.2, and for a plain 204 by a parser beside it, was recorded
-    /// before both went. The verdict is the same, or stricter: an error, or a connection that is not kept.
+    /// What was made of 20 000 mangled responses by ureq 3.5.2, and for a plain 204 by a parser beside it, was
+    /// recorded before both went. The verdict is the same, or stricter: an error, or a connection that is not kept.
     #[test]
     fn mangled_responses() {
         let recorded = include_str!("../../tests/vectors/mangled-responses.txt");

@@ -1,7 +1,8 @@
 //! HTTP/1.1 over kept connections. Knows nothing of OBS.
 //!
-//! An exchange is one write and, for nearly every abort, one read: the head goes out as it was built ([`RequestHead`]), and
-//! [`exchange`] reads the response. The connection is kept if nothing that follows can be taken for the next response.
+//! An exchange is one write and, for nearly every abort, one read: the head goes out as it was built
+//! ([`RequestHead`]), and [`exchange`] reads the response. The connection is kept if nothing that follows can be
+//! taken for the next response.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -139,7 +140,7 @@ impl HttpClient {
         HttpClient { pool: Pool::new(settings.max_connections), connector: Connector::new(settings) }
     }
 
-    /// Closes the idle connections, and keeps none from here on.
+    /// Closes the idle connections, and keeps none from now on.
     pub fn close_idle(&self) {
         self.pool.close();
     }
@@ -152,8 +153,8 @@ impl HttpClient {
         })
     }
 
-    /// Sends a request and has `read` take the body of a 200, as long as the deadline allows. The body of another status is
-    /// read as by [`HttpClient::send`].
+    /// Sends a request and has `read` take the body of a 200, as long as the deadline allows. The body of another
+    /// status is read as by [`HttpClient::send`].
     pub fn send_streaming(
         &self,
         request: Request<'_>,

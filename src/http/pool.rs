@@ -8,7 +8,7 @@ use crate::base::origin::Origin;
 
 use super::connect::Connection;
 
-/// Shorter than what servers and the state tables on the way usually allow an idle connection.
+/// The longest time that a connection stays idle: shorter than what servers and NAT tables usually allow.
 const MAX_IDLE: Duration = Duration::from_secs(15);
 
 /// The idle connections of one client in one process.
@@ -19,7 +19,7 @@ pub struct Pool {
 
 #[derive(Default)]
 struct State {
-    /// In the order in which they came back.
+    /// Sorted by `since`.
     idle: VecDeque<Idle>,
     closed: bool,
 }
@@ -43,7 +43,7 @@ impl Pool {
     /// A connection to this origin on which nothing has arrived since its last response.
     pub fn take(&self, origin: &Origin, now: Instant) -> Option<Connection> {
         loop {
-            // The last one back: the others may grow old.
+            // The one used last, so that the others can grow old.
             let last = {
                 let mut state = self.lock();
                 let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
@@ -79,7 +79,7 @@ impl Pool {
         self.lock().idle.retain(|idle| idle.origin != *origin);
     }
 
-    /// Closes all that is idle, and keeps nothing from here on.
+    /// Closes all idle connections, and keeps none from now on.
     pub fn close(&self) {
         let idle = {
             let mut state = self.lock();

@@ -1,4 +1,4 @@
-//! HTTP proxies: which one serves a host, the tunnel for https (CONNECT), the absolute form for http.
+//! HTTP proxies: the choice by host, the tunnel for https (CONNECT), the absolute form for http.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,12 +13,12 @@ use crate::base::percent::decode;
 
 use super::TransportError;
 
-/// One proxy.
+/// An HTTP proxy.
 #[derive(Clone)]
 pub struct Proxy {
     /// Lower case, IPv6 in brackets.
     pub host: String,
-    /// 80 where the URL has none, as its scheme says.
+    /// 80 if the URL has none: the default of its scheme.
     pub port: u16,
     /// `Basic …`
     authorization: Option<Zeroizing<String>>,
@@ -26,7 +26,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Reads `http://[user:password@]host[:port][/]`; the scheme may be missing, as in many environments.
+    /// Parses `http://[user:password@]host[:port][/]`. The scheme may be missing, as it is in many environments.
     pub fn parse(url: &str) -> Result<Proxy, Error> {
         let refuse =
             |why: &str| Error::config(format!("the proxy URL {why}: give http://[user:password@]host:port"));
@@ -36,7 +36,7 @@ impl Proxy {
             None => url,
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        // The last @: a password that was not percent-encoded may hold one.
+        // The last @, since a password that was not percent-encoded may hold one.
         let (user_info, authority) = match rest.rsplit_once('@') {
             Some((user_info, authority)) => (Some(user_info), authority),
             None => (None, rest),
@@ -69,7 +69,7 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// What no message may repeat.
+    /// The texts that no message may repeat.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let token = self.authorization.as_ref().and_then(|a| a.strip_prefix("Basic "));
         self.password.as_ref().map(|p| p.as_str()).into_iter().chain(token)
@@ -91,7 +91,7 @@ impl Proxy {
         ))
     }
 
-    /// A request head in origin form, made one for a proxy: `DELETE http://host/key… HTTP/1.1`.
+    /// Turns the head of a request into absolute form (RFC 9112, 3.2.2): `DELETE http://host/key… HTTP/1.1`.
     pub fn absolute_form(&self, authority: &str, head: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let target_at = head.iter().position(|b| *b == b' ')? + 1;
         let headers_at = head.windows(2).position(|w| w == b"\r\n")? + 2;
@@ -107,7 +107,7 @@ impl Proxy {
         Some(out)
     }
 
-    /// Judges the head of a response to CONNECT.
+    /// Judges the head of the response to CONNECT.
     pub fn judge_tunnel(&self, host: &str, port: u16, head: &[u8]) -> Result<(), TransportError> {
         let refused = |why: &str| {
             Error::new(
@@ -137,7 +137,7 @@ impl Proxy {
     }
 }
 
-/// Host and port alone: the rest is secret.
+/// Shows host and port alone, since the rest is secret.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
@@ -150,7 +150,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Which hosts are reached through which proxy.
+/// The proxies of a client, and the hosts that they do not serve.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
     http: Option<Proxy>,
@@ -161,7 +161,7 @@ pub struct Proxies {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Exception {
     Everything,
-    /// The host itself and all below it, on this port or any.
+    /// The host and all below it, on this port or, if None, on any.
     Domain(String, Option<u16>),
     Address(IpAddr, Option<u16>),
     /// Addresses that share their first bits.
@@ -174,13 +174,13 @@ impl Proxies {
         Proxies { http: Some(proxy.clone()), https: Some(proxy), no_proxy: Vec::new() }
     }
 
-    /// As the environment says, lower case before upper.
+    /// Reads the proxy variables, lower case before upper case.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Proxies, Error> {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let either = |lower: &str| {
             set(lower).map(|v| (lower.to_owned(), v)).or_else(|| {
                 let upper = lower.to_ascii_uppercase();
-                // A CGI server sets HTTP_PROXY from a request's "Proxy:" header: not to be believed there.
+                // A CGI server sets HTTP_PROXY from the "Proxy:" header of a request, which anybody can send.
                 let trusted = upper != "HTTP_PROXY" || variable("REQUEST_METHOD").is_none();
                 set(&upper).filter(|_| trusted).map(|v| (upper, v))
             })
@@ -199,13 +199,13 @@ impl Proxies {
         })
     }
 
-    /// The proxy that serves this host.
+    /// The proxy for this origin, if there is one.
     pub fn serving(&self, origin: &Origin) -> Option<&Proxy> {
         let proxy = if origin.is_https() { &self.https } else { &self.http };
         proxy.as_ref().filter(|_| !self.no_proxy.iter().any(|e| e.covers(origin.host(), origin.port())))
     }
 
-    /// What no message may repeat.
+    /// The texts that no message may repeat.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.http.iter().chain(&self.https).flat_map(Proxy::secrets)
     }

@@ -1,5 +1,5 @@
-//! Name resolution with a deadline: getaddrinfo on a thread of its own, one lookup per host at a time, shared by
-//! all who wait for it.
+//! Name resolution with a deadline: getaddrinfo on a thread of its own. There is one lookup per host at a time, which
+//! all callers share.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs as _};
@@ -12,7 +12,7 @@ use crate::base::process;
 
 use super::TransportError;
 
-/// The lookups under way in one process for one client.
+/// The lookups under way of one client in one process.
 #[derive(Debug, Default)]
 pub struct Resolver {
     under_way: Arc<Mutex<HashMap<String, Arc<Lookup>>>>,
@@ -25,8 +25,8 @@ struct Lookup {
 }
 
 impl Resolver {
-    /// The addresses of a host. The lookup itself can't be interrupted: a caller who gives up leaves it behind,
-    /// and who comes later joins it rather than starting another.
+    /// Returns the addresses of a host. A lookup can't be interrupted: a caller that gives up leaves it running, and
+    /// a later caller joins it.
     pub fn resolve(&self, host: &str, deadline: &Deadline) -> Result<Vec<IpAddr>, TransportError> {
         if let Some(address) = ip_literal(host) {
             return Ok(vec![address]);
@@ -75,7 +75,7 @@ impl Resolver {
     }
 }
 
-/// `failed to lookup address information: Name or service not known` without what the caller knows already.
+/// The text of a resolver's error, without the prefix that std puts before it.
 fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()

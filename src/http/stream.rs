@@ -1,4 +1,4 @@
-//! One connection: bytes in and out, plain or through TLS, never longer than the deadline allows.
+//! The byte stream of one connection, plain or through TLS, with a deadline for each operation.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -16,26 +16,26 @@ use super::{TransportError, tls};
 pub struct Stream {
     socket: TcpStream,
     session: Option<Box<Session>>,
-    /// For messages.
+    /// The host, for messages.
     host: String,
     receive_timeout: Duration,
     send_timeout: Duration,
 }
 
-/// TLS on a socket.
+/// A TLS session.
 struct Session {
     tls: ClientConnection,
     records: Records,
 }
 
 impl Session {
-    /// Takes more of the stream in; 0 is its end.
+    /// Reads more of the stream. Returns 0 at its end.
     fn read_tls(&mut self, io: &mut Paced<'_>) -> io::Result<usize> {
         self.tls.read_tls(&mut Observed { io, records: &mut self.records })
     }
 }
 
-/// Reads, and keeps account of the records that pass.
+/// A reader that follows the records it reads.
 struct Observed<'a, 'b> {
     io: &'a mut Paced<'b>,
     records: &'a mut Records,
@@ -49,14 +49,13 @@ impl Read for Observed<'_, '_> {
     }
 }
 
-/// Where the stream of TLS records stands, by their headers (RFC 8446, 5.1): rustls does not say whether it holds a part
-/// of one.
+/// The position in a stream of TLS records (RFC 8446, 5.1). rustls does not tell whether it holds a part of one.
 #[derive(Debug, Default)]
 struct Records {
     header: [u8; 5],
-    /// How much of a header has arrived.
+    /// The bytes of the header that have arrived.
     of_header: usize,
-    /// How much of the record's body is still to come.
+    /// The bytes of the record that have not arrived.
     to_come: usize,
 }
 
@@ -85,12 +84,12 @@ impl Records {
 }
 
 impl Stream {
-    /// A connected socket whose timeouts are one slice.
+    /// A stream over a connected socket, whose timeouts must be [`SLICE`].
     pub fn new(socket: TcpStream, host: String) -> Stream {
         Stream { socket, session: None, host, receive_timeout: SLICE, send_timeout: SLICE }
     }
 
-    /// Speaks TLS from here on.
+    /// Performs the TLS handshake. All later bytes pass through TLS.
     pub fn handshake(&mut self, tls: ClientConnection, deadline: &Deadline) -> Result<(), TransportError> {
         let slow = |stop| match stop {
             Interrupted::Cancelled => TransportError::Interrupted(stop),
@@ -128,7 +127,7 @@ impl Stream {
                 .into());
             }
             if let Err(e) = session.tls.process_new_packets() {
-                // The alert that tells the server why.
+                // Sends the alert.
                 let _ = session.tls.write_tls(&mut io);
                 return Err(tls::failure(&self.host, &e));
             }
@@ -137,7 +136,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Sends all of it.
+    /// Sends all bytes.
     pub fn write_all(&mut self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), TransportError> {
         let mut io = Paced {
             socket: &self.socket,
@@ -159,7 +158,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Waits for bytes; 0 is the end of the stream.
+    /// Waits for bytes. Returns 0 at the end of the stream.
     pub fn read(&mut self, into: &mut [u8], deadline: &Deadline) -> Result<usize, TransportError> {
         let mut io = Paced {
             socket: &self.socket,
@@ -174,7 +173,7 @@ impl Stream {
             match session.tls.reader().read(into) {
                 Ok(n) => return Ok(n),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                // Cut without close_notify: what is missing, the layer above will see.
+                // The end without close_notify: the framing shows whether something is missing.
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 Err(e) => return Err(broken(&e)),
             }
@@ -186,8 +185,8 @@ impl Stream {
         }
     }
 
-    /// Whether TLS holds something that arrived after what was read: plaintext, the end of the stream, or a part of a
-    /// record, whose rest would be read as the beginning of the next response. False without TLS.
+    /// Returns whether TLS holds input that was not read: plaintext, the end of the stream, or a part of a record,
+    /// whose rest would be read as the beginning of the next response. False without TLS.
     pub fn holds_unread_input(&mut self) -> bool {
         let Some(session) = &mut self.session else { return false };
         let state = session.tls.process_new_packets();
@@ -196,7 +195,7 @@ impl Stream {
         !silent || !session.records.is_at_boundary()
     }
 
-    /// Whether nothing at all has arrived, the end of the stream included: one system call.
+    /// Returns whether nothing has arrived, not even the end of the stream. One system call.
     pub fn is_quiet(&self) -> bool {
         loop {
             let peeked =
@@ -209,7 +208,7 @@ impl Stream {
     }
 }
 
-/// Reads and writes that look at the deadline at least once a slice.
+/// Reads and writes that check the deadline at least every [`SLICE`].
 struct Paced<'a> {
     socket: &'a TcpStream,
     receive: &'a mut Duration,
@@ -218,7 +217,7 @@ struct Paced<'a> {
 }
 
 impl Paced<'_> {
-    /// Socket timeouts are changed only for the last slice of a budget, and back after it: no system call in between.
+    /// Changes the socket's timeout only for the last slice of a budget, and back after it, to save system calls.
     fn adjust(&mut self, which: sockopt::Timeout) -> io::Result<()> {
         let current =
             if matches!(which, sockopt::Timeout::Recv) { &mut *self.receive } else { &mut *self.send };
@@ -260,8 +259,8 @@ impl Write for Paced<'_> {
         self.write_vectored(&[io::IoSlice::new(bytes)])
     }
 
-    /// Every byte that goes onto a socket passes through here, with MSG_NOSIGNAL. The standard library's
-    /// `TcpStream::write_vectored` is writev(2), which has no flags: its EPIPE comes with a SIGPIPE that kills the host.
+    /// All writes on a socket pass through here, with MSG_NOSIGNAL. std's `TcpStream::write_vectored` is writev(2),
+    /// which has no flags: with its EPIPE comes a SIGPIPE, which kills a host that does not ignore it.
     fn write_vectored(&mut self, bytes: &[io::IoSlice<'_>]) -> io::Result<usize> {
         self.patiently(sockopt::Timeout::Send, |socket| {
             let sent = sendmsg(socket, bytes, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
@@ -285,7 +284,7 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// The stop that went through an `io::Error`.
+/// The interruption that was passed through an `io::Error`.
 fn stop_in(error: &io::Error) -> Option<Interrupted> {
     error.get_ref()?.downcast_ref().copied()
 }

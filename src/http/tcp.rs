@@ -1,4 +1,6 @@
-//! A TCP connection to one of several addresses, tried in a staggered fashion (RFC 8305), within a deadline.
+//! A TCP connection to one of several addresses (Happy Eyeballs, RFC 8305), with a deadline.
+//!
+//! Not by a crate: those that race connections need an async runtime.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -13,10 +15,10 @@ use crate::base::error::{Code, Error};
 
 use super::TransportError;
 
-/// RFC 8305, section 5: how long an attempt runs before the next address is tried beside it.
+/// The time before the next address is tried beside the last one (RFC 8305, 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// The first of the addresses that responses; the others are closed.
+/// Connects to the first address that accepts. The attempts to the others are closed.
 pub fn connect(
     host: &str,
     addresses: &[IpAddr],
@@ -89,7 +91,7 @@ pub fn connect(
 
 fn failed(host: &str, port: u16, cause: Option<(Errno, SocketAddr)>, otherwise: &str) -> Error {
     let why = match cause {
-        // The text of a standard error, without its "(os error N)": the address says more.
+        // Without "(os error N)": the address says more.
         Some((errno, address)) => {
             let text = std::io::Error::from(errno).to_string();
             format!("{} ({address})", text.split(" (os error").next().unwrap_or(&text))
@@ -99,7 +101,7 @@ fn failed(host: &str, port: u16, cause: Option<(Errno, SocketAddr)>, otherwise: 
     Error::new(Code::Connect, format!("no connection to {host} port {port}: {why}"))
 }
 
-/// The first family first, then one of each in turn.
+/// Sorts addresses so that the two families take turns, beginning with that of the first (RFC 8305, 4).
 fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let (first, second): (Vec<IpAddr>, Vec<IpAddr>) =
@@ -117,13 +119,13 @@ fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
     }
 }
 
-/// A connection under way, and whether it is there already.
+/// Begins to connect. Returns the socket, and whether it is connected already.
 fn start(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let mut socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     if socket.as_raw_fd() < 3 {
-        // A host that closed stdout or stderr, and still prints, must not print into the connection.
+        // If the host has closed stdout or stderr and still prints, it must not print into the connection.
         socket = rustix::io::fcntl_dupfd_cloexec(&socket, 3)?;
     }
     match rustix::net::connect(&socket, &address) {
@@ -133,7 +135,7 @@ fn start(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
     }
 }
 
-/// From here on the socket blocks, a slice at a time.
+/// Makes the socket blocking, with timeouts of one slice.
 fn finish(socket: OwnedFd) -> Result<TcpStream, Errno> {
     rustix::io::ioctl_fionbio(&socket, false)?;
     sockopt::set_tcp_nodelay(&socket, true)?;

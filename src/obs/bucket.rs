@@ -1,5 +1,5 @@
-//! Endpoint, bucket, key and upload id in; host, request target and canonical resource out. Each part is
-//! encoded once, and what is signed is what is sent.
+//! Addressing: from endpoint, bucket, key and upload id to origin, request target and canonical resource. Each part
+//! is encoded once, so that the signature covers what is sent.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ use crate::base::origin::{Origin, split_port};
 use crate::base::percent::{encode, max_encoded_len};
 use crate::obs::sign::Scheme;
 
-/// How a bucket is addressed.
+/// The way to address a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Addressing {
     /// PATH for an IP literal, and for a bucket with a dot over https; VIRTUAL_HOST otherwise.
@@ -23,7 +23,7 @@ pub enum Addressing {
     CustomDomain,
 }
 
-/// Reads the endpoint of a service: `[http[s]://]host[:port][/]` and nothing more.
+/// Parses the endpoint of a service: `[http[s]://]host[:port][/]` and nothing more.
 pub fn parse_endpoint(text: &str) -> Result<Origin, Error> {
     let refuse = |why: &str| {
         Error::argument(format!(
@@ -50,7 +50,7 @@ pub fn parse_endpoint(text: &str) -> Result<Origin, Error> {
     Ok(Origin::new(https, &host, port))
 }
 
-/// Judges a bucket name.
+/// Validates a bucket name.
 pub fn check_bucket(bucket: &str) -> Result<(), Error> {
     let refuse =
         |why: &str| Err(Error::argument(format!("the bucket {why}: 3 to 63 of a-z 0-9 - . are allowed")));
@@ -82,10 +82,10 @@ fn looks_like_ipv4(bucket: &str) -> bool {
         && bucket.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Judges a key: 1 to 1024 bytes, any characters.
+/// Validates a key: 1 to 1024 bytes, any characters.
 pub fn check_key(key: &str) -> Result<(), Error> {
     if key.is_empty() {
-        // Huawei's own SDKs send DELETE /?uploadId=… here, and call it success.
+        // Huawei's C and Python SDKs send DELETE /?uploadId=… for an empty key, and report success.
         return Err(Error::argument("the key is empty: name the object that the upload was for"));
     }
     if key.len() > 1024 {
@@ -94,16 +94,16 @@ pub fn check_key(key: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Judges an upload id.
+/// Validates an upload id.
 pub fn check_upload_id(upload_id: &str) -> Result<(), Error> {
     if upload_id.is_empty() {
-        // DELETE /key?uploadId= deletes the object itself on real servers.
+        // On real servers (Ceph RGW), DELETE /key?uploadId= deletes the object itself.
         return Err(Error::argument("the upload id is empty: an empty one could delete the object itself"));
     }
     if upload_id.len() > 1024 {
         return Err(Error::argument("the upload id is too long: 1 to 1024 bytes of UTF-8 are allowed"));
     }
-    // Nearly every id there is.
+    // Nearly all ids: nothing more to check.
     if upload_id.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }
@@ -116,10 +116,10 @@ pub fn check_upload_id(upload_id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where one request goes, and what is signed for it.
+/// The target of one request, as it is sent and as it is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The scheme, host and port of the connection.
+    /// The origin that the request is sent to.
     pub origin: Origin,
     /// Path and query as in the request line (RFC 9112, 3.2).
     pub request_target: String,
@@ -127,26 +127,26 @@ pub struct Target {
     pub canonical_resource: String,
 }
 
-/// A bucket as an endpoint addresses it: what the targets of all its keys share.
+/// A bucket at an endpoint: the part that the targets of all its keys share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
     name: String,
     /// The endpoint that the bucket belongs to.
     endpoint: Origin,
-    /// Where the bucket's requests go.
+    /// The origin that the bucket's requests are sent to.
     origin: Origin,
-    /// Decided: never `Auto`.
+    /// Never `Auto`.
     addressing: Addressing,
     scheme: Scheme,
     /// `/bucket` with path addressing, empty otherwise.
     path_prefix: String,
-    /// What stands for the bucket in the canonical resource: `/bucket` or `/domain`.
+    /// The bucket in the canonical resource: `/bucket` or `/domain`.
     resource_prefix: String,
 }
 
 impl Bucket {
-    /// The bucket of this name, if it can be addressed so. Without a scheme: AWS V2 with path addressing, as in every
-    /// official SDK, and OBS otherwise.
+    /// Validates the name and decides the addressing. Without a scheme, requests are signed by AWS V2 with path
+    /// addressing, as in every official SDK, and by OBS otherwise.
     pub fn new(
         endpoint: &Origin,
         addressing: Addressing,
@@ -198,7 +198,7 @@ impl Bucket {
         &self.endpoint
     }
 
-    /// How it is addressed; never `Auto`.
+    /// Its addressing. Never `Auto`.
     pub fn addressing(&self) -> Addressing {
         self.addressing
     }
@@ -208,11 +208,11 @@ impl Bucket {
         self.scheme
     }
 
-    /// One upload: the target of its abort, and of the listing of its parts.
+    /// The target of one upload: for its abort, and for the list of its parts.
     pub fn upload(&self, key: &str, upload_id: &str) -> Result<Target, Error> {
         check_key(key)?;
         check_upload_id(upload_id)?;
-        // Room for every byte to be encoded: one allocation each, whatever the key.
+        // One allocation each, whatever the key.
         let mut request_target = String::with_capacity(
             self.path_prefix.len() + 11 + max_encoded_len(key) + max_encoded_len(upload_id),
         );
@@ -233,7 +233,7 @@ impl Bucket {
         Ok(self.target(request_target, resource))
     }
 
-    /// One page of the bucket's unfinished uploads, its keys percent-encoded where the server knows how.
+    /// The target of one page of the bucket's multipart uploads. `encoded` asks the server to percent-encode keys.
     pub fn uploads(&self, prefix: &str, key_marker: &str, upload_id_marker: &str, encoded: bool) -> Target {
         let encoding = if encoded { "&encoding-type=url" } else { "" };
         let mut request_target = format!("{}/?uploads{encoding}&max-uploads=1000", self.path_prefix);

@@ -1,4 +1,4 @@
-//! A page of unfinished uploads: XML in, uploads and markers out, or the reason why nothing of it may be acted on.
+//! Pages of ListMultipartUploads: XML in, uploads and markers out, or the reason why the page may not be acted on.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -9,43 +9,43 @@ use crate::base::date;
 use crate::base::error::{Code, Error};
 use crate::obs::xml::resolve;
 
-/// A page of 1000 uploads with the longest keys stays below this.
+/// The largest page in bytes. 1000 uploads with the longest keys stay below it.
 const MAX_PAGE: u64 = 16 * 1024 * 1024;
-/// Text of one element: a key of 1024 bytes is at most three times that when encoded.
+/// The longest text of one element. An encoded key has up to 3072 bytes.
 const MAX_TEXT: usize = 16 * 1024;
-/// What a page was asked for; more is not this protocol.
+/// The most uploads of one page: as many as were asked for.
 const MAX_UPLOADS: usize = 1000;
 
-/// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 of Go, 1970-01-01): it
-/// is unknown, and not old.
+/// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 in Go,
+/// 1970-01-01), and counts as unknown, not as old.
 const EPOCH: i64 = 1_136_073_600;
 
-/// One unfinished upload.
+/// An upload on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedUpload {
-    /// Decoded.
+    /// The key, decoded.
     pub key: String,
-    /// As it is.
+    /// The upload id, unchanged.
     pub upload_id: String,
-    /// Unix seconds; None if the server's time is missing, unreadable, or before any upload can have been.
+    /// The time of initiation in Unix seconds. None if it is missing, unreadable or impossible.
     pub initiated: Option<i64>,
 }
 
-/// One page, complete and decoded.
+/// A page, complete and decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// In the server's order.
+    /// The uploads in the server's order.
     pub uploads: Vec<ListedUpload>,
-    /// Whether more pages follow, from these markers on.
+    /// The beginning of the next page, if there is one.
     pub next: Option<Marker>,
 }
 
-/// Where a page begins.
+/// The beginning of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marker {
-    /// Keys after this one; with an upload id, the rest of this one too.
+    /// The page lists the keys after this one, and with an upload id the rest of this one's uploads.
     pub key: String,
-    /// Uploads of the key after this one.
+    /// The page lists the key's uploads after this one.
     pub upload_id: String,
 }
 
@@ -53,20 +53,22 @@ fn unfit(why: impl std::fmt::Display) -> Error {
     Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"))
 }
 
-/// What a page was asked for.
+/// The parameters of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest<'a> {
-    /// Keys that begin with this.
+    /// The prefix of all keys.
     pub prefix: &'a str,
-    /// What comes after this.
+    /// The beginning of the page.
     pub from: &'a Marker,
-    /// Keys percent-encoded.
+    /// Whether the server was asked to percent-encode keys.
     pub encoded: bool,
 }
 
-/// Reads and judges one page. None: the server was asked to encode its keys, does not say whether it did, and what it
-/// sent could be read both ways. Ceph RGW encodes the keys, and neither the markers nor the fact; a wrong key would
-/// give NoSuchUpload, look like one that is gone, and leave the orphan for ever. Request again, without encoding.
+/// Reads and validates one page.
+///
+/// None: the server was asked to encode its keys, does not say whether it did, and the page could be read both ways.
+/// It has to be asked for again without encoding. Ceph RGW encodes the keys but not the markers, and does not say so.
+/// A wrong key would give NoSuchUpload, look like an upload that is gone, and leave the orphan for ever.
 pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option<Page>, Error> {
     let PageRequest { prefix, from, encoded } = request;
     let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, body.take(MAX_PAGE)))?;
@@ -81,8 +83,8 @@ pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option
         )));
     }
     if let Some(next) = &page.next {
-        // The pair must move on, or the listing would never end; the key alone may stand still, while its uploads
-        // are listed, and these in an order of the server's own.
+        // The pair must advance, or the listing would never end. The key alone may stay the same while its uploads
+        // are listed, in an order of the server's own.
         if (next.key.is_empty() && next.upload_id.is_empty())
             || next == from
             || next.key.as_bytes() < from.key.as_bytes()
@@ -93,7 +95,7 @@ pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option
     Ok(Some(page))
 }
 
-/// A page as it stands in the XML.
+/// The texts of a page, not decoded yet.
 #[derive(Default)]
 struct RawPage {
     uploads: Vec<[Option<String>; 3]>,
@@ -118,7 +120,7 @@ impl RawPage {
                 Err(quick_xml::Error::Io(e)) => {
                     return Err(Error::new(Code::Io, format!("the list of uploads broke off: {e}")));
                 }
-                // The parser quotes names as they came, of any length.
+                // The parser quotes names unchanged, of any length.
                 Err(e) => {
                     return Err(unfit(format_args!(
                         "it is not XML: {}",
@@ -156,7 +158,7 @@ impl RawPage {
         Ok(page)
     }
 
-    /// An element begins, `path` being what it is in.
+    /// Handles the beginning of an element. `path` names the elements around it.
     fn open(&mut self, path: &[String], name: &str, complete: bool) -> Result<(), Error> {
         if path.is_empty() && (complete || name != "ListMultipartUploadsResult") {
             return Err(unfit("its root is not ListMultipartUploadsResult"));
@@ -173,7 +175,7 @@ impl RawPage {
         Ok(())
     }
 
-    /// Whether it matters that the response does not name an encoding.
+    /// Returns whether the keys could be read both ways, since the response does not name an encoding.
     fn is_ambiguous(&self) -> bool {
         let keys = self.uploads.iter().filter_map(|[key, ..]| key.as_deref());
         self.encoding.is_empty() && keys.chain([self.next_key.as_str()]).any(|key| key.contains(['%', '+']))
@@ -201,7 +203,7 @@ impl RawPage {
     }
 }
 
-/// An element ends: its text goes where it belongs.
+/// Handles the end of an element: assigns its text to a field.
 fn path_end(page: &mut RawPage, path: &mut Vec<String>, text: &mut String) {
     let name = path.pop().unwrap_or_default();
     let text = std::mem::take(text);
@@ -225,7 +227,7 @@ fn path_end(page: &mut RawPage, path: &mut Vec<String>, text: &mut String) {
     }
 }
 
-/// As forms are encoded: `+` is a space, `%2B` a plus.
+/// Decodes as forms are encoded: `+` is a space, `%2B` a plus.
 fn form_decoded(text: &str) -> Result<String, Error> {
     let bytes = crate::base::percent::decode(&text.replace('+', "%20"));
     bytes

@@ -1,4 +1,4 @@
-//! The protocol of OBS: pure, without I/O.
+//! The protocol of OBS, without I/O.
 
 pub mod bucket;
 pub mod listing;

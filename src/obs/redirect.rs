@@ -1,11 +1,11 @@
-//! Which redirects are safe to follow. The official SDKs sign again for any host, which hands a valid signature
-//! and the token to any host that a response names.
+//! The rules for redirects. The official SDKs sign again for any host, and so give a valid signature and the token to
+//! any host that a response names.
 
 use crate::base::origin::{Origin, split_port};
 use crate::base::percent::decode;
 use crate::obs::bucket::{Addressing, Bucket, Target};
 
-/// The same request at the origin that a 307 or 308 names, or the reason why it is not sent there.
+/// Returns the same request at the origin that a 307 or 308 names, or the reason why it is not sent there.
 pub fn follow(bucket: &Bucket, target: &Target, location: &str) -> Result<Target, &'static str> {
     let (https, rest) = match location.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
@@ -47,7 +47,7 @@ pub fn follow(bucket: &Bucket, target: &Target, location: &str) -> Result<Target
     Ok(Target { origin: to, ..target.clone() })
 }
 
-/// The same bytes, however they are encoded.
+/// Returns whether two request targets name the same bytes, however they are encoded.
 fn same_target(ours: &str, theirs: &str) -> bool {
     let parts = |text: &str| {
         let (path, query) = text.split_once('?')?;
@@ -56,7 +56,8 @@ fn same_target(ours: &str, theirs: &str) -> bool {
     ours == theirs || parts(ours).is_some_and(|ours| parts(theirs) == Some(ours))
 }
 
-/// The last two labels; three where the last has two letters and the one before at most three, as in `x.co.uk`.
+/// The last two labels of a host, or three if the last has two letters and the one before at most three, as in
+/// `x.co.uk`.
 fn domain(host: &str) -> &str {
     let mut labels = host.rsplit('.');
     let (last, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
@@ -85,7 +86,7 @@ mod tests {
         }
     }
 
-    /// Endpoint, addressing, Location; where it leads, or why not.
+    /// Endpoint, addressing and Location; the authority that it leads to, or the reason.
     type Row = (&'static str, Addressing, &'static str, Result<&'static str, &'static str>);
 
     const ROWS: &[Row] = &[

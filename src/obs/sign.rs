@@ -1,14 +1,14 @@
-//! A request in, its Authorization out: `scheme access-key:Base64(HMAC-SHA1(secret key, string to sign))`.
+//! Signatures: `Authorization: scheme access-key:Base64(HMAC-SHA1(secret key, string to sign))`.
 //!
-//! Facts: the signature in headers of Huawei's API reference, and requests recorded from an official SDK
-//! (tests/vectors). The string to sign never exists in one piece: its parts go straight into the digest.
+//! Sources: "Authentication of Signature in a Header" in Huawei's OBS API reference, and requests recorded from an
+//! official SDK (tests/vectors).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-/// Which of the two dialects of the one algorithm is spoken.
+/// A dialect of the one algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `Authorization: OBS …`, headers `x-obs-…`.
@@ -33,7 +33,7 @@ impl Scheme {
         }
     }
 
-    /// The header that says who pays.
+    /// The header of requester-pays requests.
     pub fn request_payer_header(self) -> &'static str {
         match self {
             Scheme::Obs => "x-obs-request-payer",
@@ -42,19 +42,19 @@ impl Scheme {
     }
 }
 
-/// The secret key as HMAC uses it: the two states that the padded key leaves, computed once.
+/// A secret key, prepared for HMAC: the digest states after the two padded keys, computed once.
 #[derive(Clone)]
 pub struct SigningKey(Hmac<Sha1>);
 
 impl SigningKey {
-    /// The schedule for this secret key.
+    /// Prepares a secret key.
     pub fn new(secret_key: &str) -> SigningKey {
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
         SigningKey(Hmac::new_from_slice(secret_key.as_bytes()).expect("HMAC takes any key"))
     }
 }
 
-/// What is signed of a request.
+/// The string to sign of a request. It never exists in one piece: its parts go straight into the digest.
 #[derive(Clone, Copy, Debug)]
 pub struct StringToSign<'a> {
     /// The scheme of the signature.
@@ -72,7 +72,7 @@ pub struct StringToSign<'a> {
 }
 
 impl StringToSign<'_> {
-    /// Its parts, in order.
+    /// Calls `part` with each part, in order.
     fn each_part(&self, mut part: impl FnMut(&[u8])) {
         part(self.method.as_bytes());
         // Content-MD5 and Content-Type are empty in every request that is sent here.
@@ -93,7 +93,7 @@ impl StringToSign<'_> {
         part(self.canonical_resource.as_bytes());
     }
 
-    /// Signs it.
+    /// Computes the signature.
     pub fn sign(&self, key: &SigningKey) -> Signature {
         let mut mac = key.0.clone();
         self.each_part(|part| mac.update(part));
@@ -104,10 +104,10 @@ impl StringToSign<'_> {
     }
 }
 
-/// The Base64 of the 20 bytes of SHA-1.
+/// The length of the Base64 of SHA-1's 20 bytes.
 const SIGNATURE_LENGTH: usize = 28;
 
-/// The part of an Authorization header that no message may repeat.
+/// A signature, which no message may repeat.
 pub struct Signature([u8; SIGNATURE_LENGTH]);
 
 impl Signature {

@@ -1,9 +1,9 @@
-//! What the XML documents of the service have in common.
+//! Helpers for the service's XML documents.
 
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::BytesRef;
 
-/// The character that `&amp;` or `&#38;` stands for.
+/// Resolves a reference such as `&amp;` or `&#38;`.
 pub fn resolve(reference: &BytesRef<'_>) -> Option<char> {
     if let Ok(Some(c)) = reference.resolve_char_ref() {
         return Some(c);

@@ -128,8 +128,8 @@ fn request_abort(
     })
 }
 
-/// Lists the parts until there are none, and aborts again as long as there are: parts that were being uploaded may survive
-/// an abort (Huawei and AWS both say so).
+/// Lists the parts until there are none, and aborts again as long as there are: parts that were being uploaded may
+/// survive an abort (Huawei and AWS both say so).
 fn confirm(
     invocation: &Invocation<'_>,
     target: &mut Target,

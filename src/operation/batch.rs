@@ -73,7 +73,8 @@ impl BatchResult {
     }
 }
 
-/// Called with each outcome, and without one at least every [`SLICE`]: the outcome, uploads done, uploads known so far.
+/// Called with each outcome, and without one at least every [`SLICE`]: the outcome, uploads done, uploads known so
+/// far.
 pub type Progress<'a> = &'a mut dyn FnMut(Option<&Outcome>, u64, u64) -> ControlFlow<()>;
 
 /// The same within the pool, which leaves the counting to the verb.
@@ -140,8 +141,8 @@ pub struct WorkerPool<'a> {
     /// Set by the caller's callback: no new upload is begun.
     stopped: CancelFlag,
     began_cancelled: bool,
-    /// Set if an upload was cut off in flight by cancellation, or by the deadline of the call. The report does not tell:
-    /// it keeps only the first failures, and one that ran out of its own budget is neither.
+    /// Set if an upload was cut off in flight by cancellation, or by the deadline of the call. The report does not
+    /// tell: it keeps only the first failures, and one that ran out of its own budget is neither.
     cancelled_in_flight: CancelFlag,
     timed_out_in_flight: CancelFlag,
     /// Uploads that were taken and not begun: the call ended while they waited for their turn.

@@ -1,14 +1,14 @@
-//! What a caller sets for one call.
+//! Settings of one call.
 
 use std::time::Duration;
 
 use crate::base::deadline::CancelFlag;
 
-/// The cancellation and the time budget of one call, taken from the caller's handle when the call begins. The handle may
-/// be freed from then on. The default has neither.
+/// The cancellation and the time budget of one call, taken from the caller's handle when the call begins. The handle
+/// may be freed from then on. The default has neither.
 #[derive(Clone, Debug, Default)]
 pub struct Call {
-    /// Ends the call when it is raised.
+    /// Ends the call when it is set.
     pub cancelled: Option<CancelFlag>,
     /// The budget of the whole call, in place of the client's.
     pub timeout: Option<Duration>,

@@ -1,4 +1,4 @@
-//! A client: settings that no longer change, credentials and a clock that may, and the connections of this process.
+//! A client: fixed settings, replaceable credentials, a corrected clock, and the connections of this process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::operation::call::Call;
 use crate::operation::config::{Config, Level, ProxySetting, Settings};
 use crate::operation::log::Logger;
 
-/// What threads share. Nothing in it that outlives a fork is guarded by a lock.
+/// A client, shared by any number of threads. Nothing in it that outlives a fork is guarded by a lock.
 #[derive(Debug)]
 pub struct Client {
     settings: Settings,
@@ -31,13 +31,13 @@ pub struct Client {
     last_bucket: ArcSwapOption<Bucket>,
     source: ArcSwap<Source>,
     agency: Arc<Agency>,
-    /// Server's clock minus ours, in seconds.
+    /// The server's clock minus this machine's, in seconds.
     clock_offset: AtomicI64,
     shutdown: CancelFlag,
     local: ArcSwap<Local>,
 }
 
-/// What belongs to one process: locks, threads, sockets. A child leaks its parent's, and makes its own.
+/// The state of one process: locks, threads, sockets. A forked child leaks its parent's, and makes its own.
 #[derive(Debug)]
 pub struct Local {
     generation: u64,
@@ -50,7 +50,7 @@ pub struct Local {
 impl Local {
     fn new(connections: &http::Settings) -> Local {
         let mut connections = connections.clone();
-        // The cache of TLS sessions has a lock, and the parent's sessions are the parent's.
+        // A new cache of TLS sessions: the parent's has a lock, and its sessions belong to the parent.
         connections.tls = connections.tls.map(|config| {
             let mut own = rustls::ClientConfig::clone(&config);
             own.resumption = rustls::client::Resumption::default();
@@ -65,13 +65,13 @@ impl Local {
 }
 
 impl Client {
-    /// Judges the config as a whole, and reads what is read once: the environment and the trusted roots.
+    /// Validates the config as a whole, and reads the environment and the trusted roots.
     pub fn new(config: &Config) -> Result<Client, Error> {
         let settings = config.checked()?.clone();
         let Some(endpoint) = settings.endpoint.clone() else {
             return Err(Error::config("no endpoint"));
         };
-        // What is not UTF-8 becomes a URL that is refused, rather than a way around the proxy.
+        // A value that is not UTF-8 becomes a URL that is refused, rather than no proxy.
         let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let proxies = match &settings.proxy {
             ProxySetting::Environment => Proxies::from_env(variable)?,
@@ -122,7 +122,7 @@ impl Client {
         &self.user_agent
     }
 
-    /// The bucket, checked, as this client addresses it.
+    /// Returns the bucket of this name, validated, with this client's addressing.
     pub fn bucket(&self, name: &str) -> Result<Arc<Bucket>, Error> {
         // Most clients know one bucket.
         if let Some(last) = self.last_bucket.load().as_ref().filter(|last| last.name() == name) {
@@ -134,17 +134,17 @@ impl Client {
         Ok(bucket)
     }
 
-    /// What bounds a call that begins now and has `budget`, the call handle's own budget coming on top.
+    /// The deadline of a call that begins now and has `budget`.
     pub fn deadline(&self, call: &Call, budget: Duration) -> Deadline {
         Deadline::new(deadline::far(budget), self.shutdown.clone(), call.cancelled.clone())
     }
 
-    /// The deadline of one of the uploads, or of the pages, of a call with this deadline.
+    /// The deadline of one upload, or of one page, of a call with the deadline `whole`.
     pub fn deadline_of_one(&self, whole: &Deadline) -> Deadline {
         whole.until(deadline::far(self.settings.timeout))
     }
 
-    /// What belongs to this process.
+    /// The state of this process, made anew after a fork.
     pub fn local(&self) -> Arc<Local> {
         let local = self.local.load_full();
         if local.generation == process::generation() {
@@ -161,7 +161,7 @@ impl Client {
         own
     }
 
-    /// The credentials for the next attempt.
+    /// Returns the credentials for the next attempt.
     pub fn credentials(
         &self,
         deadline: &Deadline,
@@ -184,22 +184,22 @@ impl Client {
         }
     }
 
-    /// Replaces whatever source there was.
+    /// Replaces the credentials, whatever their source.
     pub fn set_credentials(&self, credentials: Credentials) {
         self.source.store(Arc::new(Source::Fixed(Arc::new(credentials))));
     }
 
-    /// Unix seconds by the server's clock, as far as it is known.
+    /// The time in Unix seconds by the server's clock, as far as that is known.
     pub fn now(&self) -> i64 {
         crate::base::date::unix_now().saturating_add(self.clock_offset.load(Ordering::Relaxed))
     }
 
-    /// Learns the server's clock.
+    /// Corrects the clock by the server's.
     pub fn correct_clock(&self, server_now: i64) {
         self.clock_offset.store(server_now.saturating_sub(crate::base::date::unix_now()), Ordering::Relaxed);
     }
 
-    /// Ends every call in flight, and every later one at once.
+    /// Cancels every call in flight, and every later one.
     pub fn shutdown(&self) {
         self.shutdown.set();
         self.local().http.close_idle();
@@ -211,12 +211,12 @@ impl Client {
         Some(proxy.to_string())
     }
 
-    /// What a server or a proxy might echo, beside the credentials.
+    /// The proxies' secrets, which a server or a proxy might echo.
     pub fn proxy_secrets(&self) -> impl Iterator<Item = &str> {
         self.connections.proxies.secrets()
     }
 
-    /// The log on the thread that makes a call.
+    /// The log of a thread that makes a call.
     pub fn logger(&self) -> Logger<'_> {
         Logger::direct(self.settings.log.as_ref())
     }

@@ -1,4 +1,4 @@
-//! What a client is made from: plain settings with their defaults, each checked when it is set.
+//! The settings of a client with their defaults. Each is validated when it is set.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::http::tls;
 use crate::obs::bucket::Addressing;
 use crate::obs::sign::Scheme;
 
-/// How much is logged; each level includes those before it.
+/// The levels of the log. Each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Level {
@@ -22,19 +22,19 @@ pub enum Level {
     Error = 1,
     /// Attempts that failed and will be repeated.
     Warn = 2,
-    /// What each call came to.
+    /// The result of each call.
     Info = 3,
     /// Every request and response.
     Debug = 4,
 }
 
-/// Takes a line.
+/// The function that takes a line.
 pub type Sink = Arc<dyn Fn(Level, String) + Send + Sync>;
 
-/// Who is told.
+/// The log callback.
 #[derive(Clone)]
 pub struct Log {
-    /// The most that is told.
+    /// The highest level that is logged.
     pub level: Level,
     /// Called only on threads that are inside a call, with no lock held.
     pub sink: Sink,
@@ -46,49 +46,49 @@ impl std::fmt::Debug for Log {
     }
 }
 
-/// Which proxy requests go through.
+/// The choice of a proxy.
 #[derive(Clone, Debug)]
 pub enum ProxySetting {
-    /// What the environment says.
+    /// By the environment.
     Environment,
-    /// None, whatever the environment says.
+    /// No proxy, whatever the environment says.
     Direct,
-    /// This one.
+    /// This proxy.
     Proxy(Proxy),
 }
 
-/// Every setting, checked.
+/// All settings, validated.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the service is.
+    /// The endpoint of the service.
     pub endpoint: Option<Origin>,
-    /// Whose keys are used.
+    /// The source of credentials.
     pub credentials: Option<Choice>,
-    /// How the bucket is addressed.
+    /// The addressing of buckets.
     pub addressing: Addressing,
     /// The scheme of signatures. None: by the addressing.
     pub scheme: Option<Scheme>,
-    /// One attempt's resolution, connection and handshake.
+    /// The timeout of one attempt's resolution, connection and handshake.
     pub connect_timeout: Duration,
-    /// One abort with all that belongs to it.
+    /// The budget of one abort, retries, waits and confirmation included.
     pub timeout: Duration,
-    /// 1 = no retry.
+    /// The most attempts of one operation. 1: no retry.
     pub max_attempts: u32,
-    /// Kept open, and used at once by many and stale.
+    /// The most connections that are kept, and the workers of a call over many uploads.
     pub max_connections: u32,
-    /// Trusted instead of the system's roots.
+    /// Roots to trust instead of the system's.
     pub ca_file: Option<Arc<RootCertStore>>,
-    /// Shown to a server that asks.
+    /// The certificate for a server that asks for one.
     pub identity: Option<Arc<tls::Identity>>,
-    /// The proxy, if any.
+    /// The choice of a proxy.
     pub proxy: ProxySetting,
-    /// Whether the parts are listed after the abort.
+    /// Whether an abort is confirmed by a list of the parts.
     pub confirm: bool,
     /// Whether the requester pays.
     pub request_payer: bool,
-    /// Put before our own product.
+    /// The product before this library's in the User-Agent header.
     pub user_agent: Option<String>,
-    /// Who is told what happens.
+    /// The log callback.
     pub log: Option<Log>,
 }
 
@@ -114,17 +114,17 @@ impl Default for Settings {
     }
 }
 
-/// Settings, and which of them were refused when they were set.
+/// A config: settings, and the refusals of setters.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// What is set so far.
+    /// The settings so far.
     pub settings: Settings,
     refused: Vec<(&'static str, Error)>,
 }
 
 impl Config {
-    /// Sets one thing. A refusal is remembered under its name until the same thing is set rightly: a caller who
-    /// ignored it must not be served with less safety than asked for.
+    /// Changes a setting. A refusal is remembered under its name until the same setting succeeds: a caller that
+    /// ignored it must not get a client with less safety than asked for.
     pub fn set(
         &mut self,
         name: &'static str,
@@ -138,7 +138,7 @@ impl Config {
         outcome
     }
 
-    /// What can only be judged together.
+    /// Returns the settings if all setters succeeded and the settings go together.
     pub fn checked(&self) -> Result<&Settings, Error> {
         if let Some((name, error)) = self.refused.first() {
             return Err(Error::config(format!("{name} was refused: {}", error.detail)));
@@ -156,7 +156,7 @@ impl Config {
     }
 }
 
-/// A number that may not be 0.
+/// Validates a number that may not be 0.
 pub fn nonzero(what: &str, value: u32) -> Result<u32, Error> {
     if value == 0 {
         return Err(Error::argument(format!("{what} may not be 0")));
@@ -164,7 +164,7 @@ pub fn nonzero(what: &str, value: u32) -> Result<u32, Error> {
     Ok(value)
 }
 
-/// How many connections, and so how many threads, a call may use at once.
+/// Validates the number of connections, which is also that of the threads of a call.
 pub fn max_connections(n: u32) -> Result<u32, Error> {
     if !(1..=1024).contains(&n) {
         return Err(Error::argument(format!("max_connections is {n}: 1 to 1024 are allowed")));
@@ -172,7 +172,7 @@ pub fn max_connections(n: u32) -> Result<u32, Error> {
     Ok(n)
 }
 
-/// A path that is not empty.
+/// Validates a path.
 pub fn path(what: &str, path: &str) -> Result<PathBuf, Error> {
     if path.is_empty() {
         return Err(Error::argument(format!("the {what} is empty")));
@@ -180,7 +180,7 @@ pub fn path(what: &str, path: &str) -> Result<PathBuf, Error> {
     Ok(PathBuf::from(path))
 }
 
-/// A product for the User-Agent header.
+/// Validates a product for the User-Agent header.
 pub fn user_agent(product: &str) -> Result<String, Error> {
     if product.is_empty() {
         return Err(Error::argument("the user agent is empty"));

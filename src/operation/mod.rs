@@ -1,4 +1,4 @@
-//! What the library does, and what it decides.
+//! The operations of the library, and its decisions.
 
 pub mod abort;
 pub mod batch;

@@ -1,5 +1,7 @@
-//! How fast the workers of one clean-up go together: additive increase, multiplicative decrease, once the service
-//! asks to slow down. Until then, as fast as they can.
+//! The common rate of the workers of one call: unlimited until the service asks to slow down, then additive increase,
+//! multiplicative decrease.
+//!
+//! Not by a crate: those limit to a rate that is known beforehand.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,34 +10,35 @@ use std::time::{Duration, Instant};
 use crate::base::deadline::far;
 use crate::base::deadline::{CancelFlag, Deadline, Interrupted, SLICE};
 
-/// However often the service complains, one request a second goes out.
+/// The lowest rate, in requests a second, however often the service complains.
 const SLOWEST: f64 = 1.0;
-/// After a complaint nothing goes out for so long: a service that counts has time to forget, and who was refused is
-/// not refused again until its attempts are used up.
+/// The pause after a complaint. A service that counts requests has time to forget, and a request that was refused is
+/// not refused again and again until its attempts are used up.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What the rate was cut by comes back over so many seconds, and as much again over the next.
+/// The seconds in which the rate regains what it was cut by. It goes on to grow at that slope.
 const RECOVERY: f64 = 4.0;
-/// Complaints that follow each other faster are about one overload: well above the slowest rate's second.
+/// Complaints less than this apart belong to one series, about one overload. Well above a second, the interval at the
+/// lowest rate.
 const SERIES: Duration = Duration::from_secs(5);
-/// Within a series the rate to return to was too high, too: it loses this part of what the rate loses, a fifth by a
-/// halving.
+/// Within a series the rate that recovery aims at was too high, too. It is cut by this part of what the rate is cut
+/// by: a fifth if that is halved.
 const RELENT: f64 = 0.4;
-/// A series takes the rate down to this part of what it was, and from there by half a second: a service that refuses
-/// everything for a moment is not a slow one.
+/// The part of its first rate that a series can cut the rate to. From there it is halved every second. A service that
+/// refuses everything for a moment is not a slow one.
 const FLOOR: f64 = 1.0 / 64.0;
 
-/// Shared by the workers.
+/// A rate limiter, shared by the workers of one call.
 #[derive(Debug)]
 pub struct RateLimiter {
     state: Mutex<State>,
-    /// Nothing new is begun: who waits for a first turn need not.
+    /// Set if no new upload is begun: a wait for a first turn ends.
     closed: CancelFlag,
 }
 
-/// Why a turn did not come.
+/// Why a request got no turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoTurn {
-    /// The deadline ended the wait.
+    /// The deadline passed, or the call was cancelled.
     Interrupted(Interrupted),
     /// The service asked all to wait this long, which is beyond the deadline.
     Held(Duration),
@@ -43,32 +46,33 @@ pub enum NoTurn {
 
 #[derive(Debug)]
 struct State {
-    /// Requests a second; None = as fast as they can.
+    /// Requests a second. None: unlimited.
     rate: Option<f64>,
-    /// What is added a second.
+    /// What is added to the rate a second.
     slope: f64,
     /// The rate that recovery aims at.
     peak: f64,
     /// The rate before this series of complaints, and when it began.
     series: (f64, Instant),
-    /// When the rate was last brought up to date.
+    /// The time for which `rate` holds.
     updated: Instant,
-    /// When the next request may go out.
+    /// The time from which the next request may be sent.
     next: Instant,
-    /// Before this, the service wants no request at all.
+    /// The time until which the service wants no request.
     held: Instant,
-    /// Complaints about requests from before this are old.
+    /// The last cut. Complaints about requests sent before it are ignored.
     cut: Option<Instant>,
-    /// Requests since `window`, for the rate that is cut the first time.
+    /// Requests since `window`, for the rate that the first cut halves.
     sent: u32,
     window: Instant,
-    /// Who waits, in the order of arrival: at a request a second, luck would pass some over for a minute.
+    /// The tickets of those that wait, in order of arrival. Without an order some would wait a minute, at a request a
+    /// second.
     line: VecDeque<u64>,
     tickets: u64,
 }
 
 impl RateLimiter {
-    /// No limit yet.
+    /// A limiter without a limit yet.
     pub fn new(closed: CancelFlag) -> RateLimiter {
         let now = Instant::now();
         let state = Mutex::new(State {
@@ -92,7 +96,7 @@ impl RateLimiter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for this request's turn; `begun`: it is not the first of what it belongs to.
+    /// Waits for a turn. `begun` says that the request is not the first for its upload.
     pub fn wait(&self, deadline: &Deadline, begun: bool) -> Result<(), NoTurn> {
         let mut ticket = Ticket { rate_limiter: self, ticket: None };
         loop {
@@ -107,12 +111,12 @@ impl RateLimiter {
             if held >= deadline.instant() {
                 return Err(NoTurn::Held(held.saturating_duration_since(now)));
             }
-            // Again after a slice: the rate_limiter may have changed meanwhile, and who is ahead may have left.
+            // Checked again after a slice: the rate may have changed, and those ahead may have left.
             deadline.sleep(wait.min(SLICE)).map_err(NoTurn::Interrupted)?;
         }
     }
 
-    /// Learns from the response to a request that went out at `sent`. `retry_after` holds for all.
+    /// Takes note of the response to a request that was sent at `sent`. A Retry-After holds for all workers.
     pub fn observe(&self, throttled: bool, retry_after: Option<Duration>, sent: Instant) {
         if throttled {
             self.lock().complaint(Instant::now(), retry_after, sent);
@@ -120,7 +124,7 @@ impl RateLimiter {
     }
 }
 
-/// A ticket in the line, given up when this is dropped.
+/// A ticket in the line, given up when dropped.
 struct Ticket<'a> {
     rate_limiter: &'a RateLimiter,
     ticket: Option<u64>,
@@ -135,7 +139,7 @@ impl Drop for Ticket<'_> {
 }
 
 impl State {
-    /// Takes a turn, or says how long to wait for one, and notes the ticket in the line.
+    /// Takes a turn, or returns the time to wait for one and puts a ticket in the line.
     fn turn(&mut self, ticket: &mut Option<u64>, now: Instant) -> Result<(), Duration> {
         let ahead = match *ticket {
             Some(mine) => self.line.iter().take_while(|other| **other != mine).count(),
@@ -162,7 +166,7 @@ impl State {
         }
         self.sent += 1;
         if let Some(rate) = self.rate {
-            // Time that nobody used is not saved up: that would be a burst.
+            // Unused time is not saved up: that would be a burst.
             let from = now.checked_sub(Duration::from_millis(50)).unwrap_or(now);
             self.next = self.next.max(from) + Duration::from_secs_f64(1.0 / rate);
         }
@@ -180,7 +184,7 @@ impl State {
         if let Some(wait) = retry_after {
             self.held = self.held.max(now.checked_add(wait).unwrap_or_else(|| far(wait)));
         }
-        // What was under way when the rate was cut complains about the rate before.
+        // A request that was under way when the rate was cut was sent at the rate before.
         if self.cut.is_some_and(|cut| sent <= cut) {
             return;
         }
@@ -193,7 +197,7 @@ impl State {
         }
         let (first, began) = self.series;
         let floor = first * FLOOR * halved_every_second(now.saturating_duration_since(began));
-        // No complaint raises it.
+        // A complaint never raises the rate.
         let rate = (before / 2.0).max(floor).min(before).max(SLOWEST);
         let before = before.max(rate);
         self.peak =
@@ -206,8 +210,7 @@ impl State {
     }
 }
 
-/// What is left of one; by a straight line between the seconds, since a power of any number would be the only thing in
-/// this library that needs libm.
+/// What is left of 1 after this time. Linear between the seconds: powf would be the only use of libm in this library.
 fn halved_every_second(after: Duration) -> f64 {
     let whole = i32::try_from(after.as_secs()).unwrap_or(i32::MAX);
     0.5_f64.powi(whole) * (1.0 - f64::from(after.subsec_nanos()) / 2e9)

@@ -68,8 +68,8 @@ impl Failure {
 /// Reads the body of a 200: the response, the Unix seconds by which its request was dated, and the body.
 pub type BodyReader<'a> = &'a mut dyn FnMut(&Response, i64, &mut dyn Read) -> Result<(), Error>;
 
-/// Sends until an attempt succeeds, or until attempts or time are used up. A redirect that is followed changes `target`
-/// for the requests after it.
+/// Sends until an attempt succeeds, or until attempts or time are used up. A redirect that is followed changes
+/// `target` for the requests after it.
 pub fn send(
     invocation: &Invocation<'_>,
     target: &mut Target,

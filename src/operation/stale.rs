@@ -1,7 +1,7 @@
 //! A sweep: finds and aborts what crashed backups left.
 //!
-//! Pages of the listing go in, jobs for the [`WorkerPool`] come out. The workers fetch the pages, too, so that no more
-//! connections are used than allowed, and no more than two pages are held.
+//! Pages of the listing go in, jobs for the [`WorkerPool`] come out. The workers fetch the pages, too, so that no
+//! more connections are used than allowed, and no more than two pages are held.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,8 +72,8 @@ pub fn abort_stale(
 
 struct Sweep<'a> {
     selection: Selection<'a>,
-    /// What was initiated at this time or later is not touched, in Unix seconds. Fixed by the first page, however long the
-    /// sweep takes; never set if age does not matter.
+    /// What was initiated at this time or later is not touched, in Unix seconds. Fixed by the first page, however
+    /// long the sweep takes; never set if age does not matter.
     cutoff: OnceLock<i64>,
     /// Uploads on pages that were fit to act on.
     listed: AtomicU64,
@@ -91,8 +91,8 @@ struct State {
     next_page: Option<Marker>,
     /// A worker is fetching a page.
     is_listing: bool,
-    /// The worker that fetched the last page. If each page were read by another one, it would leave its mark in the heap of
-    /// each, since the system's allocator gives threads heaps of their own: megabytes with 32 workers.
+    /// The worker that fetched the last page. If each page were read by another one, it would leave its mark in the
+    /// heap of each, since the system's allocator gives threads heaps of their own: megabytes with 32 workers.
     lister: Option<ThreadId>,
     failure: Option<Error>,
 }
@@ -255,9 +255,9 @@ impl<'a> Sweep<'a> {
         Ok(page)
     }
 
-    /// The earlier of a page's Date and the time by which its request was dated, if age matters. A service that has just
-    /// accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or a cache
-    /// between, and would make live uploads look old.
+    /// The earlier of a page's Date and the time by which its request was dated, if age matters. A service that has
+    /// just accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or
+    /// a cache between, and would make live uploads look old.
     fn believed_date(&self, headers: &Headers, dated: i64) -> Result<Option<i64>, Error> {
         if self.selection.older_than_seconds == 0 {
             return Ok(None);
