@@ -9,13 +9,12 @@ CARGO ?= cargo
 version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 target := $(abspath $(or $(CARGO_TARGET_DIR),target))
 release := $(target)/release
-examples := $(target)/examples-c
 
 # What the suites in tests/ need to know.
 test_env := OBSABORT_LIB=$(release)/libobsabort.so OBS_LOCAL=$(release)/obs-local INCLUDEDIR=$(CURDIR)/include \
-    EXAMPLES_DIR=$(examples) OBS_ABORT_TOOL=$(examples)/obs-abort
+    EXAMPLES_DIR=$(target)/examples-c OBS_ABORT_TOOL=$(target)/obs-abort/obs-abort
 
-all: library examples
+all: examples obs-abort
 
 # Says what is missing, where a bare "command not found" would not say how to get it.
 need = @command -v $(1) >/dev/null 2>&1 || { echo "$(1) is missing: $(2)" >&2; exit 1; }
@@ -28,6 +27,9 @@ library: tools
 
 examples: library
 	@$(MAKE) --no-print-directory -C examples-c
+
+obs-abort: library
+	@$(MAKE) --no-print-directory -C tools/obs-abort
 
 demo: tools
 	@sh tests/demo.sh
@@ -58,7 +60,7 @@ sanitize-address: tools
 sanitize-thread: tools
 	sh tests/sanitize/thread.sh
 
-install: examples
+install: obs-abort
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/obsabort $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 755 $(release)/libobsabort.so $(DESTDIR)$(LIBDIR)/libobsabort.so.$(version)
 	ln -sf libobsabort.so.$(version) $(DESTDIR)$(LIBDIR)/libobsabort.so.0
@@ -71,19 +73,19 @@ install: examples
 	    include/obsabort-config.cmake.in >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config.cmake
 	sed -e 's|@VERSION@|$(version)|' \
 	    include/obsabort-config-version.cmake.in >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config-version.cmake
-	@$(MAKE) --no-print-directory -C examples-c install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+	@$(MAKE) --no-print-directory -C tools/obs-abort install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.0 .so.$(version) .a) $(DESTDIR)$(INCLUDEDIR)/obsabort.h \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/obsabort
-	@$(MAKE) --no-print-directory -C examples-c uninstall PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+	@$(MAKE) --no-print-directory -C tools/obs-abort uninstall PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
 
 clean:
 	$(CARGO) clean
 
 help:
-	@echo "make                   the library and the programs in examples-c"
+	@echo "make                   the library, the programs in examples-c, and obs-abort"
 	@echo "make install           PREFIX=$(PREFIX) DESTDIR="
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
 	@echo "make test              everything; one step alone: make test-STEP"
@@ -92,4 +94,4 @@ help:
 	@echo "make fuzz, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 
-.PHONY: all tools library examples demo test header bench soak fuzz sanitize-address sanitize-thread install uninstall clean help
+.PHONY: all tools library examples obs-abort demo test header bench soak fuzz sanitize-address sanitize-thread install uninstall clean help

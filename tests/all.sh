@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 export OBSABORT_LIB="$target/release/libobsabort.so" OBS_LOCAL="$target/release/obs-local" INCLUDEDIR="$PWD/include"
-export EXAMPLES_DIR="$target/examples-c" OBS_ABORT_TOOL="$target/examples-c/obs-abort"
+export EXAMPLES_DIR="$target/examples-c" OBS_ABORT_TOOL="$target/obs-abort/obs-abort"
 cargo=${CARGO:-cargo}
 
 lint() {
@@ -20,10 +20,12 @@ rust() {
 build() {
     "$cargo" build --release --locked --workspace &&
     make --no-print-directory -C examples-c all check-header &&
+    make --no-print-directory -C tools/obs-abort &&
     if command -v clang >/dev/null; then
-        make --no-print-directory -C examples-c CC=clang OUT="$target/examples-clang" all
+        make --no-print-directory -C examples-c CC=clang OUT="$target/examples-clang" &&
+        make --no-print-directory -C tools/obs-abort CC=clang OUT="$target/obs-abort-clang"
     else
-        skipped "the examples with clang" "apt-get install clang"
+        skipped "the C programs with clang" "apt-get install clang"
     fi
 }
 

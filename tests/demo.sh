@@ -1,17 +1,19 @@
 #!/bin/sh
 # An upload is aborted before your eyes: a small OBS on loopback, a C program on this library, and what the server says.
-# Each exit status and each number shown is checked. OBS_LOCAL and EXAMPLES_DIR name programs that are built already.
+# Each exit status and each number shown is checked. OBS_LOCAL, EXAMPLES_DIR and OBS_ABORT_TOOL name
+# programs that are built already.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 cargo=${CARGO:-cargo}
 
-if [ -z "${OBS_LOCAL:-}" ] || [ -z "${EXAMPLES_DIR:-}" ]; then
+if [ -z "${OBS_LOCAL:-}" ] || [ -z "${EXAMPLES_DIR:-}" ] || [ -z "${OBS_ABORT_TOOL:-}" ]; then
     "$cargo" build --release --locked -p obsabort
     "$cargo" build --locked -p obs-local
     make --no-print-directory -C examples-c
-    OBS_LOCAL=$target/debug/obs-local EXAMPLES_DIR=$target/examples-c
+    make --no-print-directory -C tools/obs-abort
+    OBS_LOCAL=$target/debug/obs-local EXAMPLES_DIR=$target/examples-c OBS_ABORT_TOOL=$target/obs-abort/obs-abort
 fi
 
 folder=$(mktemp -d)
@@ -92,16 +94,15 @@ lines 1 '^result:  *no_such_upload '
 lines 1 '^HTTP status: 404$'
 
 step "5. obs-abort finds what other crashes left: 40 uploads two days old, and 3 that are running"
-obs_abort=${OBS_ABORT_TOOL:-$EXAMPLES_DIR/obs-abort}
 export OBS_ENDPOINT="$endpoint"
-show 0 3 "$obs_abort" --stale 24h --dry-run obs://backups
+show 0 3 "$OBS_ABORT_TOOL" --stale 24h --dry-run obs://backups
 lines 40 '^crashed/'
 lines 0 '^running/'
 lines 1 '^obs-abort: 40 would be aborted, 3 younger '
-show 0 3 "$obs_abort" --stale 24h --yes obs://backups
+show 0 3 "$OBS_ABORT_TOOL" --stale 24h --yes obs://backups
 lines 40 '^aborted.crashed/'
 lines 1 '^obs-abort: 40 aborted, 0 failed, 3 younger '
-show 0 4 "$obs_abort" --list obs://backups
+show 0 4 "$OBS_ABORT_TOOL" --list obs://backups
 lines 3 '^running/00000[012].'
 lines 0 '^crashed/'
 lines 1 '^obs-abort: 3 unfinished '

@@ -31,7 +31,7 @@ class Help(unittest.TestCase):
         self.assertEqual(run("-h", env=environment()).stdout, done.stdout)
 
     def test_help_names_every_option_of_the_manual(self):
-        manual = os.path.join(os.path.dirname(__file__), "../../examples-c/obs-abort.1")
+        manual = os.path.join(os.path.dirname(__file__), "../../tools/obs-abort/obs-abort.1")
         with open(manual) as file:
             options = set(re.findall(r"Fl \\-([a-z][a-z-]+)", file.read()))
         self.assertGreater(len(options), 20)
@@ -58,6 +58,8 @@ class Usage(WithListener):
         self.refused()
         self.refused("--no-such-option", "obs://bucket", says="no-such-option")
         self.refused("-x", "obs://bucket")
+        # No abbreviations: this one would be --include-live.
+        self.refused("--stale", "0s", "--in", "--yes", "obs://bucket", says="no such option: --in")
         self.refused("--list", says="bucket")
         self.refused("obs://bucket/key")
         self.refused("obs://bucket", "ID")

@@ -1,4 +1,6 @@
-/* The command line. */
+/* The command line, by a table of its own instead of getopt_long. That function accepts any unambiguous
+   abbreviation: `--in` would be `--include-live`, which a program that deletes must not guess. It is
+   not in POSIX either. */
 #define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 

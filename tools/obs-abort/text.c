@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Length of the UTF-8 sequence that text starts with, or 0 where there is none. */
+/* Length of the UTF-8 sequence that text starts with, or 0 if there is none. */
 static size_t decode(const unsigned char *text, uint32_t *code_point)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};

@@ -22,7 +22,7 @@ struct failure {
     char message[1024];
 };
 
-/* ---- obs-abort-options.c: the command line ---- */
+/* ---- options.c: the command line ---- */
 
 enum mode { MODE_ONE, MODE_LIST, MODE_STALE, MODE_FROM };
 
@@ -46,12 +46,12 @@ struct options {
 /* -1 to go on, or the exit status: --help and --version were printed, or the usage is wrong. */
 int options_parse(struct options *options, int argc, char **argv);
 
-/* ---- obs-abort-client.c: options to a client ---- */
+/* ---- client.c: options to a client ---- */
 
 /* NULL on failure. */
 obs_abort_client *client_open(const struct options *options, struct failure *failure);
 
-/* ---- obs-abort-input.c: a list of uploads ---- */
+/* ---- input.c: a list of uploads ---- */
 
 struct upload_list {
     obs_abort_upload *uploads;
@@ -65,9 +65,9 @@ bool upload_list_read(struct upload_list *list, const char *path, struct failure
 bool upload_list_add(struct upload_list *list, const char *key, const char *upload_id, int64_t initiated);
 void upload_list_free(struct upload_list *list);
 
-/* ---- obs-abort-text.c: strings and times ---- */
+/* ---- text.c: strings and times ---- */
 
-/* Bare where that is safe on a terminal and unambiguous in a line of columns, in double quotes
+/* Bare if that is safe on a terminal and unambiguous in a line of columns, in double quotes
    with backslash escapes otherwise. */
 void put_text(FILE *out, const char *text);
 /* Undoes put_text in place; false if the text is not well formed. */
@@ -79,7 +79,7 @@ bool parse_age(const char *text, uint64_t *seconds);
 bool parse_milliseconds(const char *text, uint32_t *ms);
 bool parse_count(const char *text, uint32_t *count);
 
-/* ---- obs-abort-view.c: what the user sees ---- */
+/* ---- view.c: what the user sees ---- */
 
 struct view {
     const struct options *options;
@@ -106,7 +106,7 @@ void fail(struct failure *failure, int status, int32_t code, const char *format,
 void complain(const char *format, ...);
 void log_line(int32_t level, const char *message, void *userdata);
 
-/* ---- obs-abort-progress.c: the bar ---- */
+/* ---- progress.c: the bar ---- */
 
 bool terminal_is_capable(int descriptor);
 bool colours_wanted(int descriptor);
@@ -117,7 +117,7 @@ void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed);
 void progress_clear(void);
 void progress_stop(void);
 
-/* ---- obs-abort-question.c: the question of --stale ---- */
+/* ---- question.c: the question of --stale ---- */
 
 /* What the dry run before the question found. */
 struct preview {
@@ -128,7 +128,7 @@ struct preview {
 /* Shows what was found, and returns whether the answer is yes. */
 bool confirmed(const struct options *options, const struct preview *preview);
 
-/* ---- obs-abort-signals.c: Ctrl-C ---- */
+/* ---- signals.c: Ctrl-C ---- */
 
 extern volatile sig_atomic_t signals_seen; /* 1: begin nothing more; 2: stop at once */
 extern volatile sig_atomic_t last_signal;

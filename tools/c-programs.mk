@@ -1,0 +1,84 @@
+# Builds C programs against the library in this tree, or against an installed one. A Makefile that includes this file sets
+# `names`, the programs, before, and says after it which objects make which program. It is then used like this:
+#
+#     make -C FOLDER                      # include and target/release of this tree
+#     make -C FOLDER BUILT_LIB=... BUILT_INCLUDE=... OUT=...
+#     make -C FOLDER INSTALLED=1          # what pkg-config finds
+#
+# CC, CPPFLAGS, CFLAGS, LDFLAGS, LDLIBS and CARGO_TARGET_DIR are honoured. PREFIX, LIBDIR and DESTDIR mean what they
+# always mean: where things are installed, not where the built library is.
+
+MAKEFLAGS += --no-builtin-rules
+
+CFLAGS ?= -O2 -g
+STD = -std=c99
+WARNINGS = -Wall -Wextra -Wpedantic -Werror
+PKG_CONFIG ?= pkg-config
+PC_NAME ?= obsabort
+INSTALL ?= install
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+
+root := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))/..
+# Cargo reads a relative CARGO_TARGET_DIR from where it is run: the tree's root.
+ifeq ($(CARGO_TARGET_DIR),)
+target := $(root)/target
+else
+target := $(if $(filter /%,$(CARGO_TARGET_DIR)),,$(root)/)$(CARGO_TARGET_DIR)
+endif
+OUT ?= $(target)/$(notdir $(CURDIR))
+out := $(abspath $(OUT))
+
+comma := ,
+# The loader finds the standard places by itself.
+rpath_to = $(if $(filter /usr/lib /usr/lib/% /lib /lib/%,$(1)),,-Wl$(comma)-rpath$(comma)$(1))
+
+ifdef INSTALLED
+  BUILT_INCLUDE := $(shell $(PKG_CONFIG) --variable=includedir $(PC_NAME))
+  libdir := $(shell $(PKG_CONFIG) --variable=libdir $(PC_NAME))
+  compile := $(shell $(PKG_CONFIG) --cflags $(PC_NAME))
+  link := $(shell $(PKG_CONFIG) --libs $(PC_NAME))
+  ifeq ($(link),)
+    $(error $(PKG_CONFIG) does not know $(PC_NAME): install the library, or set PKG_CONFIG_PATH)
+  endif
+  rpath := $(call rpath_to,$(libdir))
+  install_rpath := $(rpath)
+  library :=
+else
+  BUILT_LIB ?= $(target)/release
+  BUILT_INCLUDE ?= $(root)/include
+  compile := -I$(BUILT_INCLUDE)
+  link := -L$(abspath $(BUILT_LIB)) -lobsabort
+  # Cargo leaves libobsabort.so, programs ask for its SONAME: the link in OUT/lib gives it that name.
+  soname := libobsabort.so.0
+  library := $(out)/lib/$(soname)
+  rpath := '-Wl,-rpath,$$ORIGIN/lib'
+  install_rpath := $(if $(filter $(PREFIX)/lib,$(LIBDIR)),'-Wl$(comma)-rpath$(comma)$$ORIGIN/../lib',$(call rpath_to,$(LIBDIR)))
+endif
+
+header := $(BUILT_INCLUDE)/obsabort.h
+programs := $(addprefix $(out)/,$(names))
+
+all: $(programs)
+
+$(programs): $(library)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(rpath) $(threads) $(LDLIBS)
+
+$(out)/%.o: %.c $(header) $(wildcard *.h) $(MAKEFILE_LIST)
+	@mkdir -p $(@D)
+	$(CC) $(STD) $(WARNINGS) $(CPPFLAGS) $(compile) $(CFLAGS) -c -o $@ $<
+
+ifndef INSTALLED
+$(library): $(BUILT_LIB)/libobsabort.so
+	@mkdir -p $(@D)
+	ln -sf $(abspath $<) $@
+
+$(BUILT_LIB)/libobsabort.so $(header):
+	@echo "$@ is missing: build the library first (cargo build --release), or set BUILT_LIB and BUILT_INCLUDE" >&2
+	@exit 1
+endif
+
+clean:
+	rm -f $(out)/*.o $(programs) $(library)
+
+.PHONY: all clean
