@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::base::deadline::Interrupted;
 use crate::base::error::{Code, Error};
 use crate::obs::sign::SigningKey;
 
@@ -104,6 +105,15 @@ fn check(what: &str, value: &str, max: usize) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// Why there are no credentials.
+#[derive(Debug)]
+pub enum CredentialsError {
+    /// The deadline passed, or the call was cancelled, before there were any.
+    Interrupted(Interrupted),
+    /// The source has none.
+    Unavailable(Error),
 }
 
 /// The source of a client's credentials.

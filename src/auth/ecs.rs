@@ -15,12 +15,11 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
-use crate::auth::credentials::Credentials;
+use crate::auth::credentials::{Credentials, CredentialsError};
 use crate::base::date;
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::process;
-use crate::http::TransportError;
 
 /// The metadata service of an ECS: link-local, and never behind a proxy.
 const HOST: &str = "169.254.169.254";
@@ -78,7 +77,7 @@ impl Agency {
         user_agent: &str,
         now: i64,
         deadline: &Deadline,
-    ) -> Result<Arc<Credentials>, TransportError> {
+    ) -> Result<Arc<Credentials>, CredentialsError> {
         let current = self.current.load_full().filter(|current| now < current.expires_at);
         if let Some(current) = &current
             && now < current.renew_at
@@ -96,10 +95,10 @@ impl Agency {
         }
         let before = state.count;
         if !state.under_way {
-            self.start_fetch(fetches, &mut state, user_agent).map_err(TransportError::Permanent)?;
+            self.start_fetch(fetches, &mut state, user_agent).map_err(CredentialsError::Unavailable)?;
         }
         while state.count == before {
-            deadline.check().map_err(TransportError::Interrupted)?;
+            deadline.check().map_err(CredentialsError::Interrupted)?;
             (state, _) = fetches
                 .finished
                 .wait_timeout(state, deadline.slice())
@@ -107,8 +106,10 @@ impl Agency {
         }
         match (&state.failure, &*self.current.load()) {
             (None, Some(current)) => Ok(Arc::clone(&current.credentials)),
-            (Some((_, error)), _) => Err(TransportError::Permanent(error.clone())),
-            (None, None) => Err(TransportError::Permanent(unusable("the fetch ended without an outcome"))),
+            (Some((_, error)), _) => Err(CredentialsError::Unavailable(error.clone())),
+            (None, None) => {
+                Err(CredentialsError::Unavailable(unusable("the fetch ended without an outcome")))
+            }
         }
     }
 

@@ -4,18 +4,32 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 
 use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::origin::Origin;
 
+use super::error::TransportError;
 use super::exchange::MAX_HEAD;
-use super::proxy::Proxy;
+use super::proxy::{Proxies, Proxy};
 use super::resolver::Resolver;
 use super::stream::Stream;
-use super::{Settings, TransportError, tcp};
+use super::{tcp, tls};
+
+/// What does not change for the life of a client.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The most connections that are kept.
+    pub max_connections: usize,
+    /// The proxies, and the hosts that they do not serve.
+    pub proxies: Proxies,
+    /// The TLS configuration. None if the endpoint is plain http: reading the roots can wait for a redirect to https.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// What that configuration is made from.
+    pub trust: tls::Trust,
+}
 
 /// An open connection to an origin, or to a proxy that forwards to it.
 pub struct Connection {

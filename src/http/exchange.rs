@@ -17,7 +17,7 @@ use httparse::{Header, ParserConfig, Status};
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 
-use super::TransportError;
+use super::error::TransportError;
 use super::stream::Stream;
 
 /// The largest response head, interim responses included. A larger one is no response of an object storage service.

@@ -11,7 +11,7 @@ use crate::base::error::{Code, Error};
 use crate::base::origin::{Origin, ip_literal, split_port};
 use crate::base::percent::decode;
 
-use super::TransportError;
+use super::error::TransportError;
 
 /// An HTTP proxy.
 #[derive(Clone)]

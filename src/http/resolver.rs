@@ -10,7 +10,7 @@ use crate::base::error::{Code, Error};
 use crate::base::origin::ip_literal;
 use crate::base::process;
 
-use super::TransportError;
+use super::error::TransportError;
 
 /// The lookups under way of one client in one process.
 #[derive(Debug, Default)]

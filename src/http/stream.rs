@@ -10,7 +10,8 @@ use rustls::ClientConnection;
 use crate::base::deadline::{Deadline, Interrupted, SLICE};
 use crate::base::error::{Code, Error};
 
-use super::{TransportError, tls};
+use super::error::TransportError;
+use super::tls;
 
 /// A connected socket, and the TLS session on it.
 pub struct Stream {

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use crate::base::deadline::{Deadline, Interrupted, SLICE};
 use crate::base::error::{Code, Error};
 
-use super::TransportError;
+use super::error::TransportError;
 
 /// The time before the next address is tried beside the last one (RFC 8305, 5).
 const STAGGER: Duration = Duration::from_millis(250);

@@ -15,7 +15,7 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible,
 
 use crate::base::error::{Code, Error};
 
-use super::TransportError;
+use super::error::TransportError;
 
 /// The bundles of roots of Debian and Arch, Fedora and RHEL (two), SUSE, Alpine and OpenBSD.
 const BUNDLES: [&str; 5] = [

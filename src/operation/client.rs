@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::auth::credentials::{Choice, Credentials, Source};
+use crate::auth::credentials::{Choice, Credentials, CredentialsError, Source};
 use crate::auth::ecs::{self, Agency};
 use crate::base::deadline;
 use crate::base::deadline::{CancelFlag, Deadline};
@@ -166,16 +166,16 @@ impl Client {
         &self,
         deadline: &Deadline,
         log: Logger<'_>,
-    ) -> Result<Arc<Credentials>, http::TransportError> {
+    ) -> Result<Arc<Credentials>, CredentialsError> {
         match &**self.source.load() {
             Source::Fixed(credentials) => Ok(Arc::clone(credentials)),
-            Source::Missing(error) => Err(http::TransportError::Permanent(error.clone())),
+            Source::Missing(error) => Err(CredentialsError::Unavailable(error.clone())),
             Source::Ecs => {
                 let local = self.local();
                 let agency = &self.agency;
                 agency.credentials(&local.fetches, &self.user_agent, self.now(), deadline).inspect_err(
                     |error| {
-                        if let http::TransportError::Permanent(error) = error {
+                        if let CredentialsError::Unavailable(error) = error {
                             log.log(Level::Warn, || error.to_string());
                         }
                     },

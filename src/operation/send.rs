@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use crate::auth::credentials::Credentials;
+use crate::auth::credentials::{Credentials, CredentialsError};
 use crate::base::date;
 use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
@@ -200,10 +200,8 @@ fn prepare(
     let Invocation { client, deadline, log, .. } = *invocation;
     deadline.check().map_err(NotReady::Interrupted)?;
     let credentials = client.credentials(deadline, log).map_err(|error| match error {
-        TransportError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
-        TransportError::TimedOut(error)
-        | TransportError::Transient(error)
-        | TransportError::Permanent(error) => NotReady::NoCredentials(error),
+        CredentialsError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
+        CredentialsError::Unavailable(error) => NotReady::NoCredentials(error),
     })?;
     if let Some(rate_limiter) = invocation.rate_limiter {
         // Listing the parts confirms an abort that is under way.

@@ -1,0 +1,189 @@
+//! The HTTP client: one exchange over a kept connection or a new one.
+
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use crate::base::deadline::{Deadline, Interrupted};
+use crate::base::error::{Code, Error};
+use crate::base::origin::Origin;
+
+use super::connect::{Connection, Connector, Settings};
+use super::error::TransportError;
+use super::exchange::{self, Body, Headers, ResponseHead};
+use super::pool::Pool;
+
+/// The most that is read of a body that only explains a status.
+const MAX_ERROR_BODY: u64 = 16 * 1024;
+/// The longest wait for such a body.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How an exchange ended without a response.
+#[derive(Debug)]
+pub struct ExchangeError {
+    /// The cause.
+    pub error: TransportError,
+    /// Whether the whole request was sent, so that it may have been carried out.
+    pub request_sent: bool,
+    /// Whether a kept connection proved dead before any byte of a response: it may have died before the request.
+    pub stale_connection: bool,
+}
+
+/// A response.
+#[derive(Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header fields.
+    pub headers: Headers,
+    /// As much of the body as is worth reading; empty if the body went to a reader.
+    pub body: Vec<u8>,
+}
+
+/// The head of a request, written once into one buffer.
+pub struct RequestHead(Vec<u8>);
+
+impl RequestHead {
+    /// The request line and the Host field. The caller makes sure that no part holds a line end.
+    pub fn new(method: &str, request_target: &str, origin: &Origin) -> RequestHead {
+        let authority = origin.authority();
+        let mut head = Vec::with_capacity(request_target.len() + authority.len() + 320);
+        for part in [method, " ", request_target, " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+        RequestHead(head)
+    }
+
+    /// Appends a header field, its value given in parts. The caller makes sure that no part holds a line end.
+    pub fn header(&mut self, name: &str, value: &[&[u8]]) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        for part in value {
+            self.0.extend_from_slice(part);
+        }
+        self.0.extend_from_slice(b"\r\n");
+    }
+}
+
+/// A request, and the bounds of its exchange.
+pub struct Request<'a> {
+    /// Where it goes.
+    pub origin: &'a Origin,
+    /// What is sent.
+    pub head: RequestHead,
+    /// Bounds the whole exchange.
+    pub deadline: &'a Deadline,
+    /// Bounds resolution, connection and handshake, within the deadline.
+    pub connect_timeout: Duration,
+    /// Takes no kept connection, and closes those to this origin.
+    pub new_connection: bool,
+}
+
+/// A client: settings and the connections of one process.
+#[derive(Debug)]
+pub struct HttpClient {
+    connector: Connector,
+    pool: Pool,
+}
+
+impl HttpClient {
+    /// A client without a connection.
+    pub fn new(settings: Settings) -> HttpClient {
+        HttpClient { pool: Pool::new(settings.max_connections), connector: Connector::new(settings) }
+    }
+
+    /// Closes the idle connections, and keeps none from now on.
+    pub fn close_idle(&self) {
+        self.pool.close();
+    }
+
+    /// Sends a request and reads its response, the body within bounds of size and time.
+    pub fn send(&self, request: Request<'_>) -> Result<Response, ExchangeError> {
+        self.exchange(request, |response, body| {
+            read_error_body(response, body);
+            Ok(())
+        })
+    }
+
+    /// Sends a request and has `read` take the body of a 200, as long as the deadline allows. The body of another
+    /// status is read as by [`HttpClient::send`].
+    pub fn send_streaming(
+        &self,
+        request: Request<'_>,
+        mut read: impl FnMut(&Response, &mut dyn Read) -> Result<(), Error>,
+    ) -> Result<Response, ExchangeError> {
+        self.exchange(request, |response, body| {
+            if response.status == 200 {
+                return read(response, body);
+            }
+            read_error_body(response, body);
+            Ok(())
+        })
+    }
+
+    fn exchange(
+        &self,
+        mut request: Request<'_>,
+        read: impl FnOnce(&mut Response, &mut Body<'_>) -> Result<(), Error>,
+    ) -> Result<Response, ExchangeError> {
+        request.head.0.extend_from_slice(b"\r\n");
+        let kept = if request.new_connection {
+            // Kept connections die together: none is left for the next call to stumble over.
+            self.pool.close_to(request.origin);
+            None
+        } else {
+            self.pool.take(request.origin, Instant::now())
+        };
+        let was_kept = kept.is_some();
+        let failed = |error: TransportError, request_sent: bool, response_begun: bool| {
+            let broke = matches!(&error, TransportError::Transient(e) if e.code == Code::Io);
+            ExchangeError { error, request_sent, stale_connection: was_kept && !response_begun && broke }
+        };
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self
+                .connector
+                .connect(request.origin, request.connect_timeout, request.deadline)
+                .map_err(|error| failed(error, false, false))?,
+        };
+        connection.send(&request.head.0, request.deadline).map_err(|error| failed(error, false, false))?;
+        let (head, arrived) = exchange::read_head(&mut connection.stream, request.deadline)
+            .map_err(|(error, begun)| failed(error, true, begun))?;
+        let (response, reusable) = receive(&mut connection, head, arrived, request.deadline, read)
+            .map_err(|error| failed(error, true, true))?;
+        if reusable {
+            self.pool.put(request.origin, connection);
+        }
+        Ok(response)
+    }
+}
+
+/// Reads what follows a head, and says whether the connection can serve again.
+fn receive(
+    connection: &mut Connection,
+    head: ResponseHead,
+    arrived: Vec<u8>,
+    deadline: &Deadline,
+    read: impl FnOnce(&mut Response, &mut Body<'_>) -> Result<(), Error>,
+) -> Result<(Response, bool), TransportError> {
+    let mut body = Body::new(&mut connection.stream, deadline.clone(), &head, arrived);
+    let mut response = Response { status: head.status, headers: head.headers, body: Vec::new() };
+    if let Err(error) = read(&mut response, &mut body) {
+        // What stopped the stream says more than what the reader made of it.
+        return Err(body.error.unwrap_or(match error.code {
+            Code::Io => TransportError::Transient(error),
+            _ => TransportError::Permanent(error),
+        }));
+    }
+    let reusable = body.leaves_reusable();
+    match body.error {
+        Some(cancelled @ TransportError::Interrupted(Interrupted::Cancelled)) => Err(cancelled),
+        // The body of an error may be cut short, and its status still counts.
+        _ => Ok((response, reusable)),
+    }
+}
+
+/// Reads a body that only explains a status: as much of it as comes in time.
+fn read_error_body(response: &mut Response, body: &mut Body<'_>) {
+    body.deadline = body.deadline.until(Instant::now() + ERROR_BODY_TIMEOUT);
+    let _ = body.take(MAX_ERROR_BODY).read_to_end(&mut response.body);
+}
