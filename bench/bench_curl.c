@@ -90,7 +90,7 @@ static void finish(struct worker *worker, CURLcode code) {
     long status = 0;
     easy_getinfo(worker->curl, CURLINFO_RESPONSE_CODE, &status);
     if (code != CURLE_OK) bench_fail("curl", easy_strerror(code));
-    if (status != 204) bench_fail("curl", "the answer was not a 204");
+    if (status != 204) bench_fail("curl", "the response was not a 204");
     slist_free_all(worker->headers);
     worker->headers = NULL;
 }

@@ -16,14 +16,16 @@ static __typeof__(obs_abort_config_set_addressing) *set_addressing;
 static __typeof__(obs_abort_config_set_signature) *set_signature;
 static __typeof__(obs_abort_config_set_connect_timeout_ms) *set_connect_timeout;
 static __typeof__(obs_abort_config_set_timeout_ms) *set_timeout;
+static __typeof__(obs_abort_config_set_max_attempts) *set_max_attempts;
 static __typeof__(obs_abort_config_set_max_connections) *set_max_connections;
 static __typeof__(obs_abort_config_set_ca_file) *set_ca_file;
 static __typeof__(obs_abort_client_new) *client_new;
 static __typeof__(obs_abort_multipart) *multipart;
 static __typeof__(obs_abort_stale) *stale;
-static __typeof__(obs_abort_report_aborted) *report_aborted;
-
 static __typeof__(obs_abort_many) *many;
+static __typeof__(obs_abort_report_aborted) *report_aborted;
+static __typeof__(obs_abort_report_free) *report_free;
+static __typeof__(obs_abort_string_free) *string_free;
 
 static obs_abort_client *client;
 
@@ -54,13 +56,16 @@ void bench_load(struct bench *bench) {
     load_symbol("obs_abort_config_set_signature", &set_signature);
     load_symbol("obs_abort_config_set_connect_timeout_ms", &set_connect_timeout);
     load_symbol("obs_abort_config_set_timeout_ms", &set_timeout);
+    load_symbol("obs_abort_config_set_max_attempts", &set_max_attempts);
     load_symbol("obs_abort_config_set_max_connections", &set_max_connections);
     load_symbol("obs_abort_config_set_ca_file", &set_ca_file);
     load_symbol("obs_abort_client_new", &client_new);
     load_symbol("obs_abort_multipart", &multipart);
     load_symbol("obs_abort_stale", &stale);
-    load_symbol("obs_abort_report_aborted", &report_aborted);
     load_symbol("obs_abort_many", &many);
+    load_symbol("obs_abort_report_aborted", &report_aborted);
+    load_symbol("obs_abort_report_free", &report_free);
+    load_symbol("obs_abort_string_free", &string_free);
     if (bench->endpoint == NULL) return; /* asked for the version only */
 
     obs_abort_config *config = config_new();
@@ -72,6 +77,7 @@ void bench_load(struct bench *bench) {
     must(set_connect_timeout(config, 10000), "connect timeout");
     must(set_timeout(config, 60000), "timeout");
     must(set_max_connections(config, (uint32_t)bench->at_once), "max connections");
+    if (bench->status != 204) must(set_max_attempts(config, 1), "max attempts");
     if (bench->ca_file != NULL) must(set_ca_file(config, bench->ca_file), "CA file");
     if (client_new(config, &client, &error) != OBS_ABORT_OK) bench_fail("obs_abort_client_new", error);
     config_free(config);
@@ -82,11 +88,12 @@ const char *bench_version(void) { return version(); }
 void *bench_worker(struct bench *bench) { return bench; }
 
 void bench_abort(void *worker, const char *key, const char *upload_id) {
+    const struct bench *bench = worker;
     int32_t status;
     char *error;
-    (void)worker;
-    if (multipart(client, BENCH_BUCKET, key, upload_id, &status, &error) != OBS_ABORT_OK || status != 204)
-        bench_fail("obs_abort_multipart", error);
+    int32_t code = multipart(client, BENCH_BUCKET, key, upload_id, &status, &error);
+    if (status != bench->status || (code == OBS_ABORT_OK) != (status == 204)) bench_fail("obs_abort_multipart", error);
+    string_free(error);
 }
 
 void bench_many(struct bench *bench, long count) {
@@ -99,6 +106,7 @@ void bench_many(struct bench *bench, long count) {
     }
     if (many(client, NULL, BENCH_BUCKET, uploads, (size_t)count, NULL, NULL, &report, &error) != OBS_ABORT_OK)
         bench_fail("obs_abort_many", error);
+    report_free(report);
     free(uploads);
 }
 

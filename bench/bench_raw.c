@@ -1,4 +1,4 @@
-/* What a C program does by hand: a socket, or OpenSSL on it, a request written with snprintf and an answer of which only the
+/* What a C program does by hand: a socket, or OpenSSL on it, a request written with snprintf, and a response of which only the
  * status is looked at.
  * With --pipeline N the requests are signed once and sent N at a time: what the responder can do by itself. */
 #define _GNU_SOURCE
@@ -85,7 +85,7 @@ static void send_all(struct worker *worker, const char *data, size_t length) {
     }
 }
 
-static void receive_answers(struct worker *worker, int count) {
+static void receive_responses(struct worker *worker, int count) {
     char in[65536];
     size_t filled = 0;
     while (count > 0) {
@@ -95,7 +95,7 @@ static void receive_answers(struct worker *worker, int count) {
         if (n <= 0) bench_fail("raw", "could not receive");
         filled += (size_t)n;
         while ((found = memmem(start, filled, "\r\n\r\n", 4)) != NULL) {
-            if (memcmp(start, "HTTP/1.1 204 ", 13) != 0) bench_fail("raw", "the answer was not a 204");
+            if (memcmp(start, "HTTP/1.1 204 ", 13) != 0) bench_fail("raw", "the response was not a 204");
             filled -= (size_t)(found + 4 - start);
             start = found + 4;
             count--;
@@ -112,5 +112,5 @@ void bench_abort(void *opaque, const char *key, const char *upload_id) {
         char request[1024];
         send_all(worker, request, write_request(request, sizeof request, worker->bench, key, upload_id));
     }
-    receive_answers(worker, worker->bench->pipeline);
+    receive_responses(worker, worker->bench->pipeline);
 }

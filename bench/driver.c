@@ -2,7 +2,8 @@
  *
  *   bench_X --endpoint URL [--ca FILE] [-n ABORTS] [-w WARM-UP] [-t THREADS] [--core N] [--fresh] [--pipeline N]
  *   --cold        time from before dlopen to the end of the first abort, in this process
- *   --many        -n aborts in one go, --at-once N of them in flight
+ *   --status N    the status that every response has, default 204; another one: libobsabort only
+ *   --many        -n aborts in one go, --at-once N of them in flight, after -w of them in another go
  *   --stale       finds and aborts what is an hour old, and tells the most memory that this took
  *   --serve       aborts on demand: reads a number from standard input, prints the nanoseconds that many took; a kept client
  *                 per process lets rounds of several clients be interleaved */
@@ -30,11 +31,15 @@ void bench_fail(const char *what, const char *why) {
     exit(1);
 }
 
-static int64_t now_ns(void) {
+static int64_t clock_ns(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+static int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
+
+static int64_t processor_ns(void) { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
 static void run_aborts(void *worker, long count) {
     for (long i = 0; i < count; i += bench.pipeline) {
@@ -156,6 +161,7 @@ int main(int argc, char **argv) {
     enum { RUN, COLD, MANY, STALE, SERVE, VERSION } mode = RUN;
     bench.threads = bench.pipeline = 1;
     bench.at_once = 32;
+    bench.status = 204;
     for (int i = 1; i < argc; i++) {
         const char *option = argv[i];
         if (strcmp(option, "--fresh") == 0) bench.fresh = 1;
@@ -172,6 +178,7 @@ int main(int argc, char **argv) {
         else if (strcmp(option, "-t") == 0) bench.threads = atoi(argv[i]);
         else if (strcmp(option, "--at-once") == 0) bench.at_once = atoi(argv[i]);
         else if (strcmp(option, "--pipeline") == 0) bench.pipeline = atoi(argv[i]);
+        else if (strcmp(option, "--status") == 0) bench.status = atoi(argv[i]);
         else if (strcmp(option, "--core") == 0) pin(atoi(argv[i]));
         else bench_fail(option, "unknown option");
     }
@@ -198,10 +205,11 @@ int main(int argc, char **argv) {
     }
     bench_load(&bench);
     if (mode == MANY) {
-        int64_t start = now_ns();
         if (bench_many == NULL) bench_fail("--many", "this client has no such thing");
+        if (warm_up > 0) bench_many(&bench, warm_up);
+        int64_t start = now_ns(), processor = processor_ns();
         bench_many(&bench, aborts);
-        printf("{\"ns\": %lld}\n", (long long)(now_ns() - start));
+        printf("{\"ns\": %lld, \"processor_ns\": %lld}\n", (long long)(now_ns() - start), (long long)(processor_ns() - processor));
         return 0;
     }
     if (mode == STALE) {
@@ -215,13 +223,16 @@ int main(int argc, char **argv) {
     prepare_workers();
     timed_round(warm_up * bench.threads);
     unsigned long allocated = allocations();
+    int64_t processor = processor_ns();
     mark("bench-begin");
     int64_t ns = timed_round(aborts);
     mark("bench-end");
+    processor = processor_ns() - processor;
     allocated = allocations() - allocated;
     struct memory after = memory_kb();
-    printf("{\"ns\": %lld, \"aborts\": %ld, \"allocations\": %lu, \"rss_kb\": %ld, \"pss_kb\": %ld, \"private_dirty_kb\": %ld}\n",
-           (long long)ns, aborts, allocated, after.rss - before.rss, after.pss - before.pss,
+    printf("{\"ns\": %lld, \"processor_ns\": %lld, \"aborts\": %ld, \"allocations\": %lu, \"rss_kb\": %ld, \"pss_kb\": %ld, "
+           "\"private_dirty_kb\": %ld}\n",
+           (long long)ns, (long long)processor, aborts, allocated, after.rss - before.rss, after.pss - before.pss,
            after.private_dirty - before.private_dirty);
     fflush(stdout);
     _exit(0); /* threads still wait at the barrier */

@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import measure
-from goals import ALLOWED_LIBRARIES, MAX_INSTRUCTIONS_OF_CURL, MAX_MEMORY_KB, MAX_SIZE, MAX_SYSTEM_CALLS
+from goals import (ALLOWED_LIBRARIES, MAX_INSTRUCTIONS_OF_CURL, MAX_MEMORY_KB, MAX_REFUSAL_OF_CURL, MAX_SIZE, MAX_SYSTEM_CALLS,
+                   REFUSALS)
 
 COMMITTED = os.path.join(measure.HERE, "committed.json")
 SLACK = 1.05
@@ -40,10 +41,10 @@ class Gates:
         self.clients = clients
         self.counted = {}
 
-    def instructions(self, client, kind="http"):
-        if (client, kind) not in self.counted:
-            self.counted[client, kind] = self.bench.instructions(client, kind)
-        return self.counted[client, kind]
+    def instructions(self, client, port="http"):
+        if (client, port) not in self.counted:
+            self.counted[client, port] = self.bench.instructions(client, port)
+        return self.counted[client, port]
 
     def same_request(self):
         for client in self.clients:
@@ -76,8 +77,23 @@ class Gates:
         for kind in ("http", "tls"):
             ours, theirs = self.instructions("obsabort", kind), self.instructions("curl", kind)
             texts.append(f"{kind} {ours / theirs:.3f} of libcurl's {theirs:.0f} instructions")
-            assert ours / theirs <= MAX_INSTRUCTIONS_OF_CURL, f"{texts[-1]}, at most {MAX_INSTRUCTIONS_OF_CURL} allowed"
+            allowed = MAX_INSTRUCTIONS_OF_CURL[kind]
+            assert ours / theirs <= allowed, f"{texts[-1]}, at most {allowed} allowed"
         return ", ".join(texts)
+
+    def refusals_against_libcurl(self):
+        if "curl" not in self.clients:
+            raise Skipped(str(measure.Missing("libcurl")))
+        texts = []
+        for kind in ("http", "tls"):
+            theirs = self.instructions("curl", kind)
+            for status in REFUSALS:
+                ours = self.instructions("obsabort", f"{kind}-{status}")
+                texts.append(f"{kind} {status} {ours / theirs:.3f} ({ours:.0f})")
+                assert ours / theirs <= MAX_REFUSAL_OF_CURL, (
+                    f"a refusal, of libcurl's {theirs:.0f} instructions for a 204: {texts[-1]}, at most {MAX_REFUSAL_OF_CURL} allowed"
+                )
+        return "a refusal, of libcurl's instructions for a 204: " + ", ".join(texts)
 
     def _allocations(self, kind):
         expected, now = committed_figures()[kind]["allocations_per_abort"], self.bench.allocations("obsabort", kind)
@@ -166,6 +182,7 @@ class Gates:
         instructions_http,
         instructions_tls,
         instructions_against_libcurl,
+        refusals_against_libcurl,
     )
 
 

@@ -1,10 +1,14 @@
 """The goals, once: gates.py and run.py judge by them."""
 
-MIN_RATE_OF_CURL = {"http": 1.5, "tls": 1.45}
+MIN_RATE_OF_CURL = {"http": 1.5, "tls": 1.7}
 MIN_RATE_OF_RAW = 0.95
-MAX_INSTRUCTIONS_OF_CURL = 0.30
+MAX_INSTRUCTIONS_OF_CURL = {"http": 0.20, "tls": 0.22}
+MAX_REFUSAL_OF_CURL = 0.5  # instructions of a refusal with an XML body, against libcurl's 204
+REFUSALS = (404, 503)
 MAX_SYSTEM_CALLS = 3
-MIN_OF_IDEAL_MANY = 0.95
+MIN_OF_IDEAL_MANY = {(32, 20): 0.95, (128, 100): 0.93}  # by (uploads at a time, delay in ms)
+MAX_TIME_OF_CURL_MULTI = {(32, 20): 1.0}  # likewise
+MAX_PROCESSOR_OF_THREADS = 1.2  # obs_abort_many, against as many threads of the caller
 MAX_MEMORY_KB = {("http", 1): 2048, ("tls", 8): 4096}
 MAX_SWEEP_KB = 2048  # more for 100 000 stale uploads than for 1000
 MAX_COLD_OF_CURL = 0.25

@@ -18,7 +18,17 @@ ACCESS_KEY = "HWAK0EXAMPLE1234567X"
 BUCKET = "backups"
 SECRET_KEY = b"hwSk/Example+Secret=Key0123456789abcdefghij"
 SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-DELAY_MS = 20
+# The responder's ports: name, and what it does there (responder.c).
+PORTS = {
+    "http": "http:204:0",
+    "tls": "tls:204:0",
+    "http-404": "http:404:0",
+    "http-503": "http:503:0",
+    "tls-404": "tls:404:0",
+    "tls-503": "tls:503:0",
+    "20ms": "http:204:20",
+    "100ms": "http:204:100",
+}
 
 PACKAGES = {
     "valgrind": "valgrind",
@@ -131,32 +141,36 @@ class Bench:
 
     def start_responder(self):
         self.make_certificates()
-        command = [self.path("responder"), str(self.core), "server.pem", "server.key", str(DELAY_MS)]
+        command = [self.path("responder"), str(self.core), "server.pem", "server.key", *PORTS.values()]
         self.responder = subprocess.Popen(command, cwd=self.dir, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        words = self.responder.stdout.readline().split()
-        self.ports = {kind: int(port) for kind, port in zip(words[::2], words[1::2])}
+        numbers = self.responder.stdout.readline().split()
+        if len(numbers) != len(PORTS):
+            raise RuntimeError("the responder did not start")
+        self.ports = {name: int(number) for name, number in zip(PORTS, numbers)}
 
-    def endpoint(self, kind, host="127.0.0.1"):
-        return f"{'https' if kind == 'tls' else 'http'}://{host}:{self.ports[kind]}"
+    def endpoint(self, port, host="127.0.0.1"):
+        return f"{'https' if PORTS[port].startswith('tls:') else 'http'}://{host}:{self.ports[port]}"
 
     def stats(self):
         if self.stats_socket is None:
             self.stats_socket = socket.create_connection(("127.0.0.1", self.ports["http"]))
         self.stats_socket.sendall(b"GET /stats HTTP/1.1\r\n\r\n")
-        answer = b""
-        while not answer.endswith(b"}}"):
-            answer += self.stats_socket.recv(4096)
-        return json.loads(answer.split(b"\r\n\r\n", 1)[1])
+        response = b""
+        while not response.endswith(b"]}"):
+            response += self.stats_socket.recv(4096)
+        stats = json.loads(response.split(b"\r\n\r\n", 1)[1])
+        return {"cpu_ns": stats["cpu_ns"], **dict(zip(PORTS, stats["ports"]))}
 
     # --- running clients ----------------------------------------------------------------------------------------------------
 
-    def command(self, client, kind, *options, host="127.0.0.1"):
+    def command(self, client, port, *options, host="127.0.0.1"):
         """A client's name may end in -fresh: libcurl with a new handle for every abort."""
         name, _, fresh = client.partition("-")
-        command = [self.path(name), "--endpoint", self.endpoint(kind, host)]
+        scheme, status, _ = PORTS[port].split(":")
+        command = [self.path(name), "--endpoint", self.endpoint(port, host), "--status", status]
         if fresh:
             command.append("--fresh")
-        if kind == "tls" and "--ca" not in options and "--system-roots" not in options:
+        if scheme == "tls" and "--ca" not in options and "--system-roots" not in options:
             command += ["--ca", self.path("ca.pem")]
         return command + [str(o) for o in options if o != "--system-roots"]
 
@@ -174,7 +188,7 @@ class Bench:
 
     # --- figures that do not depend on the clock ----------------------------------------------------------------------------
 
-    def instructions(self, client, kind="http", low=200, high=1200):
+    def instructions(self, client, port="http", low=200, high=1200):
         """Per abort, by callgrind: the difference of two runs, so that loading and connecting cancel out. valgrind shows every
         program the same made-up processor (it hides SHA-NI and AVX-512), so the figure moves little between x86-64 machines;
         compiler and C library matter more."""
@@ -182,7 +196,7 @@ class Bench:
         totals = []
         for count in (low, high):
             prefix = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={os.devnull}"]
-            done = self.run(self.command(client, kind, "-n", count, "-w", 10), prefix=prefix)
+            done = self.run(self.command(client, port, "-n", count, "-w", 10), prefix=prefix)
             totals.append(int(re.search(r"Collected : (\d+)", done.stderr).group(1)))
         return (totals[1] - totals[0]) / (high - low)
 
@@ -283,8 +297,8 @@ class Bench:
                 process.wait(timeout=30)
 
     def ceiling(self, kind, count=64000):
-        """What the responder answers when a client costs next to nothing: requests signed once, 32 in a write. Gives answers
-        per second, and the responder's own microseconds per answer then and with one request at a time."""
+        """What the responder can do when a client costs next to nothing: requests signed once, 32 in a write. Gives responses
+        per second, and the responder's own microseconds per response then and with one request at a time."""
         out = {}
         for name, options in (("pipelined", ("--pipeline", 32)), ("single", ())):
             before = self.stats()
@@ -309,14 +323,28 @@ class Bench:
                     times[client].append(ms)
         return times
 
-    def many(self, clients, rounds, count=1000, at_once=32):
-        """Milliseconds for so many aborts, so many at once, with the delayed responder."""
+    def many(self, clients, rounds, at_once, delay_ms, count=1000):
+        """Milliseconds for so many aborts, so many at once, with the delayed responder; opening the connections included."""
         times = {client: [] for client in clients}
+        options = ("--many", "-n", count, "-w", 0, "--at-once", at_once, "--core", self.core)
         for _ in range(rounds):
             for client in clients:
-                command = self.command(client, "slow", "--many", "-n", count, "--at-once", at_once, "--core", self.core)
-                times[client].append(self.run_json(command)["ns"] / 1e6)
+                times[client].append(self.run_json(self.command(client, f"{delay_ms}ms", *options))["ns"] / 1e6)
         return times
+
+    def processor_us(self, port, rounds, count, wide=32):
+        """Microseconds of processor time per abort: of obs_abort_many, and of as many threads that call obs_abort_multipart;
+        round by round, on the responder's core, on connections that are open already."""
+        options = ("-n", count, "--at-once", wide, "--core", self.core)
+        commands = {
+            "many": self.command("obsabort", port, "--many", "-w", 10 * wide, *options),
+            "threads": self.command("obsabort", port, "-t", wide, "-w", 10, *options),
+        }
+        used = {name: [] for name in commands}
+        for round_number in range(rounds):
+            for name in commands if round_number % 2 == 0 else reversed(commands):
+                used[name].append(self.run_json(commands[name])["processor_ns"] / count / 1e3)
+        return used
 
     # --- are they doing the same? -------------------------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
-/* What the clients are measured against: answers every DELETE on loopback with the 204 of OBS, over HTTP, over TLS and, on a
- * third port, over HTTP after a delay. One thread, because it shares one core with the client: a second one would only add
- * switches. It ends when its standard input does, so that nothing is left running when the harness dies.
+/* The server that the clients are measured against. It listens on loopback, on one port for each way to respond, and responds
+ * to every DELETE as OBS does: with a 204, or with a refusal and its XML body; over HTTP or TLS; at once or after a delay. It has
+ * one thread, because it shares one core with the client: a second one would only add switches. It ends when its standard input
+ * does, so that nothing is left running when the harness dies.
  *
- *   responder CORE CERT.pem KEY.pem DELAY_MS
- *   prints: "http PORT tls PORT slow PORT"; then "GET /stats" on the http port tells what it saw. */
+ *   responder CORE CERT.pem KEY.pem PORT...     PORT: http:STATUS:DELAY_MS or tls:STATUS:DELAY_MS, STATUS: 204, 404 or 503
+ *   prints the port numbers in that order; then "GET /stats" on the first, which must be http, tells what it saw. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,31 +26,51 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HTTP, TLS, SLOW, KINDS };
-enum { MAX_FD = 4096, BUFFER = 65536, LATE_MAX = 8192 };
+enum { MAX_FD = 4096, MAX_PORTS = 16, BUFFER = 65536, MAX_DELAYED = 8192 };
 
+struct delayed {
+    int64_t due;
+    int fd, count;
+    uint32_t generation;
+};
+struct port {
+    int tls, number, listener, timer;
+    const char *status, *body;
+    int64_t delay_ns;
+    uint64_t accepted, requests;
+    time_t dated; /* when the response was written: its Date changes once a second */
+    size_t response_length;
+    char response[1024];
+    struct delayed delayed[MAX_DELAYED]; /* the delay is the same for all, so the order of arrival is that of the deadlines */
+    unsigned delayed_head, delayed_tail;
+};
 struct connection {
-    int open, kind;
-    uint32_t generation; /* a delayed answer must not go to the next connection that has the same descriptor */
+    struct port *port;   /* NULL: not open */
+    uint32_t generation; /* a delayed response must not go to the next connection that has the same descriptor */
     SSL *ssl;
     size_t filled;
     char *in;
 };
-struct late {
-    int64_t due;
-    int fd, answers;
-    uint32_t generation;
+
+#define REQUEST_ID "8DF400000163D463E02A07EC2295674C"
+#define HOST_ID "32AAAQAAEAABAAAQAAEAABAAAQAAEAABCTjCqTmsA1XRpIrmrJdvcEWvZyjbztdd"
+#define ERROR_BODY(code, message)                                                                                          \
+    "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<Error><Code>" code "</Code><Message>" message              \
+    "</Message><RequestId>" REQUEST_ID "</RequestId><HostId>" HOST_ID "</HostId></Error>"
+
+static const struct { const char *number, *status, *body; } statuses[] = {
+    {"204", "204 No Content", NULL},
+    {"404", "404 Not Found",
+     ERROR_BODY("NoSuchUpload", "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart "
+                                "upload might have been aborted or completed.")},
+    {"503", "503 Service Unavailable", ERROR_BODY("SlowDown", "Please reduce your request rate.")},
 };
 
 static struct connection connections[MAX_FD];
-static struct late late[LATE_MAX]; /* one delay for all, so the order of arrival is the order of the deadlines */
-static unsigned late_head, late_tail;
-static uint64_t accepted[KINDS], requests[KINDS];
-static int epoll_fd, timer_fd;
-static int64_t delay_ns;
+static struct port ports[MAX_PORTS];
+static int port_count;
+static int epoll_fd;
 static SSL_CTX *tls_context;
-static char answer[512];
-static size_t answer_length;
 
 static void fail(const char *what) {
     perror(what);
@@ -62,19 +83,21 @@ static int64_t now_ns(clockid_t clock) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void date_answer(void) {
-    static time_t dated;
+static void write_response(struct port *port) {
     time_t now = time(NULL);
-    if (now == dated) return;
-    dated = now;
+    if (now == port->dated) return;
+    port->dated = now;
     struct tm tm;
-    char date[64];
+    char date[64], framing[128] = "";
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
-    answer_length = (size_t)snprintf(answer, sizeof answer,
-                                     "HTTP/1.1 204 No Content\r\nServer: OBS\r\nDate: %s\r\n"
-                                     "x-obs-request-id: 8DF400000163D463E02A07EC2295674C\r\n"
-                                     "x-obs-id-2: 32AAAQAAEAABAAAQAAEAABAAAQAAEAABCTjCqTmsA1XRpIrmrJdvcEWvZyjbztdd\r\n\r\n",
-                                     date);
+    if (port->body != NULL)
+        snprintf(framing, sizeof framing, "Content-Type: application/xml\r\nContent-Length: %zu\r\n", strlen(port->body));
+    int n = snprintf(port->response, sizeof port->response,
+                     "HTTP/1.1 %s\r\nServer: OBS\r\nDate: %s\r\n%sx-obs-request-id: " REQUEST_ID "\r\nx-obs-id-2: " HOST_ID
+                     "\r\n\r\n%s",
+                     port->status, date, framing, port->body != NULL ? port->body : "");
+    if (n < 0 || (size_t)n >= sizeof port->response) fail("response too long");
+    port->response_length = (size_t)n;
 }
 
 static void watch(int fd) {
@@ -82,20 +105,20 @@ static void watch(int fd) {
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
 }
 
-static int listen_on_loopback(int *port) {
+static int listen_on_loopback(int *number) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) != 0 || listen(fd, 1024) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &length) != 0)
         fail("listen");
-    *port = ntohs(address.sin_port);
+    *number = ntohs(address.sin_port);
     watch(fd);
     return fd;
 }
 
-static void accept_one(int listener, int kind) {
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
+static void accept_one(struct port *port) {
+    int fd = accept4(port->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
     if (fd < 0) return;
     if (fd >= MAX_FD) {
         close(fd);
@@ -103,18 +126,17 @@ static void accept_one(int listener, int kind) {
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct connection *c = &connections[fd];
-    c->open = 1;
-    c->kind = kind;
+    c->port = port;
     c->generation++;
     c->filled = 0;
     if (c->in == NULL && (c->in = malloc(BUFFER)) == NULL) fail("malloc");
     c->ssl = NULL;
-    if (kind == TLS) {
+    if (port->tls) {
         c->ssl = SSL_new(tls_context);
         SSL_set_fd(c->ssl, fd);
         SSL_set_accept_state(c->ssl);
     }
-    accepted[kind]++;
+    port->accepted++;
     watch(fd);
 }
 
@@ -122,7 +144,7 @@ static void close_connection(int fd) {
     struct connection *c = &connections[fd];
     if (c->ssl != NULL) SSL_free(c->ssl);
     c->ssl = NULL;
-    c->open = 0;
+    c->port = NULL;
     close(fd);
 }
 
@@ -144,50 +166,52 @@ static void send_all(int fd, const char *data, size_t length) {
     }
 }
 
-static void send_answers(int fd, int count) {
-    static char batch[64 * sizeof answer];
-    date_answer();
+static void send_responses(int fd, int count) {
+    static char batch[64 * sizeof ports[0].response];
+    struct port *port = connections[fd].port;
+    write_response(port);
     while (count > 0) {
         int now = count < 64 ? count : 64;
-        for (int i = 0; i < now; i++) memcpy(batch + (size_t)i * answer_length, answer, answer_length);
-        send_all(fd, batch, (size_t)now * answer_length);
+        for (int i = 0; i < now; i++) memcpy(batch + (size_t)i * port->response_length, port->response, port->response_length);
+        send_all(fd, batch, (size_t)now * port->response_length);
         count -= now;
     }
 }
 
 static void send_stats(int fd) {
-    char body[512], whole[700];
-    int n = snprintf(body, sizeof body,
-                     "{\"cpu_ns\": %lld, \"http\": {\"connections\": %llu, \"requests\": %llu}, \"tls\": {\"connections\": %llu, "
-                     "\"requests\": %llu}, \"slow\": {\"connections\": %llu, \"requests\": %llu}}",
-                     (long long)now_ns(CLOCK_PROCESS_CPUTIME_ID), (unsigned long long)accepted[HTTP],
-                     (unsigned long long)requests[HTTP], (unsigned long long)accepted[TLS], (unsigned long long)requests[TLS],
-                     (unsigned long long)accepted[SLOW], (unsigned long long)requests[SLOW]);
+    char body[2048], whole[2200];
+    int n = snprintf(body, sizeof body, "{\"cpu_ns\": %lld, \"ports\": [", (long long)now_ns(CLOCK_PROCESS_CPUTIME_ID));
+    for (struct port *port = ports; port < ports + port_count; port++)
+        n += snprintf(body + n, sizeof body - (size_t)n, "%s{\"connections\": %llu, \"requests\": %llu}", port > ports ? ", " : "",
+                      (unsigned long long)port->accepted, (unsigned long long)port->requests);
+    n += snprintf(body + n, sizeof body - (size_t)n, "]}");
     n = snprintf(whole, sizeof whole, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, body);
     send_all(fd, whole, (size_t)n);
 }
 
-static void arm_timer(int64_t due) {
+static void arm_timer(struct port *port) {
+    int64_t due = port->delayed[port->delayed_tail % MAX_DELAYED].due;
     struct itimerspec spec = {.it_value = {due / 1000000000, due % 1000000000}};
-    timerfd_settime(timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+    timerfd_settime(port->timer, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-static void answer_later(int fd, int count) {
-    if (late_head - late_tail == LATE_MAX) fail("too many delayed answers");
-    struct late *l = &late[late_head % LATE_MAX];
-    *l = (struct late){now_ns(CLOCK_MONOTONIC) + delay_ns, fd, count, connections[fd].generation};
-    if (late_head++ == late_tail) arm_timer(l->due);
+static void respond_later(int fd, int count) {
+    struct port *port = connections[fd].port;
+    if (port->delayed_head - port->delayed_tail == MAX_DELAYED) fail("too many delayed responses");
+    port->delayed[port->delayed_head % MAX_DELAYED] =
+        (struct delayed){now_ns(CLOCK_MONOTONIC) + port->delay_ns, fd, count, connections[fd].generation};
+    if (port->delayed_head++ == port->delayed_tail) arm_timer(port);
 }
 
-static void answer_due(void) {
+static void send_due(struct port *port) {
     uint64_t ticks;
-    if (read(timer_fd, &ticks, sizeof ticks) < 0 && errno != EAGAIN) fail("timerfd");
+    if (read(port->timer, &ticks, sizeof ticks) < 0 && errno != EAGAIN) fail("timerfd");
     int64_t now = now_ns(CLOCK_MONOTONIC);
-    while (late_tail != late_head && late[late_tail % LATE_MAX].due <= now) {
-        struct late *l = &late[late_tail++ % LATE_MAX];
-        if (connections[l->fd].open && connections[l->fd].generation == l->generation) send_answers(l->fd, l->answers);
+    while (port->delayed_tail != port->delayed_head && port->delayed[port->delayed_tail % MAX_DELAYED].due <= now) {
+        struct delayed *d = &port->delayed[port->delayed_tail++ % MAX_DELAYED];
+        if (connections[d->fd].port == port && connections[d->fd].generation == d->generation) send_responses(d->fd, d->count);
     }
-    if (late_tail != late_head) arm_timer(late[late_tail % LATE_MAX].due);
+    if (port->delayed_tail != port->delayed_head) arm_timer(port);
 }
 
 /* 0: nothing more for now, -1: the connection is over. */
@@ -207,7 +231,7 @@ static ssize_t receive(struct connection *c, int fd) {
 static void serve(int fd) {
     static const char end[] = {'\r', '\n', '\r', '\n'};
     struct connection *c = &connections[fd];
-    int answers = 0;
+    int responses = 0;
     do {
         ssize_t n = receive(c, fd);
         if (n < 0) {
@@ -220,8 +244,8 @@ static void serve(int fd) {
         while ((found = memmem(start, (size_t)(stop - start), end, sizeof end)) != NULL) {
             char *line_end = memchr(start, '\r', (size_t)(found + 1 - start));
             if (memcmp(start, "DELETE ", 7) == 0 && memmem(start, (size_t)(line_end - start), "?uploadId=", 10) != NULL) {
-                requests[c->kind]++;
-                answers++;
+                c->port->requests++;
+                responses++;
             } else if (memcmp(start, "GET /stats ", 11) == 0) {
                 send_stats(fd);
             } else {
@@ -239,13 +263,43 @@ static void serve(int fd) {
             return;
         }
     } while (c->ssl != NULL && SSL_has_pending(c->ssl)); /* decrypted already: epoll would not tell of it */
-    if (answers > 0 && c->kind == SLOW) answer_later(fd, answers);
-    else if (answers > 0) send_answers(fd, answers);
+    if (responses > 0 && c->port->delay_ns > 0) respond_later(fd, responses);
+    else if (responses > 0) send_responses(fd, responses);
+}
+
+/* kind:STATUS:DELAY_MS */
+static void open_port(struct port *port, const char *text) {
+    char kind[8], number[8];
+    int delay_ms;
+    if (sscanf(text, "%7[a-z]:%7[0-9]:%d", kind, number, &delay_ms) != 3) fail(text);
+    port->tls = strcmp(kind, "tls") == 0;
+    port->delay_ns = (int64_t)delay_ms * 1000000;
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        if (strcmp(statuses[i].number, number) != 0) continue;
+        port->status = statuses[i].status;
+        port->body = statuses[i].body;
+    }
+    if (port->status == NULL) fail(text);
+    port->listener = listen_on_loopback(&port->number);
+    port->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (port->timer < 0) fail("timerfd_create");
+    watch(port->timer);
+}
+
+static void dispatch(int fd) {
+    if (connections[fd].port != NULL) {
+        serve(fd);
+        return;
+    }
+    for (struct port *port = ports; port < ports + port_count; port++) {
+        if (fd == port->timer) send_due(port);
+        else if (fd == port->listener) accept_one(port);
+    }
 }
 
 int main(int argc, char **argv) {
-    if (argc != 5) {
-        fprintf(stderr, "usage: responder CORE CERT.pem KEY.pem DELAY_MS\n");
+    if (argc < 5 || argc > 4 + MAX_PORTS) {
+        fprintf(stderr, "usage: responder CORE CERT.pem KEY.pem http|tls:STATUS:DELAY_MS...\n");
         return 2;
     }
     if (atoi(argv[1]) >= 0) {
@@ -255,7 +309,6 @@ int main(int argc, char **argv) {
         if (sched_setaffinity(0, sizeof set, &set) != 0) fail("sched_setaffinity");
     }
     signal(SIGPIPE, SIG_IGN);
-    delay_ns = (int64_t)atoi(argv[4]) * 1000000;
     tls_context = SSL_CTX_new(TLS_server_method());
     SSL_CTX_set_read_ahead(tls_context, 1);
     if (SSL_CTX_use_certificate_chain_file(tls_context, argv[2]) != 1 ||
@@ -264,25 +317,20 @@ int main(int argc, char **argv) {
         return 1;
     }
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (epoll_fd < 0 || timer_fd < 0) fail("epoll");
-    int listener[KINDS], port[KINDS];
-    for (int kind = 0; kind < KINDS; kind++) listener[kind] = listen_on_loopback(&port[kind]);
-    watch(timer_fd);
-    watch(0);
-    printf("http %d tls %d slow %d\n", port[HTTP], port[TLS], port[SLOW]);
+    if (epoll_fd < 0) fail("epoll");
+    for (; port_count < argc - 4; port_count++) {
+        open_port(&ports[port_count], argv[4 + port_count]);
+        printf("%d ", ports[port_count].number);
+    }
+    puts("");
     fflush(stdout);
+    watch(0);
     for (;;) {
         struct epoll_event events[64];
         int n = epoll_wait(epoll_fd, events, 64, -1);
         for (int i = 0; i < n; i++) {
-            int fd = events[i].data.fd;
-            if (fd == 0) return 0;
-            if (fd == timer_fd) answer_due();
-            else if (fd == listener[HTTP]) accept_one(fd, HTTP);
-            else if (fd == listener[TLS]) accept_one(fd, TLS);
-            else if (fd == listener[SLOW]) accept_one(fd, SLOW);
-            else if (connections[fd].open) serve(fd);
+            if (events[i].data.fd == 0) return 0;
+            dispatch(events[i].data.fd);
         }
     }
 }
