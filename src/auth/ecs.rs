@@ -19,7 +19,7 @@ use crate::auth::credentials::{Credentials, CredentialsError};
 use crate::base::date;
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
-use crate::base::process;
+use crate::base::sys::thread;
 
 /// The metadata service of an ECS: link-local, and never behind a proxy.
 const HOST: &str = "169.254.169.254";
@@ -120,7 +120,7 @@ impl Agency {
         user_agent: &str,
     ) -> Result<(), Error> {
         let (agency, fetches, user_agent) = (Arc::clone(self), Arc::clone(fetches), user_agent.to_owned());
-        process::spawn("obsabort-ecs", move || {
+        thread::spawn("obsabort-ecs", move || {
             let mut finish = Finish { fetches, failure: Some(unusable("the fetch panicked")) };
             finish.failure = match fetch(&user_agent) {
                 Ok(fetched) => {

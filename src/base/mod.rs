@@ -6,5 +6,5 @@ pub mod error;
 pub mod origin;
 pub mod panic;
 pub mod percent;
-pub mod process;
+pub mod sys;
 pub mod text;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::origin::ip_literal;
-use crate::base::process;
+use crate::base::sys::thread;
 
 use super::error::TransportError;
 
@@ -61,7 +61,7 @@ impl Resolver {
         }
         let lookup = Arc::new(Lookup::default());
         let (all, mine, name) = (Arc::clone(&self.under_way), Arc::clone(&lookup), host.to_owned());
-        process::spawn("obsabort-lookup", move || {
+        thread::spawn("obsabort-lookup", move || {
             let found = (name.as_str(), 0)
                 .to_socket_addrs()
                 .map(|addresses| addresses.map(|a| a.ip()).collect())

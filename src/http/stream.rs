@@ -4,11 +4,11 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg, sockopt};
 use rustls::ClientConnection;
 
 use crate::base::deadline::{Deadline, Interrupted, SLICE};
 use crate::base::error::{Code, Error};
+use crate::base::sys::socket;
 
 use super::error::TransportError;
 use super::tls;
@@ -198,14 +198,7 @@ impl Stream {
 
     /// Returns whether nothing has arrived, not even the end of the stream. One system call.
     pub fn is_quiet(&self) -> bool {
-        loop {
-            let peeked =
-                rustix::net::recv(&self.socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-            match peeked {
-                Err(rustix::io::Errno::INTR) => {}
-                peeked => return peeked == Err(rustix::io::Errno::AGAIN),
-            }
-        }
+        socket::is_quiet(&self.socket)
     }
 }
 
@@ -218,31 +211,22 @@ struct Paced<'a> {
 }
 
 impl Paced<'_> {
-    /// Changes the socket's timeout only for the last slice of a budget, and back after it, to save system calls.
-    fn adjust(&mut self, which: sockopt::Timeout) -> io::Result<()> {
-        let current =
-            if matches!(which, sockopt::Timeout::Recv) { &mut *self.receive } else { &mut *self.send };
-        let wanted = self.deadline.next_slice().map_err(io::Error::other)?;
-        if current.abs_diff(wanted) > Duration::from_millis(2) {
-            sockopt::set_socket_timeout(self.socket, which, Some(wanted))?;
-            *current = wanted;
-        }
-        Ok(())
-    }
-
+    /// Repeats a step until it has a result, each time no longer than a slice.
     fn patiently(
-        &mut self,
-        which: sockopt::Timeout,
-        mut step: impl FnMut(&TcpStream) -> io::Result<usize>,
+        deadline: &Deadline,
+        current: &mut Duration,
+        set_timeout: impl Fn(Option<Duration>) -> io::Result<()>,
+        mut step: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            self.adjust(which)?;
-            match step(self.socket) {
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
-                    ) && e.raw_os_error() != Some(libc::ETIMEDOUT) => {}
+            let wanted = deadline.next_slice().map_err(io::Error::other)?;
+            // Changed only for the last slice of a budget, and back after it, to save system calls.
+            if current.abs_diff(wanted) > Duration::from_millis(2) {
+                set_timeout(Some(wanted))?;
+                *current = wanted;
+            }
+            match step() {
+                Err(e) if socket::is_interruption(&e) => {}
                 settled => return settled,
             }
         }
@@ -251,7 +235,9 @@ impl Paced<'_> {
 
 impl Read for Paced<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.patiently(sockopt::Timeout::Recv, |mut socket| socket.read(into))
+        let mut socket = self.socket;
+        let set_timeout = |timeout| self.socket.set_read_timeout(timeout);
+        Paced::patiently(self.deadline, self.receive, set_timeout, || socket.read(into))
     }
 }
 
@@ -260,13 +246,9 @@ impl Write for Paced<'_> {
         self.write_vectored(&[io::IoSlice::new(bytes)])
     }
 
-    /// All writes on a socket pass through here, with MSG_NOSIGNAL. std's `TcpStream::write_vectored` is writev(2),
-    /// which has no flags: with its EPIPE comes a SIGPIPE, which kills a host that does not ignore it.
     fn write_vectored(&mut self, bytes: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.patiently(sockopt::Timeout::Send, |socket| {
-            let sent = sendmsg(socket, bytes, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
-            Ok(sent)
-        })
+        let set_timeout = |timeout| self.socket.set_write_timeout(timeout);
+        Paced::patiently(self.deadline, self.send, set_timeout, || socket::send(self.socket, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -2,16 +2,13 @@
 //!
 //! Not by a crate: those that race connections need an async runtime.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::base::deadline::{Deadline, Interrupted, SLICE};
 use crate::base::error::{Code, Error};
+use crate::base::sys::socket::Connecting;
 
 use super::error::TransportError;
 
@@ -25,80 +22,54 @@ pub fn connect(
     port: u16,
     deadline: &Deadline,
 ) -> Result<TcpStream, TransportError> {
-    let mut waiting = interleave(addresses).into_iter();
-    let mut racing: Vec<(OwnedFd, SocketAddr)> = Vec::new();
-    let mut last_error = None;
-    let mut next_at = Instant::now();
-    let mut more = true;
+    let failed =
+        |why: String| Error::new(Code::Connect, format!("no connection to {host} port {port}: {why}"));
+    let mut waiting =
+        interleave(addresses).into_iter().map(|address| SocketAddr::new(address, port)).peekable();
+    let mut racing: Vec<(Connecting, SocketAddr)> = Vec::new();
+    let mut next_start = Instant::now();
+    let mut last_failure = None;
     loop {
-        let stopped = |stop| match stop {
-            Interrupted::Cancelled => TransportError::Interrupted(stop),
-            Interrupted::DeadlinePassed => TransportError::TimedOut(failed(
-                host,
-                port,
-                last_error,
-                "no response within the time allowed",
-            )),
-        };
-        deadline.check().map_err(stopped)?;
-        if more && (racing.is_empty() || Instant::now() >= next_at) {
-            match waiting.next() {
-                Some(address) => {
-                    let address = SocketAddr::new(address, port);
-                    match start(address) {
-                        Ok((socket, true)) => {
-                            return finish(socket)
-                                .map_err(|e| failed(host, port, Some((e, address)), "").into());
-                        }
-                        Ok((socket, false)) => racing.push((socket, address)),
-                        Err(e) => last_error = Some((e, address)),
-                    }
-                    next_at = Instant::now() + STAGGER;
-                    continue;
+        if let Err(interrupted) = deadline.check() {
+            return Err(match interrupted {
+                Interrupted::Cancelled => TransportError::Interrupted(interrupted),
+                Interrupted::DeadlinePassed => TransportError::TimedOut(failed(
+                    last_failure.unwrap_or_else(|| "no response within the time allowed".into()),
+                )),
+            });
+        }
+        if racing.is_empty() || Instant::now() >= next_start {
+            if let Some(address) = waiting.next() {
+                match Connecting::start(address) {
+                    Ok(socket) => racing.push((socket, address)),
+                    Err(e) => last_failure = Some(describe(&e, address)),
                 }
-                None => more = false,
+                next_start = Instant::now() + STAGGER;
+                continue;
+            }
+            if racing.is_empty() {
+                return Err(failed(last_failure.unwrap_or_else(|| "no address to try".into())).into());
             }
         }
-        if racing.is_empty() {
-            return Err(failed(host, port, last_error, "no address to try").into());
+        let mut timeout = deadline.slice();
+        if waiting.peek().is_some() {
+            timeout = timeout.min(next_start.saturating_duration_since(Instant::now()));
         }
-        let mut patience = deadline.slice();
-        if more {
-            patience = patience.min(next_at.saturating_duration_since(Instant::now()));
+        let settled = Connecting::wait(racing.iter().map(|(socket, _)| socket), timeout);
+        let Some(index) = settled.map_err(|e| failed(e.to_string()))? else { continue };
+        let (socket, address) = racing.swap_remove(index);
+        match socket.finish(SLICE) {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last_failure = Some(describe(&e, address)),
         }
-        let mut fds: Vec<PollFd> =
-            racing.iter().map(|(socket, _)| PollFd::new(socket, PollFlags::OUT)).collect();
-        let ready: Vec<bool> = match poll(&mut fds, Some(&timespec(patience))) {
-            Ok(0) | Err(Errno::INTR) => continue,
-            Ok(_) => fds.iter().map(|fd| !fd.revents().is_empty()).collect(),
-            Err(e) => return Err(failed(host, port, None, &e.to_string()).into()),
-        };
-        let settled = ready.iter().position(|ready| *ready);
-        if let Some(index) = settled {
-            let (socket, address) = racing.swap_remove(index);
-            match sockopt::socket_error(&socket) {
-                Ok(Ok(())) => {
-                    return finish(socket).map_err(|e| failed(host, port, Some((e, address)), "").into());
-                }
-                Ok(Err(e)) | Err(e) => {
-                    last_error = Some((e, address));
-                    next_at = Instant::now();
-                }
-            }
-        }
+        next_start = Instant::now();
     }
 }
 
-fn failed(host: &str, port: u16, cause: Option<(Errno, SocketAddr)>, otherwise: &str) -> Error {
-    let why = match cause {
-        // Without "(os error N)": the address says more.
-        Some((errno, address)) => {
-            let text = std::io::Error::from(errno).to_string();
-            format!("{} ({address})", text.split(" (os error").next().unwrap_or(&text))
-        }
-        None => otherwise.to_owned(),
-    };
-    Error::new(Code::Connect, format!("no connection to {host} port {port}: {why}"))
+/// The text of an error, without "(os error N)": the address says more.
+fn describe(error: &io::Error, address: SocketAddr) -> String {
+    let text = error.to_string();
+    format!("{} ({address})", text.split(" (os error").next().unwrap_or(&text))
 }
 
 /// Sorts addresses so that the two families take turns, beginning with that of the first (RFC 8305, 4).
@@ -117,35 +88,6 @@ fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
         out.extend(a);
         out.extend(b);
     }
-}
-
-/// Begins to connect. Returns the socket, and whether it is connected already.
-fn start(address: SocketAddr) -> Result<(OwnedFd, bool), Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let mut socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    if socket.as_raw_fd() < 3 {
-        // If the host has closed stdout or stderr and still prints, it must not print into the connection.
-        socket = rustix::io::fcntl_dupfd_cloexec(&socket, 3)?;
-    }
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) => Ok((socket, true)),
-        Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
-        Err(e) => Err(e),
-    }
-}
-
-/// Makes the socket blocking, with timeouts of one slice.
-fn finish(socket: OwnedFd) -> Result<TcpStream, Errno> {
-    rustix::io::ioctl_fionbio(&socket, false)?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(SLICE))?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(SLICE))?;
-    Ok(TcpStream::from(socket))
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec::try_from(duration).unwrap_or(Timespec { tv_sec: 0, tv_nsec: 100_000_000 })
 }
 
 #[cfg(test)]

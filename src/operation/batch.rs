@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::base::deadline::{CancelFlag, Deadline, Interrupted, SLICE};
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
-use crate::base::process;
+use crate::base::sys::thread;
 use crate::obs::bucket::Bucket;
 use crate::operation::abort::{Entry, Outcome, Upload, abort_upload, log_outcome};
 use crate::operation::call::Call;
@@ -189,7 +189,7 @@ impl<'a> WorkerPool<'a> {
             let started: Vec<_> = (0..workers)
                 .map_while(|_| {
                     let sender = sender.clone();
-                    process::spawn_scoped(scope, "obsabort-worker", move || self.work(next_job, &sender)).ok()
+                    thread::spawn_scoped(scope, "obsabort-worker", move || self.work(next_job, &sender)).ok()
                 })
                 .collect();
             if started.is_empty() && workers > 0 {

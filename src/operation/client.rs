@@ -13,7 +13,7 @@ use crate::base::deadline;
 use crate::base::deadline::{CancelFlag, Deadline};
 use crate::base::error::Error;
 use crate::base::origin::Origin;
-use crate::base::process;
+use crate::base::sys::fork;
 use crate::http::proxy::Proxies;
 use crate::http::{self, HttpClient, tls};
 use crate::obs::bucket::Bucket;
@@ -56,11 +56,7 @@ impl Local {
             own.resumption = rustls::client::Resumption::default();
             Arc::new(own)
         });
-        Local {
-            generation: process::generation(),
-            http: HttpClient::new(connections),
-            fetches: Arc::default(),
-        }
+        Local { generation: fork::generation(), http: HttpClient::new(connections), fetches: Arc::default() }
     }
 }
 
@@ -93,7 +89,7 @@ impl Client {
         };
         let connections =
             http::Settings { max_connections: settings.max_connections as usize, proxies, tls, trust };
-        process::watch_forks();
+        fork::watch();
         let source = Choice::resolve(settings.credentials.as_ref());
         if matches!(source, Source::Ecs) {
             ecs::warm_up();
@@ -147,7 +143,7 @@ impl Client {
     /// The state of this process, made anew after a fork.
     pub fn local(&self) -> Arc<Local> {
         let local = self.local.load_full();
-        if local.generation == process::generation() {
+        if local.generation == fork::generation() {
             return local;
         }
         let own = Arc::new(Local::new(&self.connections));
@@ -225,7 +221,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         let local = self.local.load_full();
-        if local.generation != process::generation() {
+        if local.generation != fork::generation() {
             std::mem::forget(local);
         }
     }

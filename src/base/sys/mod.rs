@@ -1,0 +1,7 @@
+//! What differs by system: forks, threads with their signal masks, and sockets.
+//!
+//! All unsafe code outside `capi` is here: the C functions that no crate in use wraps.
+
+pub mod fork;
+pub mod socket;
+pub mod thread;
