@@ -3,9 +3,10 @@
 import http.server
 import itertools
 import json
-import socketserver
 import threading
 import time
+
+import servers
 
 ADDRESS = "169.254.169.254"
 TOKEN_PATH = "/meta-data/latest/api/token"
@@ -97,21 +98,7 @@ class Metadata:
             def log_message(self, *arguments):
                 pass
 
-        class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-            daemon_threads = True
-            request_queue_size = 64
-
-            def server_bind(self):
-                # HTTPServer's own would look the host name up: there is no resolver here.
-                socketserver.TCPServer.server_bind(self)
-                self.server_name, self.server_port = self.server_address
-
-            def handle_error(self, request, client_address):
-                pass
-
-        self.server = Server((ADDRESS, 80), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
+        self.server = servers.HttpServer((ADDRESS, 80), Handler)
 
     def note(self, request):
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -146,6 +133,4 @@ class Metadata:
             return [fetch.method for fetch in self.fetches]
 
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
+        self.server.close()

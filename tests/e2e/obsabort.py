@@ -8,36 +8,19 @@ freed at once, so that a test can't hold on to freed memory.
 
 import ctypes
 import os
+import re
 from ctypes import c_char_p, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
-OK = 0
-INVALID_ARGUMENT = 10
-INVALID_CONFIG = 11
-NO_CREDENTIALS = 12
-RESOLVE = 20
-CONNECT = 21
-TLS = 22
-TIMEOUT = 23
-IO = 24
-PROTOCOL = 25
-CANCELLED = 26
-ACCESS_DENIED = 30
-NO_SUCH_UPLOAD = 31
-NO_SUCH_BUCKET = 32
-CLOCK_SKEW = 33
-THROTTLED = 34
-SERVER = 35
-REDIRECT = 36
-REJECTED = 37
-PARTS_REMAIN = 38
-PARTIAL = 39
-INTERNAL = 90
+HEADER = os.path.join(os.environ.get("INCLUDEDIR") or os.path.join(os.path.dirname(__file__), "../../include"), "obsabort.h")
 
-CREDENTIALS_ENV, CREDENTIALS_ECS, CREDENTIALS_CHAIN = 1, 2, 3
-ADDRESSING_AUTO, ADDRESSING_VIRTUAL_HOST, ADDRESSING_PATH, ADDRESSING_CUSTOM_DOMAIN = 0, 1, 2, 3
-SIGNATURE_AUTO, SIGNATURE_OBS, SIGNATURE_AWS_V2 = 0, 1, 2
-LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG = 1, 2, 3, 4
-DRY_RUN, INCLUDE_LIVE = 1, 2
+
+def _constants():
+    """Codes, choices and flags, as the header has them: OBS_ABORT_TIMEOUT is TIMEOUT here."""
+    with open(HEADER) as header:
+        return {name: int(value) for name, value in re.findall(r"(?m)^#define OBS_ABORT_(\w+) (\d+)$", header.read())}
+
+
+globals().update(_constants())
 
 
 class Upload(ctypes.Structure):

@@ -11,10 +11,11 @@ import hmac
 import http.server
 import itertools
 import socket
-import socketserver
 import sys
 import threading
 import urllib.parse
+
+import servers
 
 ACCESS_KEY = "ORIGINACCESSKEY00001"
 SECRET_KEY = "origin/secret+key=that.must.never.be.shown"
@@ -152,24 +153,14 @@ class Origin:
             def log_message(self, *args):
                 pass
 
-        class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-            address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-
-            def server_bind(self):
-                # HTTPServer's own would look the host name up: there may be no resolver here.
-                socketserver.TCPServer.server_bind(self)
-                self.server_name, self.server_port = self.server_address[0], self.server_address[1]
-
+        class Server(servers.HttpServer):
             def handle_error(self, request, client_address):
                 with origin.lock:
                     origin.handshake_failures.append(repr(sys.exc_info()[1]))
 
         self.server = Server(address, Handler)
         self.host, self.port = self.server.server_address[:2]
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
-        self.thread.start()
+        self.url = f"http://{self.host}:{self.port}"
 
     def judge(self, seen):
         """Status and body for one request; overridden where a suite wants another answer."""
@@ -213,6 +204,4 @@ class Origin:
             return seen
 
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
+        self.server.close()

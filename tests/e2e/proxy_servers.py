@@ -4,11 +4,10 @@ import os
 import re
 import shutil
 import signal
-import socket
-import threading
 import time
 
 import support
+from servers import Server, read_head
 
 SQUID_CONF = "/etc/squid/squid.conf"
 TINYPROXY_CONF = "/etc/tinyproxy/tinyproxy.conf"
@@ -117,7 +116,7 @@ class Tinyproxy(support.Process):
         self.wait_for_port(self.port)
 
 
-class ScriptedProxy:
+class ScriptedProxy(Server):
     """A proxy that answers each request head with what `answer` makes of it: bytes, then closed.
 
     None stands for a proxy that never answers. `heads` keeps what was asked.
@@ -126,50 +125,23 @@ class ScriptedProxy:
     def __init__(self, answer, host="127.0.0.1"):
         self.answer = answer
         self.heads = []
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.server = socket.create_server((host, 0), family=family, backlog=64)
-        self.port = self.server.getsockname()[1]
-        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-        self.url = f"http://{self.address}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__(self._converse, host)
 
-    def _serve(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._converse, args=(client,), daemon=True).start()
-
-    def _converse(self, client):
-        client.settimeout(20)
-        head = b""
-        try:
-            while b"\r\n\r\n" not in head:
-                part = client.recv(65536)
-                if not part:
-                    return
-                head += part
-            text = head.decode("latin-1")
-            self.heads.append(text)
-            answer = self.answer(text) if callable(self.answer) else self.answer
-            if answer is None:
-                client.recv(1)
-            else:
-                client.sendall(answer)
-        except OSError:
-            pass
-        finally:
-            client.close()
+    def _converse(self, client, _):
+        head = read_head(client)
+        if not head.endswith(b"\r\n\r\n"):
+            return
+        text = head.decode("latin-1")
+        self.heads.append(text)
+        answer = self.answer(text) if callable(self.answer) else self.answer
+        if answer is None:
+            client.recv(1)
+        else:
+            client.sendall(answer)
 
     def targets(self):
         """Method and target of each head."""
         return [" ".join(head.split(" ", 2)[:2]) for head in self.heads]
-
-    def close(self):
-        # Closing alone would not wake the thread that waits in accept().
-        self.server.shutdown(socket.SHUT_RDWR)
-        self.server.close()
 
 
 def answering(status, *headers):

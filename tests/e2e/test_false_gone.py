@@ -5,16 +5,14 @@ as a body that its framing may or may not announce, or as the beginning of a TLS
 connection, is told no_such_upload: were the connection used again, it would be told that it succeeded.
 """
 
-import os
-import socket
 import ssl
-import threading
 import unittest
 
 import obsabort
 import support
 import tls_certs
-from tls_by_hand import Tls, request
+from servers import Server, read_head
+from tls_by_hand import Tls
 
 GONE = b"HTTP/1.1 204 No Content\r\n\r\n"
 LATE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 45\r\n\r\n<Error><Code>NoSuchUpload</Code></Error>     "
@@ -48,45 +46,17 @@ FRAMINGS = {
 }
 
 
-class Server:
+def server(first, wrap=lambda connection: None):
     """Serves the first connection by `first`, and says on every other that there is no such upload."""
-
-    def __init__(self, first, wrap=lambda connection: None):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.connections = 0
-
-        def serve():
-            while True:
-                try:
-                    connection, _ = self.listener.accept()
-                except OSError:
-                    return
-                self.connections += 1
-                each = first if self.connections == 1 else no_such_upload
-                threading.Thread(target=guarded, args=(each, connection, wrap(connection)), daemon=True).start()
-
-        threading.Thread(target=serve, daemon=True).start()
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
-def guarded(serve, connection, tls):
-    with connection:
-        connection.settimeout(20)
-        try:
-            serve(connection, tls)
-        except (OSError, ssl.SSLError):
-            pass
+    return Server(lambda connection, number: (first if number == 1 else no_such_upload)(connection, wrap(connection)))
 
 
 def no_such_upload(connection, tls):
     if tls:
         tls.handshake()
-    while request(tls.read if tls else lambda: connection.recv(65536)):
-        tls.write(LATE) if tls else connection.sendall(LATE)
+    peer = tls or connection
+    while read_head(peer):
+        peer.sendall(LATE)
 
 
 class FalseGone(unittest.TestCase):
@@ -108,12 +78,12 @@ class FalseGone(unittest.TestCase):
             with self.subTest(name):
 
                 def first(connection, _, head=head):
-                    request(lambda: connection.recv(65536))
+                    read_head(connection)
                     connection.sendall(head)
-                    if request(lambda: connection.recv(65536)):
+                    if read_head(connection):
                         connection.sendall(GONE)
 
-                _, second, connections = self.second_abort(Server(first), "http")
+                _, second, connections = self.second_abort(server(first), "http")
                 self.assertEqual(obsabort.code_name(second.code), "no_such_upload", f"{second}")
                 self.assertEqual(connections, 2)
 
@@ -128,17 +98,17 @@ class FalseGone(unittest.TestCase):
 
                     def first(connection, tls, cut=cut):
                         tls.handshake()
-                        request(tls.read)
+                        read_head(tls)
                         tls.session.write(GONE)
                         whole = tls.outgoing.read()
                         tls.session.write(GONE)
                         second = tls.outgoing.read()
                         connection.sendall(whole + second[:cut])
-                        if request(tls.read):
+                        if read_head(tls):
                             connection.sendall(second[cut:])
 
-                    server = Server(first, lambda c, v=version: Tls(c, v, certificate))
-                    one, two, connections = self.second_abort(server, "https", ca_file=authority.certificate)
+                    serving = server(first, lambda c, v=version: Tls(c, v, certificate))
+                    one, two, connections = self.second_abort(serving, "https", ca_file=authority.certificate)
                     self.assertEqual(obsabort.code_name(one.code), "ok", f"{one}")
                     self.assertEqual(obsabort.code_name(two.code), "no_such_upload", f"{two}")
                     self.assertEqual(connections, 2)

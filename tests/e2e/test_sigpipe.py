@@ -9,12 +9,12 @@ import signal
 import socket
 import ssl
 import struct
-import threading
 import unittest
 
 import support
 import tls_certs
-from tls_by_hand import Tls, request
+from servers import Server, read_head
+from tls_by_hand import Tls
 
 GONE = b"HTTP/1.1 204 No Content\r\n\r\n"
 host = None
@@ -87,13 +87,13 @@ def handshake_over(connection, tls, end):
 
 def request_read(connection, tls, end):
     tls.handshake()
-    request(tls.read)
+    read_head(tls)
     end(connection)
 
 
 def half_a_record(connection, tls, end):
     tls.handshake()
-    request(tls.read)
+    read_head(tls)
     tls.session.write(GONE)
     record = tls.outgoing.read()
     connection.sendall(record[: len(record) // 2])
@@ -102,22 +102,22 @@ def half_a_record(connection, tls, end):
 
 def kept(connection, tls, end):
     tls.handshake()
-    request(tls.read)
-    tls.write(GONE)
+    read_head(tls)
+    tls.sendall(GONE)
     end(connection)
 
 
 def kept_and_request_read(connection, tls, end):
     tls.handshake()
-    request(tls.read)
-    tls.write(GONE)
-    request(tls.read)
+    read_head(tls)
+    tls.sendall(GONE)
+    read_head(tls)
     end(connection)
 
 
 def close_notify(connection, tls, end):
     tls.handshake()
-    request(tls.read)
+    read_head(tls)
     tls.session.write(GONE)
     try:
         tls.session.unwrap()
@@ -128,24 +128,24 @@ def close_notify(connection, tls, end):
 
 
 def plain_kept(connection, tls, end):
-    request(lambda: connection.recv(65536))
+    read_head(connection)
     connection.sendall(GONE)
     end(connection)
 
 
 def plain_request_read(connection, tls, end):
-    request(lambda: connection.recv(65536))
+    read_head(connection)
     end(connection)
 
 
 def plain_half_a_head(connection, tls, end):
-    request(lambda: connection.recv(65536))
+    read_head(connection)
     connection.sendall(GONE[:20])
     end(connection)
 
 
 def tunnel_open(connection, tls, end):
-    request(lambda: connection.recv(65536))
+    read_head(connection)
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     end(connection)
 
@@ -159,34 +159,13 @@ PROXY_STAGES = (accepted, plain_request_read, tunnel_open)
 VERSIONS = {"TLS 1.2": ssl.TLSVersion.TLSv1_2, "TLS 1.3": ssl.TLSVersion.TLSv1_3}
 
 
-class Server:
-    """Serves every connection by one stage, until it is closed."""
+def staged(stage, end, version=None, certificate=None):
+    """A server that takes every connection to one stage, and ends it there."""
 
-    def __init__(self, stage, end, make_tls=None):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.served = 0
+    def serve(connection, _):
+        stage(connection, version and Tls(connection, version, certificate), end)
 
-        def serve():
-            while True:
-                try:
-                    connection, _ = self.listener.accept()
-                except OSError:
-                    return
-                connection.settimeout(10)
-                try:
-                    stage(connection, make_tls(connection) if make_tls else None, end)
-                except (OSError, ssl.SSLError):
-                    connection.close()
-                self.served += 1
-
-        self.thread = threading.Thread(target=serve, daemon=True)
-        self.thread.start()
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join()
+    return Server(serve)
 
 
 class Sigpipe(unittest.TestCase):
@@ -200,7 +179,7 @@ class Sigpipe(unittest.TestCase):
         self.assertNotEqual(done.returncode, -signal.SIGPIPE, f"killed by SIGPIPE\n{told}")
         self.assertEqual(done.returncode, 0, told)
         self.assertEqual(len(done.stdout.split()), aborts, told)
-        self.assertGreater(server.served, 0, "no connection was made")
+        self.assertGreater(server.connections, 0, "no connection was made")
         return done.stdout.split()
 
     def test_tls(self):
@@ -208,17 +187,14 @@ class Sigpipe(unittest.TestCase):
             for stage in TLS_STAGES:
                 for end in (reset, finish):
                     with self.subTest(f"{version}, {stage.__name__}, {end.__name__}"):
-                        server = Server(stage, end, lambda c, n=number: Tls(c, n, certificates["good"]))
-                        self.host_survives(server, "https")
+                        self.host_survives(staged(stage, end, number, certificates["good"]), "https")
 
     def test_alert(self):
         """The alert that refuses a certificate is written, too."""
         for version, number in VERSIONS.items():
             for end in (reset, finish):
                 with self.subTest(f"{version}, {end.__name__}"):
-                    server = Server(
-                        whole_flight, end, lambda c, n=number: Tls(c, n, certificates["wrong name"])
-                    )
+                    server = staged(whole_flight, end, number, certificates["wrong name"])
                     codes = self.host_survives(server, "https")
                     self.assertEqual(set(codes), {"tls"})
 
@@ -226,15 +202,15 @@ class Sigpipe(unittest.TestCase):
         for stage in PLAIN_STAGES:
             for end in (reset, finish):
                 with self.subTest(f"{stage.__name__}, {end.__name__}"):
-                    self.host_survives(Server(stage, end), "http")
+                    self.host_survives(staged(stage, end), "http")
 
     def test_proxy(self):
         for scheme in ("http", "https"):
             for stage in PROXY_STAGES:
                 for end in (reset, finish):
                     with self.subTest(f"{scheme}, {stage.__name__}, {end.__name__}"):
-                        server = Server(stage, end)
-                        self.host_survives(server, scheme, proxy=f"http://127.0.0.1:{server.port}")
+                        server = staged(stage, end)
+                        self.host_survives(server, scheme, proxy=server.url)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import support
 import tls_certs
 from proxy_call import clean_environment
 from proxy_servers import ScriptedProxy, answering
+from servers import Server, read_head
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -60,48 +61,25 @@ def setUpModule():
     }
 
 
-class Tunnel:
+def open_tunnel(client, _):
     """A proxy that opens the tunnel it is asked for."""
-
-    def __init__(self):
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"http://user:password@127.0.0.1:{self.server.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._open, args=(client,), daemon=True).start()
-
-    def _open(self, client):
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += client.recv(65536)
-        host, port = head.split()[1].decode().split(":")
-        origin = socket.create_connection((host, int(port)))
+    head = read_head(client)
+    host, port = head.split()[1].decode().split(":")
+    with socket.create_connection((host, int(port))) as origin:
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        back = threading.Thread(target=self._pump, args=(origin, client), daemon=True)
+        back = threading.Thread(target=pump, args=(origin, client), daemon=True)
         back.start()
-        self._pump(client, origin)
+        pump(client, origin)
         back.join()
-        client.close()
-        origin.close()
 
-    @staticmethod
-    def _pump(source, sink):
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
-    def close(self):
-        self.server.shutdown(socket.SHUT_RDWR)
-        self.server.close()
+def pump(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
 
 
 class Stack(unittest.TestCase):
@@ -203,10 +181,10 @@ class Stack(unittest.TestCase):
         self.run_hosts((), None, tls=True, expected=self.GOOD)
 
     def test_through_a_proxy(self):
-        tunnel = Tunnel()
+        tunnel = Server(open_tunnel)
         self.addCleanup(tunnel.close)
         ca = "ca=" + root.certificate
-        self.run_hosts((), None, ca, "proxy=" + tunnel.url, tls=True, expected=self.GOOD)
+        self.run_hosts((), None, ca, "proxy=http://user:password@" + tunnel.address, tls=True, expected=self.GOOD)
 
     def test_refused_by_a_proxy(self):
         proxy = ScriptedProxy(answering("407 Proxy Authentication Required"))

@@ -20,7 +20,8 @@ import support
 import tls_certs
 from proxy_call import DECIDES, clean_environment, in_process
 from proxy_origin import ACCESS_KEY, SECRET_KEY, Origin
-from tls_servers import PACKAGES, MuteServer, Nginx, OpensslServer
+from servers import MuteServer
+from tls_servers import PACKAGES, Nginx, OpensslServer
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 CREDENTIALS = (ACCESS_KEY, SECRET_KEY, None)

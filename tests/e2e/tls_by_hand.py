@@ -3,19 +3,8 @@
 import ssl
 
 
-def request(read):
-    """Reads one request head."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        got = read()
-        if not got:
-            break
-        head += got
-    return head
-
-
 class Tls:
-    """The server's side of TLS over a socket, one flight at a time."""
+    """The server's side of TLS over a socket, one flight at a time; after the handshake it is used like a socket."""
 
     def __init__(self, connection, version, certificate):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -46,14 +35,14 @@ class Tls:
             if over:
                 return
 
-    def read(self):
+    def recv(self, size):
         while True:
             try:
-                return self.session.read(65536)
+                return self.session.read(size)
             except ssl.SSLWantReadError:
                 if not self.receive():
                     return b""
 
-    def write(self, text):
+    def sendall(self, text):
         self.session.write(text)
         self.connection.sendall(self.outgoing.read())

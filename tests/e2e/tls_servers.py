@@ -1,8 +1,6 @@
-"""The TLS servers of test_tls: nginx in front of the origin, `openssl s_server`, and a mute one."""
+"""The TLS servers of test_tls: nginx in front of the origin, and `openssl s_server`."""
 
 import os
-import socket
-import threading
 import time
 
 import support
@@ -99,30 +97,3 @@ class OpensslServer(support.Process):
         command += ["-cert", certificate.certificate, "-key", certificate.key, *options]
         super().__init__(command, log)
         self.wait_for_port(self.port)
-
-
-class MuteServer:
-    """Accepts, and says `greeting` or nothing at all."""
-
-    def __init__(self, greeting=b""):
-        self.greeting = greeting
-        self.clients = []
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                client, _ = self.server.accept()
-                self.clients.append(client)
-                client.sendall(self.greeting)
-            except OSError:
-                return
-
-    def close(self):
-        # Closing alone would not wake the thread that waits in accept().
-        self.server.shutdown(socket.SHUT_RDWR)
-        self.server.close()
-        for client in self.clients:
-            client.close()

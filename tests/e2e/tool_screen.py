@@ -4,14 +4,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
-import threading
 import time
 import unittest
 
 import support
 import tool_terminal
+from servers import Server
 from tool_servers import DAY, HOUR, Listener, WithServer
 from tool_terminal import Pty, Tmux, environment, run
 
@@ -49,23 +48,18 @@ class Output(WithServer):
 
     def test_results_never_go_into_a_connection(self):
         """Descriptor 1 is free when the parent closed it, and the next socket would get its number."""
-        listener = socket.create_server(("127.0.0.1", 0))
         received = []
 
-        def serve():
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-                received.append(connection.recv(65536))
+        def serve(connection, _):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            received.append(connection.recv(65536))
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+        server = Server(serve)
         words = [tool_terminal.tool_path(), "obs://leftovers/key", "ID"]
-        env = dict(self.env, OBS_ENDPOINT="http://127.0.0.1:%d" % listener.getsockname()[1])
+        env = dict(self.env, OBS_ENDPOINT=server.url)
         done = support.run(["sh", "-c", '"$@" >&-', "sh", *words], env=env, check=False)
-        thread.join(10)
-        listener.close()
+        server.close()
         self.assertEqual(received, [b""])
         self.assertEqual(done.returncode, 1)
 

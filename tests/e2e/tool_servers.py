@@ -1,15 +1,15 @@
 """The servers that the tool's tests talk to, and what each test case starts with."""
 
-import http.server
 import json
 import socket
 import ssl
-import threading
 import time
 import unittest
 
 import s3client
 import support
+from proxy_origin import Origin
+from servers import Server
 from tool_terminal import environment
 
 
@@ -71,63 +71,35 @@ def serve_tls(test, certificate, client_ca=None, seen=None):
     if client_ca:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(client_ca)
-    listener = socket.create_server(("127.0.0.1", 0))
-    test.addCleanup(listener.close)
 
-    def serve():
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            try:
-                with context.wrap_socket(connection, server_side=True) as stream:
-                    if seen is not None:
-                        seen.append(stream.getpeercert())
-            except OSError:
-                connection.close()
+    def handshake(connection, _):
+        with context.wrap_socket(connection, server_side=True) as stream:
+            if seen is not None:
+                seen.append(stream.getpeercert())
 
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()[1]
+    server = Server(handshake)
+    test.addCleanup(server.close)
+    return server.port
 
 
-class Recorder(http.server.ThreadingHTTPServer):
-    """Notes each request and answers all alike: also a proxy, to which any host name may be said."""
+class Recorder(Origin):
+    """Notes each request and answers all alike, whoever signed it: also a proxy, to which any host name may be said."""
 
     access_key, secret_key = "AK", "SK"
 
     def __init__(self, test, status=204):
-        self.requests, self.status, self.at_once, self.most_at_once = [], status, 0, 0
-        self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), RecorderRequest)
-        self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        test.addCleanup(self.server_close)
-        test.addCleanup(self.shutdown)
+        self.status, self.at_once, self.most_at_once = status, 0, 0
+        super().__init__()
+        self.endpoint = self.url
+        test.addCleanup(self.close)
 
-
-class RecorderRequest(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self):
-        recorder = self.server
-        with recorder.lock:
-            recorder.requests.append((self.command, self.path, self.headers))
-            recorder.at_once += 1
-            recorder.most_at_once = max(recorder.at_once, recorder.most_at_once)
+    def judge(self, seen):
+        with self.lock:
+            self.at_once += 1
+            self.most_at_once = max(self.at_once, self.most_at_once)
         time.sleep(0.05)
-        with recorder.lock:
-            recorder.at_once -= 1
-        gone = self.command == "GET"
-        self.send_response(404 if gone else recorder.status)
-        if gone:
-            self.send_header("x-obs-error-code", "NoSuchUpload")
-            self.send_header("x-amz-error-code", "NoSuchUpload")
-        if gone or recorder.status != 204:
-            self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_DELETE = do_GET = answer
-
-    def log_message(self, *_):
-        pass
+        with self.lock:
+            self.at_once -= 1
+        if seen.method == "GET":
+            return 404, b"<Error><Code>NoSuchUpload</Code></Error>"
+        return self.status, b""
