@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
     let header_code = in_header(["x-obs-error-code", "x-amz-error-code"]);
     let response = Response { status, headers, body: rest.to_vec() };
 
-    let raw = ServiceError::of(&response);
+    let raw = ServiceError::from_response(&response);
     let all = raw.clone().clean(&[SECRET, "", "hush"]);
     for text in [&all.code, &all.message, &all.ids.request_id, &all.ids.host_id].into_iter().flatten() {
         assert!(text.len() <= 512, "{} bytes", text.len());
@@ -53,7 +53,7 @@ pub fn run(data: &[u8]) {
         if success {
             assert_eq!((service.code, service.message), (None, None), "nothing went wrong");
         } else {
-            assert_eq!((verdict, &service), (Verdict::of(operation, status, code), &raw));
+            assert_eq!((verdict, &service), (Verdict::from_status(operation, status, code), &raw));
         }
         if verdict == Verdict::NoSuchUpload {
             // "Gone" is said of nothing else: neither of a proxy's 404, nor of a page that mentions the words.

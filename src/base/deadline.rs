@@ -103,7 +103,7 @@ impl Deadline {
 }
 
 /// The time after `duration`, which may be longer than the clock can represent.
-pub fn far(duration: Duration) -> Instant {
+pub fn after(duration: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365))
 }

@@ -1,6 +1,6 @@
 //! One request and its response over one connection: HTTP/1.1 (RFC 9112), read by httparse.
 //!
-//! Every response takes the same way: the head is parsed as a whole, its framing is decided once, by [`Framing::of`],
+//! Every response takes the same way: the head is parsed as a whole, its framing is decided once, by [`Framing::from_headers`],
 //! and the body is read by that. A response whose framing can be read in two ways is still read, but its connection
 //! does not serve again: bytes left over from it could be taken for the response to the next abort, a false "gone".
 //!
@@ -93,7 +93,7 @@ enum Framing {
 
 impl Framing {
     /// Decides by RFC 9112, 6.3, and returns whether the decision is unambiguous.
-    fn of(status: u16, http_1_1: bool, headers: &Headers) -> Result<(Framing, bool), Error> {
+    fn from_headers(status: u16, http_1_1: bool, headers: &Headers) -> Result<(Framing, bool), Error> {
         let mut lengths = headers.all("content-length").flat_map(|value| value.split(|b| *b == b','));
         let length = lengths.next().map(content_length).transpose()?;
         let mut repeated = false;
@@ -224,7 +224,7 @@ fn parse(bytes: &mut Vec<u8>) -> Result<Parsed, Error> {
     let at_once = bytes.starts_with(b"HTTP/");
     let rest = bytes.split_off(length);
     let headers = Headers { bytes: std::mem::take(bytes), fields };
-    let (framing, unambiguous) = Framing::of(status, http_1_1, &headers)?;
+    let (framing, unambiguous) = Framing::from_headers(status, http_1_1, &headers)?;
     let stays_open =
         !headers.lists("connection", "close") && (http_1_1 || headers.lists("connection", "keep-alive"));
     Ok(Parsed::Final(
@@ -466,15 +466,15 @@ mod tests {
                 }
                 continue;
             };
-            let told = format!("{} {} {}", now.status, now.body.len(), if now.kept { 'k' } else { 'c' });
-            if told == row {
+            let verdict = format!("{} {} {}", now.status, now.body.len(), if now.kept { 'k' } else { 'c' });
+            if verdict == row {
                 same += 1;
                 continue;
             }
             stricter += 1;
             let (status, kept) = (row.split(' ').next(), row.ends_with('k'));
-            assert!(row != "e", "{shown:?}: {told} now, and an error then");
-            assert_eq!(status, Some(now.status.to_string().as_str()), "{shown:?}: {row} then, {told} now");
+            assert!(row != "e", "{shown:?}: {verdict} now, and an error then");
+            assert_eq!(status, Some(now.status.to_string().as_str()), "{shown:?}: {row} then, {verdict} now");
             assert!(!now.kept || kept, "{shown:?}: kept now, and closed then: {row}");
         }
         assert!(rows.next().is_none() && same + stricter == 20_000);

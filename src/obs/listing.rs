@@ -289,15 +289,15 @@ mod tests {
     fn asked_again_where_the_encoding_is_not_told() {
         let from = Marker::default();
         let encoded = PageRequest { prefix: "a b", from: &from, encoded: true };
-        let told = "<EncodingType>url</EncodingType>";
-        for (key, told, again) in
-            [("a%20b", "", true), ("a b+", "", true), ("a b", "", false), ("a%20b", told, false)]
+        let named = "<EncodingType>url</EncodingType>";
+        for (key, encoding, again) in
+            [("a%20b", "", true), ("a b+", "", true), ("a b", "", false), ("a%20b", named, false)]
         {
             let body = xml(&format!(
-                "<IsTruncated>false</IsTruncated>{told}<Upload><Key>{key}</Key><UploadId>1</UploadId></Upload>"
+                "<IsTruncated>false</IsTruncated>{encoding}<Upload><Key>{key}</Key><UploadId>1</UploadId></Upload>"
             ));
             let page = read_page(&mut body.as_bytes(), encoded).expect("fit");
-            assert_eq!(page.is_none(), again, "{key} {told}");
+            assert_eq!(page.is_none(), again, "{key} {encoding}");
         }
     }
 

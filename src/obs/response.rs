@@ -25,7 +25,7 @@ pub struct RequestIds {
 
 impl RequestIds {
     /// Of a response that needs no other look.
-    pub fn of(headers: &Headers) -> RequestIds {
+    pub fn from_headers(headers: &Headers) -> RequestIds {
         RequestIds { request_id: either(headers, REQUEST_ID), host_id: either(headers, HOST_ID) }
     }
 
@@ -49,12 +49,12 @@ pub struct ServiceError {
 
 impl ServiceError {
     /// Reads headers and body. Headers win, as in the official Go SDK.
-    pub fn of(response: &Response) -> ServiceError {
+    pub fn from_response(response: &Response) -> ServiceError {
         let headers = &response.headers;
         let mut error = ServiceError {
             code: either(headers, ERROR_CODE),
             message: either(headers, ERROR_MESSAGE),
-            ids: RequestIds::of(headers),
+            ids: RequestIds::from_headers(headers),
         };
         if response.body.is_empty() {
             return error;
@@ -160,7 +160,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Judges a status and the service's code.
-    pub fn of(operation: Operation, status: u16, code: Option<&str>) -> Verdict {
+    pub fn from_status(operation: Operation, status: u16, code: Option<&str>) -> Verdict {
         match (status, code) {
             (status, _) if status == operation.success_status() => Verdict::Success,
             (400..=599, Some("RequestTimeout")) | (408, _) => Verdict::RequestTimeout,
@@ -198,11 +198,11 @@ impl Verdict {
 pub fn interpret(operation: Operation, response: &Response) -> (Verdict, ServiceError) {
     if response.status == operation.success_status() {
         // Nothing of a success is of interest but its ids.
-        let ids = RequestIds::of(&response.headers);
+        let ids = RequestIds::from_headers(&response.headers);
         return (Verdict::Success, ServiceError { ids, ..ServiceError::default() });
     }
-    let error = ServiceError::of(response);
-    (Verdict::of(operation, response.status, error.code.as_deref()), error)
+    let error = ServiceError::from_response(response);
+    (Verdict::from_status(operation, response.status, error.code.as_deref()), error)
 }
 
 #[cfg(test)]
@@ -215,13 +215,13 @@ mod tests {
     }
 
     fn code(headers: &[(&'static str, &str)], body: &str) -> Option<String> {
-        ServiceError::of(&response(headers, body.as_bytes())).code
+        ServiceError::from_response(&response(headers, body.as_bytes())).code
     }
 
     #[test]
     fn codes() {
         let xml = "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchUpload</Code><Message>a &amp; b</Message><RequestId>R</RequestId><HostId>H</HostId></Error>";
-        let all = ServiceError::of(&response(&[], xml.as_bytes()));
+        let all = ServiceError::from_response(&response(&[], xml.as_bytes()));
         assert_eq!(all.code.as_deref(), Some("NoSuchUpload"));
         assert_eq!(all.message.as_deref(), Some("a & b"));
         assert_eq!((all.ids.request_id.as_deref(), all.ids.host_id.as_deref()), (Some("R"), Some("H")));
@@ -271,7 +271,11 @@ mod tests {
             (599, None, Verdict::ServerFailure),
             (999, None, Verdict::Unexpected),
         ] {
-            assert_eq!(Verdict::of(Operation::AbortMultipartUpload, status, code), want, "{status} {code:?}");
+            assert_eq!(
+                Verdict::from_status(Operation::AbortMultipartUpload, status, code),
+                want,
+                "{status} {code:?}"
+            );
         }
     }
 }

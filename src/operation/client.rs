@@ -132,12 +132,12 @@ impl Client {
 
     /// The deadline of a call that begins now and has `budget`.
     pub fn deadline(&self, call: &Call, budget: Duration) -> Deadline {
-        Deadline::new(deadline::far(budget), self.shutdown.clone(), call.cancelled.clone())
+        Deadline::new(deadline::after(budget), self.shutdown.clone(), call.cancelled.clone())
     }
 
     /// The deadline of one upload, or of one page, of a call with the deadline `whole`.
     pub fn deadline_of_one(&self, whole: &Deadline) -> Deadline {
-        whole.until(deadline::far(self.settings.timeout))
+        whole.until(deadline::after(self.settings.timeout))
     }
 
     /// The state of this process, made anew after a fork.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::base::deadline::far;
+use crate::base::deadline::after;
 use crate::base::deadline::{CancelFlag, Deadline, Interrupted, SLICE};
 
 /// The lowest rate, in requests a second, however often the service complains.
@@ -182,7 +182,7 @@ impl State {
 
     fn complaint(&mut self, now: Instant, retry_after: Option<Duration>, sent: Instant) {
         if let Some(wait) = retry_after {
-            self.held = self.held.max(now.checked_add(wait).unwrap_or_else(|| far(wait)));
+            self.held = self.held.max(now.checked_add(wait).unwrap_or_else(|| after(wait)));
         }
         // A request that was under way when the rate was cut was sent at the rate before.
         if self.cut.is_some_and(|cut| sent <= cut) {

@@ -91,7 +91,7 @@ pub fn send(
             target,
             credentials: &credentials,
             new_connection,
-            ordinal: Ordinal { number: attempts.counted, of: max_attempts },
+            ordinal: Ordinal { number: attempts.counted, max: max_attempts },
         };
         let failed = match attempt.run(&mut read) {
             Ok(success) => {
@@ -218,12 +218,12 @@ fn prepare(
 #[derive(Clone, Copy)]
 struct Ordinal {
     number: u32,
-    of: u32,
+    max: u32,
 }
 
 impl fmt::Display for Ordinal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "attempt {} of {}", self.number, self.of)
+        write!(f, "attempt {} of {}", self.number, self.max)
     }
 }
 
