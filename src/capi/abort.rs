@@ -1,4 +1,4 @@
-//! The three verbs.
+//! The functions that abort uploads.
 
 use std::ffi::{c_char, c_void};
 use std::ops::ControlFlow;
@@ -15,36 +15,44 @@ use super::ffi::{fallible, give, give_error, guarded, handle, lossy, optional_te
 use super::outcome::obs_abort_outcome;
 use super::report::obs_abort_report;
 
-/// One upload in a list for obs_abort_many(). Its members and its size never change within libobsabort.so.0.
+/// An upload in a list for obs_abort_many(). The members and the size of this struct never change within
+/// libobsabort.so.0.
 #[repr(C)]
-#[must_use] // For cbindgen alone, which writes the struct's tag in place of a C attribute: see cbindgen.toml.
+#[must_use] // Only for cbindgen, which writes the tag of the struct instead of a C attribute: see cbindgen.toml.
 pub struct obs_abort_upload {
-    /// The key of the object that the upload was for: 1 to 1024 bytes of UTF-8. A key that holds U+0000 can't be given.
+    /// The key of the object: 1 to 1024 bytes of UTF-8, not percent-encoded.
     pub key: *const c_char,
-    /// The upload id: 1 to 1024 bytes of UTF-8, not all white space, no control characters.
+    /// The upload id: 1 to 1024 bytes of UTF-8, not all white space, without control characters.
     pub upload_id: *const c_char,
 }
 
-/// In obs_abort_stale(): list, and delete nothing.
+/// Flag of obs_abort_stale(): list the uploads that would be aborted, and abort none.
 pub const OBS_ABORT_DRY_RUN: u32 = 1;
-/// In obs_abort_stale(): an age of 0 is meant, and takes uploads that are in progress.
+/// Flag of obs_abort_stale(): allow an age of 0, which aborts uploads that are in progress, too.
 pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
 
-/// Told what obs_abort_many() and obs_abort_stale() do: with an outcome, for each upload acted on (not for those
-/// that are kept); with NULL, at least every 250 ms as long as callbacks return at once, whether there are outcomes or
-/// not. It is called only on the thread that called the verb, one call at a time, and never while the log callback runs
-/// there.
+/// A progress callback of obs_abort_many() and obs_abort_stale().
 ///
-/// It must return: it must not throw, leave by longjmp(), or end the thread. It may call the library, except to free the
-/// client. None is running, and none starts, after the verb has returned.
+/// It is called with an outcome for each upload that was acted on, but not for uploads that were kept. It is also
+/// called with NULL at least every 250 ms, as long as callbacks return at once. It is called only on the thread that
+/// made the call, one call at a time, never while the log callback runs for the same call.
 ///
-/// outcome:       borrowed for the time of the call, or NULL. In obs_abort_many(), obs_abort_outcome_index() says which
-///                entry of the list it is about: outcomes come as the uploads finish, not in the order of the list.
-/// done:          how many uploads are settled so far, those that are kept included.
-/// total_so_far:  how many are known of so far: the whole list, or what the pages so far had; never less than done.
-/// userdata:      what was given to the verb.
-/// Returns 0 to go on. Anything else stops: nothing new is begun, what is in flight finishes, the verb returns
-/// OBS_ABORT_CANCELLED.
+/// The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
+/// not free the client. No callback is running, and none starts, after the function that calls it has returned.
+///
+/// \param outcome       The outcome of an upload, or NULL. Valid until the callback returns. It must not be freed.
+///                      Outcomes arrive as uploads are finished, not in the order of the list:
+///                      obs_abort_outcome_index() tells which entry of the list an outcome belongs to.
+/// \param done          The number of uploads that are settled so far, including those that were kept. It never
+///                      decreases.
+/// \param total_so_far  The number of uploads that are known so far: in obs_abort_many() the whole list, in
+///                      obs_abort_stale() the pages that have been read. It never decreases, and is never less than
+///                      `done`.
+/// \param userdata      The pointer that was passed to obs_abort_many() or obs_abort_stale().
+/// \return 0 to continue. Any other value stops the call: no further upload is begun, uploads in progress are finished
+///         and reported as usual, and the call returns OBS_ABORT_CANCELLED.
+///
+/// Since 0.1.0.
 pub type obs_abort_progress_fn = Option<
     unsafe extern "C" fn(
         outcome: *const obs_abort_outcome,
@@ -54,22 +62,29 @@ pub type obs_abort_progress_fn = Option<
     ) -> i32,
 >;
 
-/// Aborts one upload: DELETE /key?uploadId=..., signed, retried where that is safe, until the service says that the
-/// upload is gone or why it is not. It blocks, at most as long as obs_abort_config_set_timeout_ms() says.
+/// Aborts one upload.
+///
+/// The function sends DELETE /key?uploadId=..., signed, and retries it if that is safe. It blocks until the upload is
+/// gone or the abort has failed, for no longer than obs_abort_config_set_timeout_ms() allows. The permission needed is
+/// obs:object:AbortMultipartUpload. The caller must be the initiator of the upload or the owner of the bucket.
 ///
 /// \param client       The client.
-/// \param bucket       3 to 63 of a-z 0-9 - . , starting and ending with a letter or a digit.
-/// \param key          1 to 1024 bytes of UTF-8, any characters but U+0000, as they are: encoding is done here.
-/// \param upload_id    1 to 1024 bytes of UTF-8, not all white space, no control characters. An empty one never leaves
-///                     the library: some servers would delete the object itself.
-/// \param http_status  Receives the HTTP status of the response that decided the code; 0 where none did. May be NULL.
-/// \param error        Receives NULL on success, otherwise one line that says what happened, to be freed with
-///                     obs_abort_string_free(). May be NULL.
-/// \return OBS_ABORT_OK where the upload is gone: 204, or 404 NoSuchUpload after an earlier attempt of this call that
-///         may have been carried out. OBS_ABORT_NO_SUCH_UPLOAD where it was gone before. Any other code: it may still
-///         be there.
+/// \param bucket       The name of the bucket: 3 to 63 characters of a-z, 0-9, "-" and ".", beginning and ending with a
+///                     letter or a digit, without "..", and not shaped like an IPv4 address.
+/// \param key          The key of the object: 1 to 1024 bytes of UTF-8, not percent-encoded.
+/// \param upload_id    The upload id: 1 to 1024 bytes of UTF-8, not all white space, without control characters. An
+///                     empty upload id is never sent, because some servers would delete the object itself.
+/// \param http_status  Receives the HTTP status of the response that decided the code, or 0 if no response did. May be
+///                     NULL.
+/// \param error        Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free().
+///                     May be NULL.
+/// \return OBS_ABORT_OK if the upload is gone: the service responded 204, or it responded 404 NoSuchUpload or NoSuchKey
+///         after an earlier attempt of this call that may have been carried out. An attempt may have been carried out
+///         if its request was sent and it had no complete response, or if the response was 408, RequestTimeout, 500,
+///         502 or 504. OBS_ABORT_NO_SUCH_UPLOAD if the upload did not exist. After any other code, the upload may still
+///         exist.
 ///
-/// Threads: any number at once with one client. Since 0.1.0.
+/// Threads: any. Since 0.1.0.
 /// Source: "Canceling a Multipart Upload Task" in Huawei's OBS API reference.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_multipart(
@@ -81,14 +96,14 @@ pub unsafe extern "C" fn obs_abort_multipart(
     error: *mut *mut c_char,
 ) -> i32 {
     guarded(Code::Internal as i32, || {
-        // SAFETY: NULL or valid for a write, as the header demands.
+        // SAFETY: NULL or valid for a write, as the header requires.
         unsafe {
             put(http_status, 0);
             put(error, std::ptr::null_mut());
         }
-        // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
+        // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
         let outcome = unsafe { one(client, std::ptr::null(), bucket, key, upload_id) };
-        // SAFETY: NULL or valid for a write, as the header demands.
+        // SAFETY: NULL or valid for a write, as the header requires.
         unsafe {
             put(http_status, outcome.http_status.into());
             if let Some(message) = &outcome.message {
@@ -99,18 +114,19 @@ pub unsafe extern "C" fn obs_abort_multipart(
     })
 }
 
-/// Aborts one upload as obs_abort_multipart() does, and tells all that is known of it.
+/// Aborts one upload as obs_abort_multipart() does, and returns all that is known about it.
 ///
 /// \param client     The client.
-/// \param call       For cancellation and a budget of its own; NULL stands for nothing special.
+/// \param call       A call handle, for cancellation or for a time budget of this call, or NULL.
 /// \param bucket     As for obs_abort_multipart().
 /// \param key        As for obs_abort_multipart().
 /// \param upload_id  As for obs_abort_multipart().
-/// \param outcome    Receives the outcome, to be freed with obs_abort_outcome_free(), whenever client is not NULL: also
-///                   for bad input, also on success. May be NULL.
-/// \return As obs_abort_multipart(); OBS_ABORT_CANCELLED where the call handle or the client ended it.
+/// \param outcome    Receives the outcome, to be freed with obs_abort_outcome_free(). There is an outcome whatever the
+///                   function returns, unless `client` is NULL. May be NULL.
+/// \return As for obs_abort_multipart(). OBS_ABORT_CANCELLED if obs_abort_call_cancel() or obs_abort_client_shutdown()
+///         ended the call.
 ///
-/// Threads: any number at once with one client. Since 0.1.0.
+/// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_multipart_outcome(
     client: *const obs_abort_client,
@@ -121,20 +137,22 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
     outcome: *mut *mut obs_abort_outcome,
 ) -> i32 {
     guarded(Code::Internal as i32, || {
-        // SAFETY: NULL or valid for a write, as the header demands.
+        // SAFETY: NULL or valid for a write, as the header requires.
         unsafe { put(outcome, std::ptr::null_mut()) };
-        // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
+        // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
         let all = unsafe { one(client, call, bucket, key, upload_id) };
         if !client.is_null() {
-            // SAFETY: NULL or valid for a write, as the header demands.
+            // SAFETY: NULL or valid for a write, as the header requires.
             unsafe { give(outcome, || obs_abort_outcome::from(&all)) };
         }
         all.code as i32
     })
 }
 
+/// Aborts one upload. An invalid argument becomes an outcome, too.
+///
 /// # Safety
-/// Handles of ours and NUL-terminated strings, or NULL.
+/// Each pointer is NULL, or a handle of ours or a NUL-terminated string.
 unsafe fn one(
     client: *const obs_abort_client,
     call: *const obs_abort_call,
@@ -154,10 +172,10 @@ unsafe fn one(
     outcome.unwrap_or_else(|error| Outcome::unsent(unsafe { shown(key, upload_id) }, error))
 }
 
-/// An upload, checked, or what can be shown of it and why it is none.
+/// Checks a key and an upload id. If one is invalid, the result is what can be shown of them, and the reason.
 ///
 /// # Safety
-/// NUL-terminated strings, or NULL.
+/// Each pointer is NULL or a NUL-terminated string.
 unsafe fn entry(key: *const c_char, upload_id: *const c_char) -> Entry {
     let checked = || {
         // SAFETY: as promised by the caller.
@@ -172,36 +190,43 @@ unsafe fn entry(key: *const c_char, upload_id: *const c_char) -> Entry {
     checked().map_err(|error| (unsafe { shown(key, upload_id) }, error))
 }
 
-/// What can be shown of an upload that may be none.
+/// Converts a key and an upload id for display, whether or not they are valid.
 ///
 /// # Safety
-/// NUL-terminated strings, or NULL.
+/// Each pointer is NULL or a NUL-terminated string.
 unsafe fn shown(key: *const c_char, upload_id: *const c_char) -> Upload {
     // SAFETY: as promised by the caller.
     let (key, upload_id) = unsafe { (lossy(key), lossy(upload_id)) };
     Upload { key, upload_id, ..Upload::default() }
 }
 
-/// Aborts many uploads of one bucket, as many at a time as obs_abort_config_set_max_connections() says. Each has its
-/// own retries, and its own budget; where the service asks to slow down, all do.
+/// Aborts many uploads of one bucket, several at once.
+///
+/// The function uses up to as many connections and threads as obs_abort_config_set_max_connections() allows. Each
+/// upload has its own attempts and its own time budget. If the service asks to slow down, the function sends all
+/// requests more slowly. Its threads have ended when it returns.
 ///
 /// \param client    The client.
-/// \param call      For cancellation and a budget of the whole call; NULL stands for nothing special.
+/// \param call      A call handle, for cancellation or for a time budget of the whole call, or NULL.
 /// \param bucket    As for obs_abort_multipart().
-/// \param uploads   The uploads, borrowed for the time of the call; NULL only where count is 0. A bad entry fails
-///                  alone, with OBS_ABORT_INVALID_ARGUMENT, and nothing is sent for it. Duplicates are sent too, and
-///                  the later ones count as missing.
-/// \param count     How many.
-/// \param progress  Called as they finish, on the thread that called this; NULL for none.
-/// \param userdata  Passed to progress.
-/// \param report    Receives the report, to be freed with obs_abort_report_free(), whenever the arguments themselves
-///                  are good: also where this returns OBS_ABORT_PARTIAL or OBS_ABORT_CANCELLED. May be NULL.
-/// \param error     Receives NULL on success, otherwise one line, to be freed with obs_abort_string_free(). May be NULL.
-/// \return OBS_ABORT_OK where all are gone, those that were gone before included; otherwise the first that applies:
-///         OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT where the budget of the whole call ran out; OBS_ABORT_PARTIAL.
+/// \param uploads   An array of uploads, which must not change during the call. May be NULL if `count` is 0. An invalid
+///                  entry fails alone, with OBS_ABORT_INVALID_ARGUMENT, and nothing is sent for it. If an upload is in
+///                  the array twice, its abort is sent twice, and the later one counts as missing.
+/// \param count     The number of uploads.
+/// \param progress  A progress callback, or NULL.
+/// \param userdata  A pointer that is passed to `progress`. May be NULL.
+/// \param report    Receives the report, to be freed with obs_abort_report_free(). If the arguments are valid, there is
+///                  a report whatever the function returns. May be NULL.
+/// \param error     Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free(). May
+///                  be NULL.
+/// \return OBS_ABORT_OK if all uploads are gone, including those that did not exist. OBS_ABORT_INVALID_ARGUMENT if an
+///         argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT if the time
+///         budget of the whole call ran out; OBS_ABORT_PARTIAL if some uploads failed.
 ///
-/// Threads: any number at once with one client. It starts up to as many threads as obs_abort_config_set_max_connections()
-/// says, which are gone when it returns; progress and the log callback run on the thread that called it. Since 0.1.0.
+///         After OBS_ABORT_CANCELLED or OBS_ABORT_TIMEOUT, uploads that were cut off in progress count as failed, and
+///         uploads that were not begun count as kept.
+///
+/// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_many(
     client: *const obs_abort_client,
@@ -215,7 +240,7 @@ pub unsafe extern "C" fn obs_abort_many(
     error: *mut *mut c_char,
 ) -> i32 {
     let run = || {
-        // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
+        // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
         let (client, call, bucket) =
             unsafe { (handle(client, "client")?, begin(call), text(bucket, "bucket")?) };
         check_bucket(bucket)?;
@@ -226,46 +251,60 @@ pub unsafe extern "C" fn obs_abort_many(
         } else if count > isize::MAX as usize / size_of::<obs_abort_upload>() {
             return Err(Error::argument("the count of uploads is beyond all memory"));
         } else {
-            // SAFETY: not NULL, and `count` entries long, as the header demands.
+            // SAFETY: not NULL, and `count` entries long, as the header requires.
             unsafe { std::slice::from_raw_parts(uploads, count) }
         };
-        // SAFETY: NUL-terminated strings that outlive the call, as the header demands.
+        // SAFETY: NUL-terminated strings that outlive the call, as the header requires.
         let uploads = unsafe { Uploads::new(uploads) };
-        // SAFETY: a function that may be called, as the header demands.
-        let mut tell = unsafe { teller(progress, userdata) };
-        Ok(abort_many(&client.0, &call, bucket, count, &|i| uploads.entry(i), &mut tell))
+        // SAFETY: a function that may be called, as the header requires.
+        let mut progress = unsafe { progress_callback(progress, userdata) };
+        Ok(abort_many(&client.0, &call, bucket, count, &|i| uploads.entry(i), &mut progress))
     };
-    // SAFETY: NULL or valid for a write, as the header demands.
+    // SAFETY: NULL or valid for a write, as the header requires.
     unsafe { with_report(report, error, run) }
 }
 
-/// Finds and aborts what crashed backups left: every upload under a prefix that was initiated at least so long ago, by
-/// the server's clock. The first page of the list fixes the cutoff: what is initiated at that time or later is never
-/// touched, however long the sweep takes. A list whose Date can't be right (more than 15 minutes from the clock that the
-/// service has just accepted, or two that differ) is not acted on. Aborts page by page while it lists; needs the same little memory however many uploads there
-/// are.
+/// Finds and aborts the uploads of a bucket that were left unfinished for longer than a given time.
+///
+/// The function lists the uploads page by page and aborts those that are old enough. It uses as many connections and
+/// threads as obs_abort_many(). Its memory use does not depend on the number of uploads.
+///
+/// Age is measured by the clock of the service. The first page of the listing fixes the cutoff: an upload that was
+/// initiated at the cutoff or later is never touched, however long the function runs. An upload whose age is unknown is
+/// kept, unless `older_than_seconds` is 0.
+///
+/// The function stops with OBS_ABORT_PROTOCOL, and aborts nothing of the page, if a page of the listing cannot be
+/// relied on: for example if it is incomplete or contains a key outside `prefix`. If age matters, this includes a Date
+/// header that is missing, that occurs twice with different values, or that is more than 15 minutes from the clock that
+/// the service accepted in the signature.
 ///
 /// \param client              The client.
-/// \param call                For cancellation and a budget of the whole call; NULL stands for nothing special.
+/// \param call                A call handle, for cancellation or for a time budget of the whole call, or NULL.
 /// \param bucket              As for obs_abort_multipart().
-/// \param prefix              Keys that begin with this; up to 1024 bytes of UTF-8. NULL or "": all.
-/// \param older_than_seconds  The least age. 0 would take uploads that are in progress, and a failed atoi() must not
-///                            destroy a running backup: OBS_ABORT_INVALID_ARGUMENT, unless a flag says that it is meant.
-/// \param flags               0, or OBS_ABORT_DRY_RUN and OBS_ABORT_INCLUDE_LIVE, one or both. In a dry run nothing is
-///                            deleted, and each outcome has code 0, HTTP status 0 and 0 attempts. With an age of 0, an
-///                            upload whose age the server does not tell is taken, too.
-/// \param progress            As for obs_abort_many().
-/// \param userdata            Passed to progress.
-/// \param report              Receives the report, to be freed with obs_abort_report_free(), whenever the arguments
-///                            themselves are good: also where this is cancelled, and where a listing failed half-way.
+/// \param prefix              Only uploads whose keys begin with this prefix are listed: up to 1024 bytes of UTF-8.
+///                            NULL or "" for all uploads of the bucket.
+/// \param older_than_seconds  The age in seconds that an upload must exceed. 0 selects all uploads, including those in
+///                            progress. It is refused with OBS_ABORT_INVALID_ARGUMENT unless a flag is set, so that an
+///                            atoi() that failed does not destroy a running backup.
+/// \param flags               0, OBS_ABORT_DRY_RUN, OBS_ABORT_INCLUDE_LIVE, or both combined with |. Other values are
+///                            refused. In a dry run nothing is aborted, and each outcome has code 0, HTTP status 0 and
+///                            0 attempts.
+/// \param progress            A progress callback, or NULL.
+/// \param userdata            A pointer that is passed to `progress`. May be NULL.
+/// \param report              Receives the report, to be freed with obs_abort_report_free(). If the arguments are
+///                            valid, there is a report whatever the function returns, even if a listing fails half-way.
 ///                            May be NULL.
-/// \param error               As for obs_abort_many().
-/// \return OBS_ABORT_OK where all that are old enough are gone; otherwise the first that applies: OBS_ABORT_CANCELLED;
-///         OBS_ABORT_TIMEOUT where the budget of the whole call ran out; the code of a listing that failed, which is
-///         OBS_ABORT_PROTOCOL where it was not fit to act on; OBS_ABORT_PARTIAL. If an age is asked for, an upload whose
-///         age the server does not tell is kept.
+/// \param error               Receives NULL on success, otherwise an error string to be freed with
+///                            obs_abort_string_free(). May be NULL.
+/// \return OBS_ABORT_OK if the listing was read to its end and every upload in it that is old enough is gone.
+///         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
+///         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
+///         OBS_ABORT_PARTIAL if some uploads failed.
 ///
-/// Threads: as for obs_abort_many(). Since 0.1.0.
+///         After OBS_ABORT_CANCELLED or OBS_ABORT_TIMEOUT, uploads that were cut off in progress count as failed, and
+///         uploads that were listed but not begun count as kept.
+///
+/// Threads: any. Since 0.1.0.
 /// Source: "Listing Initiated Multipart Uploads in a Bucket" in Huawei's OBS API reference.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_stale(
@@ -281,7 +320,7 @@ pub unsafe extern "C" fn obs_abort_stale(
     error: *mut *mut c_char,
 ) -> i32 {
     let run = || {
-        // SAFETY: handles of ours and NUL-terminated strings, as the header demands.
+        // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
         let (client, call, bucket, prefix) = unsafe {
             (
                 handle(client, "client")?,
@@ -299,32 +338,33 @@ pub unsafe extern "C" fn obs_abort_stale(
         }
         if older_than_seconds == 0 && flags == 0 {
             return Err(Error::argument(
-                "older_than_seconds is 0, which would take uploads in progress: set OBS_ABORT_INCLUDE_LIVE if that is meant",
+                "older_than_seconds is 0, which would take uploads in progress: \
+                 set OBS_ABORT_INCLUDE_LIVE if that is meant",
             ));
         }
         let selection = Selection { prefix, older_than_seconds, dry_run: flags & OBS_ABORT_DRY_RUN != 0 };
-        // SAFETY: a function that may be called, as the header demands.
-        let mut tell = unsafe { teller(progress, userdata) };
-        Ok(abort_stale(&client.0, &call, bucket, selection, &mut tell))
+        // SAFETY: a function that may be called, as the header requires.
+        let mut progress = unsafe { progress_callback(progress, userdata) };
+        Ok(abort_stale(&client.0, &call, bucket, selection, &mut progress))
     };
-    // SAFETY: NULL or valid for a write, as the header demands.
+    // SAFETY: NULL or valid for a write, as the header requires.
     unsafe { with_report(report, error, run) }
 }
 
-/// A list of uploads, read as the workers come to it: no copy of it is made, however long it is.
+/// The list of uploads of the caller. Workers read its entries when they need them: a copy could be of any size.
 struct Uploads<'a>(&'a [obs_abort_upload]);
 
-// SAFETY: the strings are only read, and the caller of the verb may not change them meanwhile.
+// SAFETY: the strings are only read, and the header forbids the caller to change them during the call.
 unsafe impl Sync for Uploads<'_> {}
 
 impl<'a> Uploads<'a> {
     /// # Safety
-    /// The strings are NULL or NUL-terminated, and outlive `'a`.
+    /// Each string is NULL, or NUL-terminated and valid during `'a`.
     unsafe fn new(uploads: &'a [obs_abort_upload]) -> Uploads<'a> {
         Uploads(uploads)
     }
 
-    /// The entry at `i`; None past the end.
+    /// Returns the entry with index `i`, or None after the last one.
     fn entry(&self, i: usize) -> Option<Entry> {
         let upload = self.0.get(i)?;
         // SAFETY: as promised to `new`.
@@ -332,9 +372,11 @@ impl<'a> Uploads<'a> {
     }
 }
 
+/// Wraps the progress callback of the caller.
+///
 /// # Safety
 /// `progress` may be called with `userdata`.
-unsafe fn teller(
+unsafe fn progress_callback(
     progress: obs_abort_progress_fn,
     userdata: *mut c_void,
 ) -> impl FnMut(Option<&Outcome>, u64, u64) -> ControlFlow<()> {
@@ -342,7 +384,7 @@ unsafe fn teller(
         let Some(progress) = progress else { return ControlFlow::Continue(()) };
         let outcome = outcome.map(obs_abort_outcome::from);
         let pointer = outcome.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-        // SAFETY: as promised by the caller; the outcome lives until the callback has returned.
+        // SAFETY: as promised by the caller. The outcome lives until the callback has returned.
         match unsafe { progress(pointer, done, total, userdata) } {
             0 => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
@@ -350,10 +392,10 @@ unsafe fn teller(
     }
 }
 
-/// Runs the body of a function that gives a report.
+/// Runs the body of a function that returns a report.
 ///
 /// # Safety
-/// `report` and `error` are each NULL or valid for a write.
+/// `report` and `error` are NULL or valid for a write.
 unsafe fn with_report(
     report: *mut *mut obs_abort_report,
     error: *mut *mut c_char,

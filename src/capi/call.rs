@@ -1,4 +1,4 @@
-//! The handle of one call.
+//! The call handle.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,21 +9,22 @@ use crate::operation::config::nonzero;
 
 use super::ffi::{code_of, guarded, handle, optional, take};
 
-/// What belongs to one call, cancellation above all. One handle may serve several calls, one after the other or at
-/// the same time. Go's context and C#'s CancellationToken map to it.
+/// A call handle: cancels a call from another thread, and limits the time that a call may take. One handle may serve
+/// several calls, one after the other or at the same time. It corresponds to a context in Go and to a CancellationToken
+/// in C#.
 #[derive(Default)]
 pub struct obs_abort_call {
-    /// Shared with the calls that have begun.
+    /// Shared with the calls that have begun, which may outlive the handle.
     cancelled: CancelFlag,
     /// 0: not set.
     timeout_ms: AtomicU32,
 }
 
-/// Takes from a handle, or from NULL, what a call needs. Nothing else that runs a call reads the handle, so that it may be
-/// freed while the call goes on.
+/// Copies the settings of a call from a handle, which may be NULL. Nothing else in a call reads the handle, so that it
+/// may be freed while the call is in progress.
 ///
 /// # Safety
-/// NULL, or a handle that is not freed before this returns.
+/// `call` is NULL, or a handle that is not freed before this returns.
 pub(super) unsafe fn begin(call: *const obs_abort_call) -> Call {
     // SAFETY: as promised by the caller.
     let Some(call) = (unsafe { optional(call) }) else { return Call::default() };
@@ -34,9 +35,9 @@ pub(super) unsafe fn begin(call: *const obs_abort_call) -> Call {
     Call { cancelled: Some(call.cancelled.clone()), timeout }
 }
 
-/// Makes a call handle: not cancelled, no budget of its own.
+/// Creates a call handle that is not cancelled and has no time budget.
 ///
-/// \return The handle, to be freed with obs_abort_call_free(); NULL only where memory is exhausted.
+/// \return The handle, to be freed with obs_abort_call_free(). NULL after an internal error.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -44,53 +45,57 @@ pub extern "C" fn obs_abort_call_new() -> *mut obs_abort_call {
     guarded(std::ptr::null_mut(), || Box::into_raw(Box::<obs_abort_call>::default()))
 }
 
-/// Bounds every call that begins with this handle from now on.
+/// Sets the time budget of calls that begin with this handle from now on. Default: none, so that
+/// obs_abort_config_set_timeout_ms() alone applies.
+///
+/// For obs_abort_multipart_outcome(), the budget replaces that of the client. It includes retries, waits, confirmation
+/// and the fetch of credentials. For obs_abort_many() and obs_abort_stale(), it is the budget of the whole call, and
+/// that of the client still applies to each upload and each page of the listing.
 ///
 /// \param call  The handle.
-/// \param ms    Milliseconds for the whole call, its retries, waits, confirmation and credential fetch included; for
-///              obs_abort_many() and obs_abort_stale(), for all uploads together, the client's budget going on to
-///              bound each of them. Not 0. Where it is not set, the client's rules hold.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for NULL or 0.
+/// \param ms    The budget in milliseconds, not 0.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: any, at any time. Since 0.1.0.
+/// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_call_set_timeout_ms(call: *mut obs_abort_call, ms: u32) -> i32 {
     code_of(|| {
-        // SAFETY: a handle of ours, as the header demands.
+        // SAFETY: a handle of ours, as the header requires.
         let call = unsafe { handle(call, "call") }?;
         call.timeout_ms.store(nonzero("the timeout", ms)?, Ordering::Relaxed);
         Ok(())
     })
 }
 
-/// Cancels: calls that use the handle return OBS_ABORT_CANCELLED within 250 ms, wherever they stand, and later ones
-/// at once. It can't be undone. An upload whose abort was under way may be gone or not.
+/// Cancels all calls that use a handle, present and future. A call in progress returns OBS_ABORT_CANCELLED within
+/// 250 ms, plus the time that a callback takes. A later call returns it at once. This cannot be undone. An upload whose
+/// abort was in progress may be gone or not.
 ///
 /// \param call  The handle, or NULL, which is ignored.
 ///
-/// Threads: any, at any time; but not from a signal handler. Since 0.1.0.
+/// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_call_cancel(call: *const obs_abort_call) {
     guarded((), || {
-        // SAFETY: NULL or a handle of ours, as the header demands.
+        // SAFETY: NULL or a handle of ours, as the header requires.
         if let Ok(call) = unsafe { handle(call, "call") } {
             call.cancelled.set();
         }
     });
 }
 
-/// Frees a call handle, also while calls that use it are under way: a call reads its handle only as it begins, before it
-/// sends, waits or calls back. What was set stays in force. A call that was cancelled before the handle was freed returns
-/// OBS_ABORT_CANCELLED, and a call with a budget ends when its budget runs out. Once the handle is freed, only
-/// obs_abort_client_shutdown() or the progress callback can end such a call early.
+/// Frees a call handle. Calls that have begun with the handle may still be in progress: a call reads its handle only
+/// when it begins, before it sends a request, waits or calls back. Such a call keeps the time budget that was set. If
+/// it was cancelled before, it still returns OBS_ABORT_CANCELLED. Afterwards only obs_abort_client_shutdown() or the
+/// progress callback can end it early.
 ///
 /// \param call  The handle, or NULL, which is ignored.
 ///
-/// Threads: any. At that moment no other thread may be beginning a call with the handle, or be inside another function
-/// that is given it. A call has begun for certain once its request has reached the server, once it has called back, or
-/// once it has returned. Since 0.1.0.
+/// Threads: any, while no other thread passes the handle to another obs_abort_call_...() function or begins a call with
+/// it. A call has certainly begun once its request has reached the server, once it has called back, or once it has
+/// returned. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_call_free(call: *mut obs_abort_call) {
-    // SAFETY: NULL or a handle of ours that no function is given any more, as the header demands.
+    // SAFETY: NULL or a handle of ours that no function uses any more, as the header requires.
     guarded((), || drop(unsafe { take(call) }));
 }

@@ -9,29 +9,35 @@ use crate::operation::client::Client;
 use super::config::obs_abort_config;
 use super::ffi::{fallible, give, give_error, guarded, handle, optional_text, put, take, text};
 
-/// Settings that no longer change, credentials that may, and the connections that are kept. Any number of threads may
-/// use one client at once, and should: they share its connections.
+/// A client: fixed settings, replaceable credentials and a pool of connections. Any number of threads may use one
+/// client at once, and they share its connections.
 ///
-/// After fork(), parent and child may both go on using the client: the child opens connections of its own, and
-/// neither uses, closes nor writes to its parent's; no lock that another thread held at the fork can hang it. What is
-/// not promised: a call that was under way in another thread does not go on in the child; a child made by vfork(), or by
-/// a clone() that bypasses fork handlers, must not use the client; and a callback that forks during
-/// obs_abort_many() or obs_abort_stale() must not return in the child, where the threads of that call do not exist.
+/// After fork(), the parent and the child may both continue to use the client. The child opens connections of its own.
+/// It neither uses nor closes its parent's connections, nor writes to them. A lock that another thread held during the
+/// fork cannot block the child. There are three limits:
+///
+/// - A call that another thread was making during the fork does not continue in the child.
+/// - A child that was created by vfork(), or by a clone() that runs no fork handlers, must not use the client.
+/// - A callback that forks during obs_abort_many() or obs_abort_stale() must not return in the child, because the
+///   threads of that call do not exist there.
 pub struct obs_abort_client(pub(super) Client);
 
-/// Makes a client from a config, which is copied. Reads the environment (credentials, proxies, SSL_CERT_FILE) and the
-/// trusted roots, once; opens no connection.
+/// Creates a client from a config. The client gets a copy of the settings.
+///
+/// The function reads the environment (credentials, proxies, SSL_CERT_FILE) and the trusted certificate authorities. It
+/// sends nothing. It does not check whether credentials exist: without them, calls return OBS_ABORT_NO_CREDENTIALS.
 ///
 /// \param config  The config.
-/// \param client  Receives the client, to be freed with obs_abort_client_free(); NULL where this fails. May not be
+/// \param client  Receives the client, to be freed with obs_abort_client_free(). Receives NULL on failure. Must not be
 ///                NULL.
-/// \param error   Receives NULL, or the reason, to be freed with obs_abort_string_free(). May be NULL.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT where config or client is NULL; OBS_ABORT_INVALID_CONFIG where no
-///         endpoint was set, where a setter had failed and its failure was ignored, where settings do not go together,
-///         where a proxy variable can't be used, and where an https endpoint finds no trusted roots. Missing credentials are no
-///         error here: calls return OBS_ABORT_NO_CREDENTIALS.
+/// \param error   Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free(). May be
+///                NULL.
+/// \return OBS_ABORT_OK. OBS_ABORT_INVALID_ARGUMENT if `config` or `client` is NULL. OBS_ABORT_INVALID_CONFIG if no
+///         endpoint was set, if a setter failed and was not called again successfully, if the settings contradict each
+///         other, if a proxy variable in the environment cannot be used, or if the endpoint is https and no trusted
+///         authorities are found.
 ///
-/// Threads: any; no other may change the config meanwhile. Since 0.1.0.
+/// Threads: any, while no other thread changes the config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_client_new(
     config: *const obs_abort_config,
@@ -39,13 +45,13 @@ pub unsafe extern "C" fn obs_abort_client_new(
     error: *mut *mut c_char,
 ) -> i32 {
     guarded(Code::Internal as i32, || {
-        // SAFETY: NULL or valid for a write, as the header demands.
+        // SAFETY: NULL or valid for a write, as the header requires.
         unsafe {
             put(client, std::ptr::null_mut());
             put(error, std::ptr::null_mut());
         }
         let made = fallible(|| {
-            // SAFETY: a handle of ours, as the header demands.
+            // SAFETY: a handle of ours, as the header requires.
             let config = unsafe { handle(config, "config") }?;
             if client.is_null() {
                 return Err(Error::argument("the out-pointer for the client is NULL"));
@@ -54,12 +60,12 @@ pub unsafe extern "C" fn obs_abort_client_new(
         });
         match made {
             Ok(made) => {
-                // SAFETY: valid for a write, as the header demands.
+                // SAFETY: valid for a write, as the header requires.
                 unsafe { give(client, || obs_abort_client(made)) };
                 Code::Ok as i32
             }
             Err(failure) => {
-                // SAFETY: NULL or valid for a write, as the header demands.
+                // SAFETY: NULL or valid for a write, as the header requires.
                 unsafe { give_error(error, &failure.to_string()) };
                 failure.code as i32
             }
@@ -67,19 +73,21 @@ pub unsafe extern "C" fn obs_abort_client_new(
     })
 }
 
-/// Replaces the client's credentials, whatever their source was: rotation. Attempts that are signed from now on use
-/// the new ones, also within calls under way.
+/// Replaces the credentials of a client, whatever their source was. Attempts that are signed from now on use the new
+/// credentials, including the attempts of calls in progress.
 ///
 /// \param client          The client.
-/// \param access_key      1 to 1024 characters, visible ASCII without white space.
-/// \param secret_key      Likewise.
-/// \param security_token  Up to 8192 such characters; NULL or "" for permanent credentials.
-/// \param error           Receives NULL on success, otherwise one line that says what is wrong, without the secret, to be
-///                        freed with obs_abort_string_free(). May be NULL.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT, the old credentials then staying in force.
+/// \param access_key      The access key: 1 to 1024 characters of visible ASCII, without white space.
+/// \param secret_key      The secret key: likewise. The library overwrites its copy in memory when it is no longer
+///                        needed.
+/// \param security_token  The security token of temporary credentials: up to 8192 such characters. NULL or "" for
+///                        permanent credentials.
+/// \param error           Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free().
+///                        May be NULL.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. The client then keeps its old
+///         credentials.
 ///
-/// Threads: any, at any time. The strings are copied, and wiped when the last request that uses them is over.
-/// Since 0.1.0.
+/// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_client_set_credentials(
     client: *const obs_abort_client,
@@ -89,10 +97,10 @@ pub unsafe extern "C" fn obs_abort_client_set_credentials(
     error: *mut *mut c_char,
 ) -> i32 {
     guarded(Code::Internal as i32, || {
-        // SAFETY: NULL or valid for a write, as the header demands.
+        // SAFETY: NULL or valid for a write, as the header requires.
         unsafe { put(error, std::ptr::null_mut()) };
         let replaced = fallible(|| {
-            // SAFETY: a handle of ours and NUL-terminated strings, as the header demands.
+            // SAFETY: a handle of ours and NUL-terminated strings, as the header requires.
             let (client, access_key, secret_key, security_token) = unsafe {
                 (
                     handle(client, "client")?,
@@ -107,7 +115,7 @@ pub unsafe extern "C" fn obs_abort_client_set_credentials(
         match replaced {
             Ok(()) => Code::Ok as i32,
             Err(failure) => {
-                // SAFETY: NULL or valid for a write, as the header demands.
+                // SAFETY: NULL or valid for a write, as the header requires.
                 unsafe { give_error(error, &failure.to_string()) };
                 failure.code as i32
             }
@@ -115,30 +123,31 @@ pub unsafe extern "C" fn obs_abort_client_set_credentials(
     })
 }
 
-/// Ends everything: every call in flight returns OBS_ABORT_CANCELLED within 250 ms, every later one at once. The client
-/// is still to be freed, after the last call has returned.
+/// Cancels all calls of a client, present and future. A call in progress returns OBS_ABORT_CANCELLED within 250 ms,
+/// plus the time that a callback takes. A later call returns it at once. This cannot be undone. The client must still
+/// be freed.
 ///
 /// \param client  The client, or NULL, which is ignored.
 ///
-/// Threads: any, at any time; but not from a signal handler. Since 0.1.0.
+/// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_client_shutdown(client: *const obs_abort_client) {
     guarded((), || {
-        // SAFETY: NULL or a handle of ours, as the header demands.
+        // SAFETY: NULL or a handle of ours, as the header requires.
         if let Ok(client) = unsafe { handle(client, "client") } {
             client.0.shutdown();
         }
     });
 }
 
-/// Frees a client and closes its connections, after its last call has returned. No callback is running, and none
-/// starts, after this has returned.
+/// Frees a client and closes its connections. All calls that use the client must have returned. No callback is running,
+/// and none starts, after this function has returned.
 ///
 /// \param client  The client, or NULL, which is ignored.
 ///
-/// Threads: any, once no other uses the client; not from within one of its own callbacks. Since 0.1.0.
+/// Threads: any, after all other uses of the client. Not in a callback of a call that uses it. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_client_free(client: *mut obs_abort_client) {
-    // SAFETY: NULL or a handle of ours that nobody uses any more, as the header demands.
+    // SAFETY: NULL or a handle of ours that is not used any more, as the header requires.
     guarded((), || drop(unsafe { take(client) }));
 }

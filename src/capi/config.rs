@@ -1,4 +1,4 @@
-//! The config handle: an opaque builder.
+//! The config handle.
 
 use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
@@ -14,65 +14,75 @@ use crate::operation::config::{self, Config, Level, Log, ProxySetting, Settings,
 
 use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, take, text};
 
-/// From OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SECURITY_TOKEN, read in obs_abort_client_new().
+/// Credential source: OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and, for temporary credentials, OBS_SECURITY_TOKEN in
+/// the environment. They are read once, in obs_abort_client_new().
 pub const OBS_ABORT_CREDENTIALS_ENV: i32 = 1;
-/// From the agency of the ECS that this runs on, by its metadata service; renewed ahead of expiry.
+/// Credential source: the agency of the ECS instance on which the program runs. The credentials come from the metadata
+/// service of the instance (169.254.169.254) and are renewed before they expire.
 pub const OBS_ABORT_CREDENTIALS_ECS: i32 = 2;
-/// From the environment, or where it has none, from ECS.
+/// Credential source: the environment if OBS_ACCESS_KEY_ID is set there, otherwise the agency of the ECS instance.
 pub const OBS_ABORT_CREDENTIALS_CHAIN: i32 = 3;
 
-/// PATH for an endpoint that is an IP address and for a bucket with a dot over https; VIRTUAL_HOST otherwise.
+/// Addressing: PATH if the endpoint is an IP address, or if it is https and the bucket's name contains a dot.
+/// VIRTUAL_HOST otherwise.
 pub const OBS_ABORT_ADDRESSING_AUTO: i32 = 0;
-/// bucket.endpoint/key
+/// Addressing: the bucket is part of the host name, as in https://bucket.endpoint/key.
 pub const OBS_ABORT_ADDRESSING_VIRTUAL_HOST: i32 = 1;
-/// endpoint/bucket/key
+/// Addressing: the bucket is part of the path, as in https://endpoint/bucket/key.
 pub const OBS_ABORT_ADDRESSING_PATH: i32 = 2;
-/// The endpoint is a domain of yours that stands for the bucket.
+/// Addressing: the endpoint is a domain that is bound to the bucket, as in https://endpoint/key.
 pub const OBS_ABORT_ADDRESSING_CUSTOM_DOMAIN: i32 = 3;
 
-/// AWS_V2 with path addressing, as every official SDK does; OBS otherwise.
+/// Signature scheme: AWS_V2 with path addressing, as in the official SDKs. OBS otherwise.
 pub const OBS_ABORT_SIGNATURE_AUTO: i32 = 0;
-/// Authorization: OBS ..., headers x-obs-...
+/// Signature scheme: "Authorization: OBS ..." and headers that begin with x-obs-.
 pub const OBS_ABORT_SIGNATURE_OBS: i32 = 1;
-/// Authorization: AWS ..., headers x-amz-...: the same algorithm, as older S3-compatible servers know it.
+/// Signature scheme: "Authorization: AWS ..." and headers that begin with x-amz-. The algorithm is that of OBS. Older
+/// S3-compatible servers understand this scheme only.
 pub const OBS_ABORT_SIGNATURE_AWS_V2: i32 = 2;
 
-/// Calls that failed.
+/// Log level: uploads that could not be aborted, and listings that failed.
 pub const OBS_ABORT_LOG_ERROR: i32 = 1;
-/// And attempts that failed and are repeated.
+/// Log level: also attempts that failed and are retried, redirects and clock corrections.
 pub const OBS_ABORT_LOG_WARN: i32 = 2;
-/// And what each call came to.
+/// Log level: also uploads that were aborted.
 pub const OBS_ABORT_LOG_INFO: i32 = 3;
-/// And every request with its response.
+/// Log level: also every request with its response.
 pub const OBS_ABORT_LOG_DEBUG: i32 = 4;
 
-/// A log callback. It is called only on a thread that is inside a call of this library, for what that call does. A call
-/// calls it for one line at a time, and never while its progress callback runs; if several threads make calls, it is
-/// called on each of them, at once. obs_abort_many() and obs_abort_stale() hand the lines of their own threads to the
-/// thread that made the call: those about one upload arrive in order, and before that upload's progress callback.
+/// A log callback.
 ///
-/// It must return: it must not throw, leave by longjmp(), or end the thread. It may call the library, except to free a
-/// client that is in use. A slow callback slows its call down: obs_abort_many() and obs_abort_stale() wait for it once a
-/// few lines are queued for each of their threads, and queued lines are delivered also when the call is cancelled. None is
-/// running, and none starts, after obs_abort_client_free() has returned.
+/// It is called only on a thread that is inside a call of this library, and only for that call. Within one call it gets
+/// one line at a time, never while the progress callback of the call runs. If several threads make calls, it runs on
+/// each of them, possibly at the same time. obs_abort_many() and obs_abort_stale() pass the lines of their own threads
+/// to the thread that made the call. The lines about one upload arrive in order, before the progress callback for that
+/// upload.
 ///
-/// level:     OBS_ABORT_LOG_ERROR to OBS_ABORT_LOG_DEBUG.
-/// message:   one line of UTF-8 without secrets, borrowed for the time of the call.
-/// userdata:  what was given to obs_abort_config_set_log().
+/// The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
+/// not free a client that is in use. A slow callback slows its call down. obs_abort_many() and obs_abort_stale() queue
+/// only a few lines for each of their threads before they wait for the callback. Lines in the queue are delivered even
+/// if the call is cancelled. No callback is running, and none starts, after obs_abort_client_free() has returned.
+///
+/// \param level     OBS_ABORT_LOG_ERROR, OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_INFO or OBS_ABORT_LOG_DEBUG.
+/// \param message   One line of UTF-8 that contains no secret. Valid until the callback returns.
+/// \param userdata  The pointer that was passed to obs_abort_config_set_log().
+///
+/// Since 0.1.0.
 pub type obs_abort_log_fn =
     Option<unsafe extern "C" fn(level: i32, message: *const c_char, userdata: *mut c_void)>;
 
-/// What a client is to be made from. Fill it in one thread, make any number of clients from it, free it.
+/// A config: the settings for new clients. Create it, set its fields, create any number of clients from it, and free
+/// it. The library copies every string.
 ///
-/// A setter checks what it can at once, and returns OBS_ABORT_OK, OBS_ABORT_INVALID_ARGUMENT or
-/// OBS_ABORT_INVALID_CONFIG. A setting that was refused is remembered, so that a caller who ignored the code is not served
-/// with less safety than asked for: obs_abort_client_new() then returns OBS_ABORT_INVALID_CONFIG and names it, unless
-/// the same setting was set rightly later. All strings are copied.
+/// A setter checks its value at once, as far as possible. If it fails, it leaves the setting as it was, and the config
+/// remembers the failure: obs_abort_client_new() then returns OBS_ABORT_INVALID_CONFIG and names the setting, until the
+/// setting is set successfully. A caller who ignores the code of a setter therefore never gets a client with other
+/// settings than it asked for.
 pub struct obs_abort_config(pub(super) Config);
 
-/// Makes a config with the defaults that each setter tells.
+/// Creates a config with default settings. The description of each setter gives its default.
 ///
-/// \return The config, to be freed with obs_abort_config_free(); NULL only where memory is exhausted.
+/// \return The config, to be freed with obs_abort_config_free(). NULL after an internal error.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -80,21 +90,21 @@ pub extern "C" fn obs_abort_config_new() -> *mut obs_abort_config {
     guarded(std::ptr::null_mut(), || Box::into_raw(Box::new(obs_abort_config(Config::default()))))
 }
 
-/// Frees a config. Clients that were made from it live on.
+/// Frees a config. Clients that were created from it remain valid.
 ///
 /// \param config  The config, or NULL, which is ignored.
 ///
-/// Threads: any, once no other uses it. Since 0.1.0.
+/// Threads: any, after all other uses of the config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_free(config: *mut obs_abort_config) {
-    // SAFETY: NULL or a handle of ours that nobody uses any more, as the header demands.
+    // SAFETY: NULL or a handle of ours that is not used any more, as the header requires.
     guarded((), || drop(unsafe { take(config) }));
 }
 
-/// Sets one thing, and remembers a refusal under its name.
+/// Sets one setting. If the value is refused, the config remembers the failure under `name`.
 ///
 /// # Safety
-/// A config of ours that no other thread uses, or NULL; `set` upholds what it does with pointers.
+/// `config` is NULL, or a config of ours that no other thread uses. The pointers that `set` reads are valid.
 unsafe fn set(
     config: *mut obs_abort_config,
     name: &'static str,
@@ -115,20 +125,21 @@ fn switch(value: i32) -> Result<bool, Error> {
     }
 }
 
-/// Where the service is. Needed: there is no default.
+/// Sets the endpoint of the service. There is no default: a client needs an endpoint.
 ///
 /// \param config    The config.
-/// \param endpoint  "https://obs.eu-101.myhuaweicloud.com[:port]", http or https, a host name or an IP address (IPv6 in
-///                  brackets), and nothing more than a slash at its end; without a scheme: https.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
+/// \param endpoint  "[http[s]://]host[:port][/]" and nothing more, for example "https://obs.eu-101.myhuaweicloud.com".
+///                  Without a scheme it is https. `host` is a host name, an IPv4 address or an IPv6 address in
+///                  brackets. `port` is 1 to 65535.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_endpoint(
     config: *mut obs_abort_config,
     endpoint: *const c_char,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "endpoint", |settings| {
             settings.endpoint = Some(parse_endpoint(text(endpoint, "endpoint")?)?);
@@ -137,16 +148,18 @@ pub unsafe extern "C" fn obs_abort_config_set_endpoint(
     }
 }
 
-/// Static credentials. The last of this and obs_abort_config_set_credential_source() wins; with neither, calls return
-/// OBS_ABORT_NO_CREDENTIALS.
+/// Sets static credentials. If obs_abort_config_set_credential_source() is called, too, the later call wins.
+/// Default: none. Without credentials, obs_abort_client_new() succeeds and calls return OBS_ABORT_NO_CREDENTIALS.
 ///
 /// \param config          The config.
-/// \param access_key      1 to 1024 characters, visible ASCII without white space.
-/// \param secret_key      Likewise. Wiped from memory when the last client that has it drops it.
-/// \param security_token  Of temporary credentials, up to 8192 such characters; NULL or "" for permanent ones.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
+/// \param access_key      The access key: 1 to 1024 characters of visible ASCII, without white space.
+/// \param secret_key      The secret key: likewise. The library overwrites its copy in memory when the config and the
+///                        clients no longer need it.
+/// \param security_token  The security token of temporary credentials: up to 8192 such characters. NULL or "" for
+///                        permanent credentials.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_credentials(
     config: *mut obs_abort_config,
@@ -154,7 +167,7 @@ pub unsafe extern "C" fn obs_abort_config_set_credentials(
     secret_key: *const c_char,
     security_token: *const c_char,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "credentials", |settings| {
             let (access_key, secret_key) = (text(access_key, "access key")?, text(secret_key, "secret key")?);
@@ -166,19 +179,21 @@ pub unsafe extern "C" fn obs_abort_config_set_credentials(
     }
 }
 
-/// Where credentials come from instead of obs_abort_config_set_credentials(); the last of the two wins.
+/// Sets the source of the credentials. If obs_abort_config_set_credentials() is called, too, the later call wins.
+/// Default: none. If the source has no credentials, obs_abort_client_new() succeeds and calls return
+/// OBS_ABORT_NO_CREDENTIALS.
 ///
 /// \param config  The config.
 /// \param source  OBS_ABORT_CREDENTIALS_ENV, OBS_ABORT_CREDENTIALS_ECS or OBS_ABORT_CREDENTIALS_CHAIN.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for another value.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_credential_source(
     config: *mut obs_abort_config,
     source: i32,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "credential_source", |settings| {
             settings.credentials = Some(match source {
@@ -192,20 +207,21 @@ pub unsafe extern "C" fn obs_abort_config_set_credential_source(
     }
 }
 
-/// How a bucket is addressed. Default: OBS_ABORT_ADDRESSING_AUTO.
+/// Sets how the bucket appears in the URL of a request. Default: OBS_ABORT_ADDRESSING_AUTO.
 ///
 /// \param config      The config.
-/// \param addressing  An OBS_ABORT_ADDRESSING_... constant.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for another value. VIRTUAL_HOST with an endpoint that is an IP
-///         address is refused by obs_abort_client_new().
+/// \param addressing  OBS_ABORT_ADDRESSING_AUTO, OBS_ABORT_ADDRESSING_VIRTUAL_HOST, OBS_ABORT_ADDRESSING_PATH or
+///                    OBS_ABORT_ADDRESSING_CUSTOM_DOMAIN. obs_abort_client_new() refuses VIRTUAL_HOST if the endpoint
+///                    is an IP address.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_addressing(
     config: *mut obs_abort_config,
     addressing: i32,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "addressing", |settings| {
             settings.addressing = match addressing {
@@ -220,19 +236,19 @@ pub unsafe extern "C" fn obs_abort_config_set_addressing(
     }
 }
 
-/// Which signature scheme is used. Default: OBS_ABORT_SIGNATURE_AUTO.
+/// Sets the signature scheme. Default: OBS_ABORT_SIGNATURE_AUTO.
 ///
 /// \param config     The config.
-/// \param signature  An OBS_ABORT_SIGNATURE_... constant.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for another value.
+/// \param signature  OBS_ABORT_SIGNATURE_AUTO, OBS_ABORT_SIGNATURE_OBS or OBS_ABORT_SIGNATURE_AWS_V2.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_signature(
     config: *mut obs_abort_config,
     signature: i32,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "signature", |settings| {
             settings.scheme = match signature {
@@ -246,21 +262,23 @@ pub unsafe extern "C" fn obs_abort_config_set_signature(
     }
 }
 
-/// How long one attempt to connect may take, name resolution and TLS handshake included. Default: 10000. When it runs
-/// out, the attempt has failed with OBS_ABORT_RESOLVE, OBS_ABORT_CONNECT or OBS_ABORT_TLS by where it stood, and is
-/// repeated; when the budget of the call runs out first, the call ends with OBS_ABORT_TIMEOUT.
+/// Sets the time limit of one attempt to connect, including name resolution and the TLS handshake. The default is
+/// 10000 ms.
+///
+/// If the limit is reached, the attempt fails with OBS_ABORT_RESOLVE, OBS_ABORT_CONNECT or OBS_ABORT_TLS, depending on
+/// the step that it had reached, and is retried. If the time budget runs out first, the call returns OBS_ABORT_TIMEOUT.
 ///
 /// \param config  The config.
-/// \param ms      Milliseconds, not 0.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
+/// \param ms      The limit in milliseconds, not 0.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_connect_timeout_ms(
     config: *mut obs_abort_config,
     ms: u32,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "connect_timeout_ms", |settings| {
             settings.connect_timeout = Duration::from_millis(nonzero("the connect timeout", ms)?.into());
@@ -269,18 +287,20 @@ pub unsafe extern "C" fn obs_abort_config_set_connect_timeout_ms(
     }
 }
 
-/// The budget of one abort, its retries, waits, confirmation and credential fetch included; in obs_abort_many() and
-/// obs_abort_stale(), of each upload and of each page of the listing. Default: 60000. A call handle with a budget of its
-/// own takes its place.
+/// Sets the time budget of one abort, including its retries, waits, confirmation and the fetch of credentials. The
+/// default is 60000 ms.
+///
+/// In obs_abort_many() and obs_abort_stale(), it is the budget of each upload and of each page of the listing. For a
+/// single abort, the budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
 ///
 /// \param config  The config.
-/// \param ms      Milliseconds, not 0.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
+/// \param ms      The budget in milliseconds, not 0.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_timeout_ms(config: *mut obs_abort_config, ms: u32) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "timeout_ms", |settings| {
             settings.timeout = Duration::from_millis(nonzero("the timeout", ms)?.into());
@@ -289,22 +309,27 @@ pub unsafe extern "C" fn obs_abort_config_set_timeout_ms(config: *mut obs_abort_
     }
 }
 
-/// How often an abort is attempted at most. Default: 4. Repeated are failures of the transport, 408, 429, 5xx and
-/// RequestTimeout, after exponential backoff with full jitter (0 to 100 ms at first, doubling, up to 5 s), or after what
-/// Retry-After asks for. A redirect that is followed, one correction of the clock and one replacement of a kept
-/// connection that had died do not count.
+/// Sets the largest number of attempts for one abort, and for each request that lists uploads or parts. Default: 4.
+///
+/// Failures to connect, broken connections and the responses 408, 429, 5xx and RequestTimeout are retried. Failures
+/// that would recur, such as a certificate that is not trusted, are not. The wait before a retry is random: up to
+/// 100 ms the first time, then up to twice as long each time, and never more than 5 s. It is at least as long as
+/// Retry-After demands. If the wait would pass the time budget, the call returns the code of the last attempt at once.
+///
+/// Some attempts are made immediately and do not count: up to three after a redirect, one after a clock correction, and
+/// one on a new connection if a kept connection proved to be closed.
 ///
 /// \param config    The config.
-/// \param attempts  Not 0; 1 = no retry.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
+/// \param attempts  The number of attempts, not 0. 1 means no retry.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_max_attempts(
     config: *mut obs_abort_config,
     attempts: u32,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "max_attempts", |settings| {
             settings.max_attempts = nonzero("max_attempts", attempts)?;
@@ -313,17 +338,18 @@ pub unsafe extern "C" fn obs_abort_config_set_max_attempts(
     }
 }
 
-/// How many connections are kept open, and how many obs_abort_many() and obs_abort_stale() use at once. Default: 32.
-/// Callers' own threads are not limited by it.
+/// Sets the largest number of connections that a client keeps open between calls, and that obs_abort_many() and
+/// obs_abort_stale() each use at once. Default: 32. It does not limit calls that the program makes on threads of its
+/// own.
 ///
 /// \param config  The config.
-/// \param n       1 to 1024.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
+/// \param n       The number of connections: 1 to 1024.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_max_connections(config: *mut obs_abort_config, n: u32) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "max_connections", |settings| {
             settings.max_connections = config::max_connections(n)?;
@@ -332,22 +358,24 @@ pub unsafe extern "C" fn obs_abort_config_set_max_connections(config: *mut obs_a
     }
 }
 
-/// What is trusted instead of the system's roots. Default: the file that SSL_CERT_FILE in the environment names, else
-/// the system's bundle. Give the CA that issued the server's certificate: a self-signed server certificate that is
-/// marked CA:TRUE is refused, and the message says so. There is no switch that turns verification off.
+/// Sets the file with the certificate authorities to trust instead of the system's. Default: the file named by the
+/// environment variable SSL_CERT_FILE, or else the system's bundle. That default is read once per process.
+///
+/// The file must contain the authority that issued the server's certificate. A self-signed server certificate that is
+/// marked CA:TRUE is refused even if the file contains it. Certificates are always verified: no setting turns this off.
 ///
 /// \param config  The config.
-/// \param path    A PEM file; it is read now.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for NULL or ""; OBS_ABORT_INVALID_CONFIG where the file can't be read
-///         or holds no certificate.
+/// \param path    The path of a PEM file. The function reads the file before it returns.
+/// \return OBS_ABORT_OK. OBS_ABORT_INVALID_ARGUMENT if `path` is NULL or "". OBS_ABORT_INVALID_CONFIG if the file
+///         cannot be read or contains no usable certificate.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_ca_file(
     config: *mut obs_abort_config,
     path: *const c_char,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "ca_file", |settings| {
             let path = config::path("path of the CA file", text(path, "path of the CA file")?)?;
@@ -357,22 +385,24 @@ pub unsafe extern "C" fn obs_abort_config_set_ca_file(
     }
 }
 
-/// What the client shows to a server that asks for a certificate (mutual TLS). Default: nothing.
+/// Sets the certificate that the client presents to a server that asks for one (mutual TLS). Default: none.
 ///
 /// \param config     The config.
-/// \param cert_path  A PEM file with the certificate and its chain; it is read now.
-/// \param key_path   A PEM file with its key, not encrypted; it is read now, and may be the same file.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for NULL or ""; OBS_ABORT_INVALID_CONFIG where a file can't be used,
-///         and where the key does not belong to the certificate.
+/// \param cert_path  The path of a PEM file with the certificate and its chain. The function reads the file before it
+///                   returns.
+/// \param key_path   The path of a PEM file with the private key, not encrypted. It may be the same file. The function
+///                   reads the file before it returns.
+/// \return OBS_ABORT_OK. OBS_ABORT_INVALID_ARGUMENT if a path is NULL or "". OBS_ABORT_INVALID_CONFIG if a file cannot
+///         be used, or if the key does not belong to the certificate.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_client_certificate(
     config: *mut obs_abort_config,
     cert_path: *const c_char,
     key_path: *const c_char,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "client_certificate", |settings| {
             let certificate =
@@ -384,22 +414,27 @@ pub unsafe extern "C" fn obs_abort_config_set_client_certificate(
     }
 }
 
-/// An HTTP proxy for everything but the ECS metadata service. Where this is not called, the environment decides, as it is
-/// in obs_abort_client_new(): https_proxy or http_proxy by the endpoint's scheme, all_proxy, no_proxy (names with all
-/// below them, addresses, networks, *), lower case before upper; HTTP_PROXY in upper case not where REQUEST_METHOD is set.
+/// Sets the HTTP proxy. Requests to the metadata service of an ECS instance never use a proxy.
+///
+/// Default: the environment decides, when obs_abort_client_new() is called. An https endpoint uses https_proxy, an http
+/// endpoint http_proxy; if that variable is not set, all_proxy. no_proxy lists exceptions: host names, which include
+/// all names below them, addresses, networks, or "*" for all. The lower-case name of each variable comes before the
+/// upper-case name. HTTP_PROXY is ignored if REQUEST_METHOD is set, because a CGI server sets it from a header of the
+/// request.
 ///
 /// \param config  The config.
-/// \param url     "http://[user:password@]host:port", special characters percent-encoded; "" for no proxy at all,
-///                whatever the environment says.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for NULL; OBS_ABORT_INVALID_CONFIG where the URL can't be used.
+/// \param url     "http://[user:password@]host[:port]", with special characters percent-encoded. The default port is
+///                80. "" for no proxy, whatever the environment says.
+/// \return OBS_ABORT_OK. OBS_ABORT_INVALID_ARGUMENT if `url` is NULL. OBS_ABORT_INVALID_CONFIG if the URL cannot be
+///         used.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_proxy(
     config: *mut obs_abort_config,
     url: *const c_char,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "proxy", |settings| {
             let url = text(url, "proxy URL")?;
@@ -410,19 +445,23 @@ pub unsafe extern "C" fn obs_abort_config_set_proxy(
     }
 }
 
-/// Whether an abort is confirmed: parts that are being uploaded while it runs may survive it, so the parts are listed
-/// afterwards, and the upload is aborted again, within max_attempts and budget, until none is left. Default: 0. Needs the
-/// permission obs:object:ListMultipartUploadParts. Where parts remain: OBS_ABORT_PARTS_REMAIN; where the listing fails,
-/// its code, with a message that begins "aborted, not confirmed" after the code's name.
+/// Turns the confirmation of aborts on or off. Default: 0.
+///
+/// Parts that are being uploaded during an abort may survive it. With confirmation, the library lists the parts after
+/// each abort and aborts the upload again until no part is left. The abort requests count towards the maximum number of
+/// attempts, and the time budget covers them. This needs the permission obs:object:ListMultipartUploadParts. If parts
+/// remain, the abort returns OBS_ABORT_PARTS_REMAIN. If the listing fails, it returns the code of that failure, and the
+/// text after the code's name begins with "aborted, not confirmed".
 ///
 /// \param config  The config.
-/// \param on      1 or 0.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for another value.
+/// \param on      1 to confirm, 0 not to.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
+/// Source: "Canceling a Multipart Upload Task" and "Listing Uploaded Parts" in Huawei's OBS API reference.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_confirm(config: *mut obs_abort_config, on: i32) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "confirm", |settings| {
             settings.confirm = switch(on)?;
@@ -431,16 +470,17 @@ pub unsafe extern "C" fn obs_abort_config_set_confirm(config: *mut obs_abort_con
     }
 }
 
-/// Whether the requester pays: sends x-obs-request-payer: requester (x-amz-... in the AWS_V2 scheme). Default: 0.
+/// Turns "requester pays" on or off. If it is on, requests contain x-obs-request-payer: requester, or
+/// x-amz-request-payer: requester in the AWS_V2 scheme. Default: 0.
 ///
 /// \param config  The config.
-/// \param on      1 or 0.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for another value.
+/// \param on      1 to send the header, 0 not to.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_request_payer(config: *mut obs_abort_config, on: i32) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "request_payer", |settings| {
             settings.request_payer = switch(on)?;
@@ -449,19 +489,20 @@ pub unsafe extern "C" fn obs_abort_config_set_request_payer(config: *mut obs_abo
     }
 }
 
-/// Your program's name in the User-Agent header, before "libobsabort/VERSION". Default: none.
+/// Sets the name of the program for the User-Agent header. It precedes "libobsabort/VERSION". Default: none.
 ///
 /// \param config   The config.
-/// \param product  Such as "backupd/2.1"; 1 to 256 characters, visible ASCII with spaces within.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT.
+/// \param product  A name such as "backupd/2.1": 1 to 256 characters of visible ASCII. Spaces are allowed except at the
+///                 beginning and the end.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_user_agent(
     config: *mut obs_abort_config,
     product: *const c_char,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "user_agent", |settings| {
             settings.user_agent = Some(config::user_agent(text(product, "user agent")?)?);
@@ -470,16 +511,21 @@ pub unsafe extern "C" fn obs_abort_config_set_user_agent(
     }
 }
 
-/// Sets the log callback. Lines name the method, host, target, status, request id, attempt and delay, and never a secret.
-/// Default: none.
+/// Sets the log callback. Default: none.
+///
+/// Log lines contain the method, host, request target, status, request id, attempt and delay. They never contain a
+/// secret.
 ///
 /// \param config    The config.
-/// \param log       The callback, called only on threads that are inside a call of this library; NULL for none.
-/// \param userdata  Passed to the callback; must live as long as the clients made from this config.
-/// \param level     The most that is told: an OBS_ABORT_LOG_... constant.
-/// \return OBS_ABORT_OK; OBS_ABORT_INVALID_ARGUMENT for another level.
+/// \param log       The callback, or NULL for none.
+/// \param userdata  A pointer that is passed to the callback. It must be valid as long as a client that was created
+///                  from this config exists. May be NULL.
+/// \param level     The most detailed level that is logged: OBS_ABORT_LOG_ERROR, OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_INFO
+///                  or OBS_ABORT_LOG_DEBUG. Each level includes those before it. It must be valid even if `log` is
+///                  NULL.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
 ///
-/// Threads: the one that fills the config. Since 0.1.0.
+/// Threads: one at a time for each config. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_config_set_log(
     config: *mut obs_abort_config,
@@ -487,7 +533,7 @@ pub unsafe extern "C" fn obs_abort_config_set_log(
     userdata: *mut c_void,
     level: i32,
 ) -> i32 {
-    // SAFETY: a config of ours, as the header demands.
+    // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "log", |settings| {
             let level = match level {
@@ -502,8 +548,8 @@ pub unsafe extern "C" fn obs_abort_config_set_log(
                 level,
                 sink: Arc::new(move |level, line: String| {
                     let line: CString = c_string(&line);
-                    // SAFETY: the caller of the setter promised a function that may be called on any thread that makes
-                    // a call, and a userdata that lives as long as the client.
+                    // SAFETY: as the header requires, the callback may run on any thread that makes a call, and
+                    // userdata is valid as long as the client.
                     log(level as i32, line.as_ptr(), userdata.get());
                 }),
             });
@@ -512,7 +558,7 @@ pub unsafe extern "C" fn obs_abort_config_set_log(
     }
 }
 
-/// What belongs to the caller, and is only handed on.
+/// A pointer of the caller, which is only passed to the callback.
 struct Userdata(*mut c_void);
 
 impl Userdata {
@@ -521,7 +567,8 @@ impl Userdata {
     }
 }
 
-// SAFETY: never read or written here; the header says that the callback runs on every thread that makes a call.
+// SAFETY: the library does not use the pointer, and the header says that the callback runs on every thread that makes a
+// call.
 unsafe impl Send for Userdata {}
 // SAFETY: as above.
 unsafe impl Sync for Userdata {}

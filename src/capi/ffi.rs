@@ -1,12 +1,12 @@
-//! What stands between C and Rust: pointers in and out, and panics, which end here.
+//! The boundary between C and Rust: converts pointers, and stops panics.
 
 use std::ffi::{CString, c_char};
 
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 
-/// Runs the body of an exported function. Panics end here and return `otherwise`; errno is left as it was, whatever system
-/// calls the body makes.
+/// Runs the body of an exported function. Returns `otherwise` if it panics. Restores errno, which the system calls of
+/// the body may change.
 pub fn guarded<R>(otherwise: R, run: impl FnOnce() -> R) -> R {
     let errno = errno::errno();
     let returned = caught(run).unwrap_or(otherwise);
@@ -14,7 +14,7 @@ pub fn guarded<R>(otherwise: R, run: impl FnOnce() -> R) -> R {
     returned
 }
 
-/// Runs the body of an exported function that returns a code and nothing else.
+/// Runs the body of an exported function that returns only a code.
 pub fn code_of(run: impl FnOnce() -> Result<(), Error>) -> i32 {
     guarded(Code::Internal as i32, || match run() {
         Ok(()) => Code::Ok as i32,
@@ -22,12 +22,12 @@ pub fn code_of(run: impl FnOnce() -> Result<(), Error>) -> i32 {
     })
 }
 
-/// Runs the part of a body that can fail: a panic in it becomes an error with a message.
+/// Runs the part of a body that can fail. A panic becomes an error, so that the caller gets a message.
 pub fn fallible<R>(run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     caught(run).unwrap_or_else(|panic| Err(internal(&panic)))
 }
 
-/// A handle that may not be NULL.
+/// Converts a handle that must not be NULL.
 ///
 /// # Safety
 /// `pointer` is NULL, or came from the constructor of `T` and has not been freed.
@@ -36,7 +36,7 @@ pub unsafe fn handle<'a, T>(pointer: *const T, what: &str) -> Result<&'a T, Erro
     unsafe { pointer.as_ref() }.ok_or_else(|| Error::argument(format!("the {what} is NULL")))
 }
 
-/// A handle that may be NULL.
+/// Converts a handle that may be NULL.
 ///
 /// # Safety
 /// As for [`handle`].
@@ -45,16 +45,16 @@ pub unsafe fn optional<'a, T>(pointer: *const T) -> Option<&'a T> {
     unsafe { pointer.as_ref() }
 }
 
-/// A handle to write through.
+/// Converts a handle that must not be NULL and will be changed.
 ///
 /// # Safety
-/// As for [`handle`], and no other thread uses it meanwhile.
+/// As for [`handle`]. No other thread uses the handle during `'a`.
 pub unsafe fn handle_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T, Error> {
     // SAFETY: as promised by the caller.
     unsafe { pointer.as_mut() }.ok_or_else(|| Error::argument(format!("the {what} is NULL")))
 }
 
-/// A string that may not be NULL.
+/// Converts a string that must not be NULL.
 ///
 /// # Safety
 /// `pointer` is NULL or a NUL-terminated string that outlives `'a`.
@@ -63,7 +63,7 @@ pub unsafe fn text<'a>(pointer: *const c_char, what: &str) -> Result<&'a str, Er
     unsafe { optional_text(pointer, what) }?.ok_or_else(|| Error::argument(format!("the {what} is NULL")))
 }
 
-/// A string that may be NULL.
+/// Converts a string that may be NULL.
 ///
 /// # Safety
 /// As for [`text`].
@@ -79,25 +79,25 @@ pub unsafe fn optional_text<'a>(pointer: *const c_char, what: &str) -> Result<Op
     std::str::from_utf8(bytes).map(Some).map_err(|_| Error::argument(format!("the {what} is not UTF-8")))
 }
 
-/// The longest string that is looked at. No setting or argument may be as long; a longer one is neither copied nor even
-/// measured.
+/// The longest string that is read, in bytes. The limit of every argument is lower, so that a longer string is refused
+/// without a copy and without a search for its end.
 const MAX_TEXT: usize = 64 * 1024;
-/// How much is shown of a key or an upload id that was refused: as much as a good one can have.
+/// The longest part of a refused key or upload id that an outcome shows, in bytes: the limit of a valid one.
 const MAX_SHOWN: usize = 1024;
 
-/// A string up to its NUL, or its first `most` bytes, and whether that was all of it.
+/// Returns the first `most` bytes of a string, and whether they are the whole string.
 ///
 /// # Safety
 /// `pointer` is not NULL, and NUL-terminated; the string outlives `'a`.
 unsafe fn bounded<'a>(pointer: *const c_char, most: usize) -> (&'a [u8], bool) {
-    // SAFETY: strnlen reads up to the NUL or `most` bytes, and so does the slice.
+    // SAFETY: strnlen reads no byte after the NUL, and the slice has only bytes that strnlen has read.
     unsafe {
         let length = libc::strnlen(pointer, most + 1);
         (std::slice::from_raw_parts(pointer.cast(), length.min(most)), length <= most)
     }
 }
 
-/// What can be shown of a string that may be anything, of any length.
+/// Converts a string that was refused for display, whatever its length and its bytes.
 ///
 /// # Safety
 /// As for [`text`].
@@ -110,7 +110,7 @@ pub unsafe fn lossy(pointer: *const c_char) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Writes an output that the caller may not want.
+/// Writes an output parameter, if the caller wants it.
 ///
 /// # Safety
 /// `out` is NULL or valid for a write.
@@ -121,7 +121,7 @@ pub unsafe fn put<T>(out: *mut T, value: T) {
     }
 }
 
-/// Gives a handle away.
+/// Passes the ownership of a handle to the caller, if the caller wants it.
 ///
 /// # Safety
 /// As for [`put`].
@@ -132,16 +132,16 @@ pub unsafe fn give<T>(out: *mut *mut T, value: impl FnOnce() -> T) {
     }
 }
 
-/// Takes a handle back; NULL is nobody's.
+/// Takes back the ownership of a handle. Returns None if it is NULL.
 ///
 /// # Safety
-/// As for [`handle`], and it is not used again.
+/// As for [`handle`]. The handle is not used again.
 pub unsafe fn take<T>(pointer: *mut T) -> Option<Box<T>> {
     // SAFETY: not NULL, and from Box::into_raw in the constructor.
     (!pointer.is_null()).then(|| unsafe { Box::from_raw(pointer) })
 }
 
-/// Gives an error string away.
+/// Passes the ownership of an error string to the caller, if the caller wants it.
 ///
 /// # Safety
 /// As for [`put`].
@@ -152,16 +152,16 @@ pub unsafe fn give_error(out: *mut *mut c_char, message: &str) {
     }
 }
 
-/// A string for C: one line, an inner NUL being replaced.
+/// Converts a string to C. A NUL, which would end it early, becomes a question mark.
 pub fn c_string(text: &str) -> CString {
     let clean: Vec<u8> = text.bytes().map(|b| if b == 0 { b'?' } else { b }).collect();
     CString::new(clean).unwrap_or_default()
 }
 
-/// Frees a string that this library gave away: an error string.
+/// Frees an error string.
 ///
-/// \param string  The string, or NULL, which is ignored. It must have come from an `error` out-pointer of this
-///                library, and must not be used afterwards. Never pass it to free().
+/// \param string  A string that was received through an `error` parameter of this library, or NULL, which is ignored.
+///                The string must not be freed with free().
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]

@@ -1,9 +1,9 @@
-//! The C ABI: one file per C object, whose docs become the header. `ffi` alone casts pointers.
+//! The C ABI: one file per C object. Its doc comments become the header. Only `ffi` casts pointers.
 //!
-//! The modules stand in the order in which the header tells of them: simple use first.
+//! The modules are in the order of the header, which begins with simple use.
 
 #![allow(unsafe_code, non_camel_case_types)]
-// What an unsafe function demands of its caller stands in the header's words, for those who will never see these.
+// The doc comment of an exported function states its requirements for C callers, without a Safety section.
 #![allow(clippy::missing_safety_doc)]
 
 mod version;

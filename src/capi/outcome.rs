@@ -1,4 +1,4 @@
-//! All that is known of one abort, for C.
+//! The outcome handle.
 
 use std::ffi::{CString, c_char};
 
@@ -7,9 +7,8 @@ use crate::operation::abort::Outcome;
 
 use super::ffi::{c_string, guarded, optional, take};
 
-/// All that is known of one abort. Read by getters, each of which takes NULL and then returns NULL, 0, or what stands
-/// with it for what is not known; the strings
-/// belong to the outcome and live as long as it does.
+/// An outcome: all that is known about the abort of one upload. It never changes. Its strings are valid until it is
+/// freed.
 pub struct obs_abort_outcome {
     code: i32,
     http_status: i32,
@@ -44,16 +43,17 @@ impl From<&Outcome> for obs_abort_outcome {
     }
 }
 
-/// Reads one field; nothing in here can panic, so that there is nothing to catch.
+/// Reads one field. There is no [`guarded`], because nothing here can panic or change errno.
 ///
 /// # Safety
-/// NULL, or an outcome that has not been freed.
+/// `outcome` is NULL, or an outcome that has not been freed.
 unsafe fn read<R>(
     outcome: *const obs_abort_outcome,
     otherwise: R,
     field: impl FnOnce(&'static obs_abort_outcome) -> R,
 ) -> R {
-    // SAFETY: as promised by the caller; what is borrowed leaves as a pointer, whose life the header states.
+    // SAFETY: as promised by the caller. 'static is too long, but only raw pointers leave the functions of this file,
+    // and the header states how long they are valid.
     unsafe { optional(outcome) }.map_or(otherwise, field)
 }
 
@@ -61,117 +61,152 @@ fn pointer(text: Option<&CString>) -> *const c_char {
     text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 
-/// The code of the abort: what the verb returns for one upload. OBS_ABORT_INVALID_ARGUMENT for NULL, which is no success.
+/// Returns the code of an outcome.
+///
+/// \param outcome  The outcome.
+/// \return What obs_abort_multipart() returns for this upload. OBS_ABORT_INVALID_ARGUMENT if `outcome` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_code(outcome: *const obs_abort_outcome) -> i32 {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, Code::InvalidArgument as i32, |outcome| outcome.code) }
 }
 
-/// The HTTP status of the response to the abort request that decided the code; 0 where none did.
+/// Returns the HTTP status of the response to the abort request that decided the code.
+///
+/// \param outcome  The outcome.
+/// \return The status. 0 if no response decided the code, or if `outcome` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_http_status(outcome: *const obs_abort_outcome) -> i32 {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, 0, |outcome| outcome.http_status) }
 }
 
-/// What obs_abort_multipart() gives as its error string; NULL on success. Borrowed from the outcome.
+/// Returns the error string of an outcome.
+///
+/// \param outcome  The outcome.
+/// \return The string, owned by the outcome. NULL on success, or if `outcome` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_message(outcome: *const obs_abort_outcome) -> *const c_char {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, std::ptr::null(), |outcome| pointer(outcome.message.as_ref())) }
 }
 
-/// The service's own code, such as "NoSuchUpload"; NULL where it gave none. Borrowed from the outcome.
+/// Returns the error code of the service, such as "NoSuchUpload".
+///
+/// \param outcome  The outcome.
+/// \return The code, owned by the outcome. NULL on success, if the service gave none, or if `outcome` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_service_code(outcome: *const obs_abort_outcome) -> *const c_char {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, std::ptr::null(), |outcome| pointer(outcome.service_code.as_ref())) }
 }
 
-/// The request id (x-obs-request-id), which Huawei's support asks for; NULL where there is none. Borrowed from the
-/// outcome.
+/// Returns the request id (x-obs-request-id) of the response that decided the code. Huawei's support asks for it.
+///
+/// \param outcome  The outcome.
+/// \return The request id, owned by the outcome. NULL if there is none, or if `outcome` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_request_id(outcome: *const obs_abort_outcome) -> *const c_char {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, std::ptr::null(), |outcome| pointer(outcome.request_id.as_ref())) }
 }
 
-/// The second id (x-obs-id-2) that support asks for; NULL where there is none. Borrowed from the outcome.
+/// Returns the host id (x-obs-id-2) of the response that decided the code. Huawei's support asks for it, too.
+///
+/// \param outcome  The outcome.
+/// \return The host id, owned by the outcome. NULL if there is none, or if `outcome` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_host_id(outcome: *const obs_abort_outcome) -> *const c_char {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, std::ptr::null(), |outcome| pointer(outcome.host_id.as_ref())) }
 }
 
-/// How many abort requests were put on the stream, those that do not count towards max_attempts included: after a
-/// redirect, after a correction of the clock, and after a kept connection had proved dead.
+/// Returns the number of abort requests that were sent. It includes those that do not count towards the maximum number
+/// of attempts: see obs_abort_config_set_max_attempts().
+///
+/// \param outcome  The outcome.
+/// \return The number of requests. 0 if none was sent completely, or if `outcome` is NULL. If the code is
+///         OBS_ABORT_CANCELLED or OBS_ABORT_TIMEOUT and the number is not 0, the upload may be gone.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_attempts(outcome: *const obs_abort_outcome) -> u32 {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, 0, |outcome| outcome.attempts) }
 }
 
-/// The key of the upload; "" where none was given. Borrowed from the outcome.
+/// Returns the key of the upload.
+///
+/// \param outcome  The outcome.
+/// \return The key, owned by the outcome. "" if the caller passed NULL. NULL if `outcome` is NULL. If the key was
+///         refused, the string is at most its first 1024 bytes, with invalid UTF-8 replaced.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_key(outcome: *const obs_abort_outcome) -> *const c_char {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, std::ptr::null(), |outcome| outcome.key.as_ptr()) }
 }
 
-/// The upload id; "" where none was given. Borrowed from the outcome.
+/// Returns the upload id.
+///
+/// \param outcome  The outcome.
+/// \return The upload id, owned by the outcome. "" if the caller passed NULL. NULL if `outcome` is NULL. If the upload
+///         id was refused, the string is at most its first 1024 bytes, with invalid UTF-8 replaced.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_upload_id(outcome: *const obs_abort_outcome) -> *const c_char {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, std::ptr::null(), |outcome| outcome.upload_id.as_ptr()) }
 }
 
-/// When the upload was initiated, in Unix seconds by the server's clock; -1 where that is not known, as always but in
-/// obs_abort_stale().
+/// Returns the time at which the upload was initiated, by the clock of the service.
+///
+/// \param outcome  The outcome.
+/// \return The time in seconds since 1970-01-01 00:00:00 UTC. -1 if it is not known, or if `outcome` is NULL. Only
+///         outcomes of obs_abort_stale() have it.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_initiated(outcome: *const obs_abort_outcome) -> i64 {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, -1, |outcome| outcome.initiated) }
 }
 
-/// Which entry of the list of obs_abort_many() this is about, from 0 on: what tells entries apart that have the same key
-/// and upload id, or none that can be used. -1 if there is no list: for an outcome of obs_abort_multipart_outcome() or
-/// obs_abort_stale(), and for NULL.
+/// Returns the index of the entry of `uploads` in obs_abort_many() to which an outcome belongs. The index tells apart
+/// entries that have the same key and upload id.
+///
+/// \param outcome  The outcome.
+/// \return The index, from 0. -1 if the outcome is not from obs_abort_many(), or if `outcome` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_index(outcome: *const obs_abort_outcome) -> i64 {
-    // SAFETY: NULL or an outcome of ours, as the header demands.
+    // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, -1, |outcome| outcome.index) }
 }
 
-/// Frees an outcome that obs_abort_multipart_outcome() gave; never one that was borrowed from a report or a callback.
+/// Frees an outcome that was received from obs_abort_multipart_outcome(). Outcomes of a report or of a progress
+/// callback must not be freed.
 ///
 /// \param outcome  The outcome, or NULL, which is ignored.
 ///
-/// Threads: any, once no other uses it. Since 0.1.0.
+/// Threads: any, after all other uses of the outcome. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_outcome_free(outcome: *mut obs_abort_outcome) {
-    // SAFETY: NULL or an outcome of ours that nobody uses any more, as the header demands.
+    // SAFETY: NULL or an outcome of ours that is not used any more, as the header requires.
     guarded((), || drop(unsafe { take(outcome) }));
 }

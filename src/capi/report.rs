@@ -1,12 +1,13 @@
-//! What became of many uploads, for C.
+//! The report handle.
 
 use crate::operation::batch::Report;
 
 use super::ffi::{guarded, optional, take};
 use super::outcome::obs_abort_outcome;
 
-/// What became of many uploads. Read by getters, each of which takes NULL and then returns 0 or NULL. Total is always
-/// aborted + missing + failed + kept.
+/// A report: the results of obs_abort_many() or obs_abort_stale(). It never changes.
+///
+/// Each upload is counted once, so that total = aborted + missing + failed + kept.
 pub struct obs_abort_report {
     report: Report,
     failures: Vec<obs_abort_outcome>,
@@ -22,71 +23,92 @@ impl From<Report> for obs_abort_report {
 /// Reads one number.
 ///
 /// # Safety
-/// NULL, or a report that has not been freed.
+/// `report` is NULL, or a report that has not been freed.
 unsafe fn number(report: *const obs_abort_report, field: impl FnOnce(&Report) -> u64) -> u64 {
     // SAFETY: as promised by the caller.
     unsafe { optional(report) }.map_or(0, |report| field(&report.report))
 }
 
-/// How many uploads were looked at.
+/// Returns the number of uploads: those in the list of obs_abort_many(), or those that obs_abort_stale() has found.
+///
+/// \param report  The report.
+/// \return The number of uploads. 0 if `report` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_report_total(report: *const obs_abort_report) -> u64 {
-    // SAFETY: NULL or a report of ours, as the header demands.
+    // SAFETY: NULL or a report of ours, as the header requires.
     unsafe { number(report, Report::total) }
 }
 
-/// How many are gone by this call; in a dry run, how many would be aborted.
+/// Returns the number of uploads that are gone because of this call. In a dry run, it is the number of uploads that
+/// would be aborted.
+///
+/// \param report  The report.
+/// \return The number of uploads. 0 if `report` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_report_aborted(report: *const obs_abort_report) -> u64 {
-    // SAFETY: NULL or a report of ours, as the header demands.
+    // SAFETY: NULL or a report of ours, as the header requires.
     unsafe { number(report, |report| report.aborted) }
 }
 
-/// How many were gone already (OBS_ABORT_NO_SUCH_UPLOAD).
+/// Returns the number of uploads that did not exist when their abort was sent: their code is OBS_ABORT_NO_SUCH_UPLOAD.
+///
+/// \param report  The report.
+/// \return The number of uploads. 0 if `report` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_report_missing(report: *const obs_abort_report) -> u64 {
-    // SAFETY: NULL or a report of ours, as the header demands.
+    // SAFETY: NULL or a report of ours, as the header requires.
     unsafe { number(report, |report| report.missing) }
 }
 
-/// How many could not be aborted.
+/// Returns the number of uploads whose abort failed.
+///
+/// \param report  The report.
+/// \return The number of uploads. 0 if `report` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_report_failed(report: *const obs_abort_report) -> u64 {
-    // SAFETY: NULL or a report of ours, as the header demands.
+    // SAFETY: NULL or a report of ours, as the header requires.
     unsafe { number(report, |report| report.failed) }
 }
 
-/// How many were left alone: younger than asked for, of unknown age, or not reached when the call ended early.
+/// Returns the number of uploads that were left alone, because they are not old enough, because their age is unknown,
+/// or because the call ended before their turn.
+///
+/// \param report  The report.
+/// \return The number of uploads. 0 if `report` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_report_kept(report: *const obs_abort_report) -> u64 {
-    // SAFETY: NULL or a report of ours, as the header demands.
+    // SAFETY: NULL or a report of ours, as the header requires.
     unsafe { number(report, |report| report.kept) }
 }
 
-/// How many failures the report holds in full: the first 1000.
+/// Returns the number of failed uploads whose outcomes the report contains.
+///
+/// \param report  The report.
+/// \return The number of outcomes: that of obs_abort_report_failed(), but at most 1000. 0 if `report` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_report_failure_count(report: *const obs_abort_report) -> usize {
-    // SAFETY: NULL or a report of ours, as the header demands.
+    // SAFETY: NULL or a report of ours, as the header requires.
     unsafe { optional(report) }.map_or(0, |report| report.failures.len())
 }
 
-/// One failure.
+/// Returns the outcome of a failed upload. Outcomes are in the order in which the failures occurred.
 ///
 /// \param report  The report.
-/// \param i       From 0 to obs_abort_report_failure_count() - 1, in the order in which they happened.
-/// \return The outcome, borrowed from the report; NULL past the end.
+/// \param i       The index, from 0 to obs_abort_report_failure_count() - 1.
+/// \return The outcome, owned by the report and valid until the report is freed. NULL if `i` is too large, or if
+///         `report` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -94,18 +116,18 @@ pub unsafe extern "C" fn obs_abort_report_failure(
     report: *const obs_abort_report,
     i: usize,
 ) -> *const obs_abort_outcome {
-    // SAFETY: NULL or a report of ours, as the header demands.
+    // SAFETY: NULL or a report of ours, as the header requires.
     let failure = unsafe { optional(report) }.and_then(|report| report.failures.get(i));
     failure.map_or(std::ptr::null(), std::ptr::from_ref)
 }
 
-/// Frees a report and all that was borrowed from it.
+/// Frees a report and its outcomes.
 ///
 /// \param report  The report, or NULL, which is ignored.
 ///
-/// Threads: any, once no other uses it. Since 0.1.0.
+/// Threads: any, after all other uses of the report and its outcomes. Since 0.1.0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_report_free(report: *mut obs_abort_report) {
-    // SAFETY: NULL or a report of ours that nobody uses any more, as the header demands.
+    // SAFETY: NULL or a report of ours that is not used any more, as the header requires.
     guarded((), || drop(unsafe { take(report) }));
 }

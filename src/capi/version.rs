@@ -1,4 +1,4 @@
-//! Which library this is.
+//! The version of the library.
 
 use std::ffi::c_char;
 
@@ -17,9 +17,10 @@ const MAJOR: u32 = number(env!("CARGO_PKG_VERSION_MAJOR"));
 const MINOR: u32 = number(env!("CARGO_PKG_VERSION_MINOR"));
 const PATCH: u32 = number(env!("CARGO_PKG_VERSION_PATCH"));
 
-/// The version of the library that is loaded, as "1.2.3".
+/// Returns the version of the loaded library as a string.
 ///
-/// \return A static string; not to be freed. It equals OBS_ABORT_VERSION where header and library belong together.
+/// \return A static string such as "1.2.3". It must not be freed. It equals OBS_ABORT_VERSION if the header and the
+///         library have the same version.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -27,10 +28,10 @@ pub extern "C" fn obs_abort_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }
 
-/// The version of the library that is loaded, as a number to compare.
+/// Returns the version of the loaded library as a number.
 ///
-/// \return major * 1000000 + minor * 1000 + patch. It equals OBS_ABORT_VERSION_NUMBER where header and library belong
-///         together.
+/// \return major * 1000000 + minor * 1000 + patch. It equals OBS_ABORT_VERSION_NUMBER if the header and the library
+///         have the same version.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
