@@ -7,7 +7,7 @@ use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
 use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Options, SECRET_KEY, Server};
-use support::recorder::Recorder;
+use support::peer::Recorder;
 use support::{Call, Config, c, code, lib};
 
 fn server() -> Server {

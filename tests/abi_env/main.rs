@@ -10,7 +10,7 @@ use std::process::Command;
 
 use obs_local::{AccessKey, Options, Server, Tls};
 use support::apart;
-use support::recorder::Recorder;
+use support::peer::Recorder;
 use support::{Client, Config, c, code, lib};
 
 /// In the child, tests are alone: no other thread looks at the environment meanwhile.

@@ -5,10 +5,10 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use std::ffi::{c_char, c_void};
-use std::net::TcpListener;
 use std::ptr::{null, null_mut};
 
 use obs_local::{Fault, Options, Server};
+use support::peer::refusing;
 use support::pki::Pki;
 use support::{Call, Client, Config, c, code, lib, outcome};
 
@@ -62,8 +62,8 @@ fn after_verbs_that_succeed_and_fail() {
 
 #[test]
 fn after_connections_that_fail() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = Config::new(&format!("http://{nobody}")).max_attempts(2).client();
+    let nobody = refusing();
+    let client = Config::new(&nobody.endpoint).max_attempts(2).client();
     let codes = every_verb(&client, None, "key", "id");
     assert_eq!((codes[0], codes[1], codes[3]), (code::CONNECT, code::CONNECT, code::CONNECT));
 

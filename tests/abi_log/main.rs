@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Initiated, Options, SECRET_KEY, Server};
 use support::apart;
-use support::recorder::{GONE, Recorder};
+use support::peer::{Recorder, refusing};
+use support::process::within_a_minute;
 use support::{Client, Config, borrowed, code};
 
 const ERROR: i32 = 1;
@@ -207,7 +208,7 @@ fn no_line_holds_a_secret() {
             format!("HTTP/1.1 {status} {all}\r\nx-obs-request-id: {all}\r\nlocation: {place}\r\n{length}\r\n{body}").into_bytes()
         })
     };
-    let proxy_url = |recorder: &Recorder| format!("http://user:{PASSWORD}@{}", recorder.address);
+    let proxy_url = |recorder: &Recorder| format!("http://user:{PASSWORD}@{}", recorder.address());
     for status in ["204", "200", "301", "307", "308", "400", "403", "404", "407", "408", "429", "500", "503"]
     {
         for code in ["NoSuchUpload", "RequestTimeTooSkewed", "SlowDown"] {
@@ -233,25 +234,25 @@ fn no_line_holds_a_secret() {
     }
     // What is no HTTP, what is no TLS, and who is not there.
     let garbage = Recorder::answering(|head| format!("{head:?}\r\n\r\n").into_bytes());
-    let refusing = Recorder::answering(|head| {
+    let denying = Recorder::answering(|head| {
         format!("HTTP/1.1 407 {head:?}\r\ncontent-length: 0\r\n\r\n").into_bytes()
     });
-    let nobody = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap() };
+    let nobody = refusing();
     let endpoints = [
         (garbage.url(), String::new()),
         (garbage.url().replace("http:", "https:"), String::new()),
-        (format!("http://{nobody}"), String::new()),
-        ("https://obs.example.com".into(), proxy_url(&refusing)),
+        (nobody.endpoint.clone(), String::new()),
+        ("https://obs.example.com".into(), proxy_url(&denying)),
         ("https://obs.example.com".into(), proxy_url(&garbage)),
         ("http://obs.example.com".into(), proxy_url(&garbage)),
-        ("http://obs.example.com".into(), format!("http://user:{PASSWORD}@{nobody}")),
+        ("http://obs.example.com".into(), nobody.endpoint.replace("//", &format!("//user:{PASSWORD}@"))),
     ];
     for (endpoint, proxy) in endpoints {
         let told = Told::new();
         let client = told.hear(config(&endpoint).proxy(&proxy).connect_timeout_ms(500), DEBUG).client();
         let (code, _, error) = client.abort("backups", "k", "i");
         assert_ne!(code, code::OK, "{endpoint} {proxy}");
-        assert_no_secret(told, &[&garbage, &refusing], error);
+        assert_no_secret(told, &[&garbage, &denying], error);
     }
 }
 
@@ -266,19 +267,6 @@ fn rotated_secrets_are_not_logged_either() {
     let (code, _, error) = client.abort("backups", "k", &id);
     assert_eq!((code, client.set_credentials("AK2", &format!("{SECRET}\n"), None)), (code::OK, 10));
     assert_no_secret(told, &[], error);
-}
-
-/// Fails rather than hangs where something deadlocks.
-fn within_a_minute(what: &str, run: impl FnOnce() + Send + 'static) {
-    let (done, wait) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        run();
-        let _ = done.send(());
-    });
-    match wait.recv_timeout(Duration::from_secs(60)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what}: a deadlock"),
-        _ => thread.join().unwrap(),
-    }
 }
 
 #[test]
@@ -420,7 +408,7 @@ fn nothing_goes_to_stdout_or_stderr() {
         client.shutdown();
     }
     // A recorder's own thread would print where it panics: it must not have.
-    let recorder = Recorder::answering(|_| GONE.to_vec());
+    let recorder = Recorder::start();
     assert_eq!(Config::new(&recorder.url()).client().abort("backups", "k", "i").0, code::OK);
     println!("END");
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use obs_local::{AccessKey, Fault, Options, Server};
-use support::recorder::{Head, Recorder};
+use support::peer::{Head, Recorder};
 use support::{Client, Config, Outcome, code, lib};
 
 fn server() -> Server {

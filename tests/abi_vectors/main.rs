@@ -5,7 +5,7 @@
 
 use obs_local::signing;
 use serde_json::Value;
-use support::recorder::Recorder;
+use support::peer::Recorder;
 use support::{Config, code};
 
 fn rows() -> Vec<Value> {

@@ -10,6 +10,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use obs_local::{End, Fault, Initiated, Options, Server};
+use support::process::within_a_minute;
 use support::{Call, Client, Config, Ending, borrowed, code};
 
 const INFO: i32 = 3;
@@ -250,19 +251,6 @@ fn two_calls_at_once_are_told_on_their_own_threads() {
         }
     }
     assert_eq!(aborted, 120);
-}
-
-/// Fails rather than hangs where something deadlocks.
-fn within_a_minute(what: &str, run: impl FnOnce() + Send + 'static) {
-    let (done, wait) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        run();
-        let _ = done.send(());
-    });
-    match wait.recv_timeout(Duration::from_secs(60)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what}: a deadlock"),
-        _ => thread.join().unwrap(),
-    }
 }
 
 #[test]

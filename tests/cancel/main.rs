@@ -2,149 +2,59 @@
 
 #![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used, unsafe_code)]
 
-use std::io::{Read, Write};
 use std::mem::ManuallyDrop;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use obs_local::{Fault, Options, Rate, Server};
+use obs_local::{End, Fault, Options, Rate, Server};
+use support::peer::full;
 use support::pki::Pki;
 use support::process::{descriptors, eventually, in_own_process, threads};
 use support::{Call, Client, Config, code};
 
-unsafe extern "C" {
-    fn listen(fd: i32, backlog: i32) -> i32;
-}
-
 /// 250 ms is the promise; the rest is for a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_millis(500);
 
-/// What a server of ours does with a connection.
-type Part = fn(&mut TcpStream, &AtomicBool);
-
-/// A server that plays one part on every connection, and ends with the test.
-struct Player {
-    address: SocketAddr,
-    /// How many connections have got as far as the part.
-    reached: Arc<AtomicUsize>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Player {
-    fn new(part: Part) -> Player {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (reached, over) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let (reached_too, over_too) = (Arc::clone(&reached), Arc::clone(&over));
-        let thread = std::thread::spawn(move || {
-            std::thread::scope(|scope| {
-                while !over_too.load(Ordering::SeqCst) {
-                    let Ok((mut connection, _)) = listener.accept() else { return };
-                    reached_too.fetch_add(1, Ordering::SeqCst);
-                    let over = &over_too;
-                    scope.spawn(move || {
-                        let _ = connection.set_read_timeout(Some(Duration::from_millis(20)));
-                        part(&mut connection, over);
-                    });
-                }
-            });
-        });
-        Player { address, reached, over, thread: Some(thread) }
-    }
-
-    fn reached(&self) -> bool {
-        self.reached.load(Ordering::SeqCst) > 0
-    }
-}
-
-impl Drop for Player {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
-        let _ = self.thread.take().unwrap().join();
-    }
+/// obs-local, which does this to every connection or request.
+fn playing(fault: Fault) -> Server {
+    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    server.fault(fault.always());
+    server
 }
 
 /// Reads and says nothing.
-fn silent(connection: &mut TcpStream, over: &AtomicBool) {
-    let mut sink = [0; 4096];
-    while !over.load(Ordering::SeqCst) && !matches!(connection.read(&mut sink), Ok(0)) {}
+fn silent() -> Fault {
+    Fault::silence().at_accept().then(End::Stall)
 }
 
-/// Answers with this, and then with one byte after the other.
-fn drip(connection: &mut TcpStream, over: &AtomicBool, head: &[u8]) {
-    let _ = connection.read(&mut [0; 4096]);
-    let _ = connection.write_all(head);
-    while !over.load(Ordering::SeqCst) && connection.write_all(b"x").is_ok() {
-        std::thread::sleep(Duration::from_millis(30));
-    }
+/// Says this and 100 000 bytes more, `size` bytes each 30 ms.
+fn drip(head: &str, size: usize) -> Fault {
+    Fault::raw(format!("{head}{}", "x".repeat(100_000))).drip(size, Duration::from_millis(30))
 }
 
-fn dripping_error(connection: &mut TcpStream, over: &AtomicBool) {
-    drip(connection, over, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 10000\r\n\r\n<Error>");
+fn dripping_error() -> Fault {
+    let head = "HTTP/1.1 403 Forbidden\r\nContent-Length: 100000\r\n\r\n<Error>";
+    drip(head, head.len())
 }
 
-fn dripping_head(connection: &mut TcpStream, over: &AtomicBool) {
-    drip(connection, over, b"HTTP/1.1 204 No Content\r\nx-obs-request-id: ");
+fn dripping_head() -> Fault {
+    drip("HTTP/1.1 204 No Content\r\nx-obs-request-id: ", 1)
 }
 
-fn dripping_page(connection: &mut TcpStream, over: &AtomicBool) {
+fn dripping_page() -> Fault {
     let now = obs_local::http_date(obs_local::unix_ms(std::time::SystemTime::now()) / 1000);
     let head = format!(
-        "HTTP/1.1 200 OK\r\nDate: {now}\r\nContent-Length: 10000\r\n\r\n<ListMultipartUploadsResult><Bucket>"
+        "HTTP/1.1 200 OK\r\nDate: {now}\r\nContent-Length: 100000\r\n\r\n<ListMultipartUploadsResult><Bucket>"
     );
-    drip(connection, over, head.as_bytes());
+    drip(&head, head.len())
 }
 
 /// 500 to every request, so that backoff follows backoff.
-fn failing(connection: &mut TcpStream, over: &AtomicBool) {
-    let mut sink = [0; 4096];
-    while !over.load(Ordering::SeqCst) {
-        match connection.read(&mut sink) {
-            Ok(0) => return,
-            Ok(_) => {
-                let _ =
-                    connection.write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
-            }
-            Err(_) => {}
-        }
-    }
+fn failing() -> Fault {
+    Fault::answer(500)
 }
 
-fn later(connection: &mut TcpStream, _: &AtomicBool) {
-    let _ = connection.read(&mut [0; 4096]);
-    let _ = connection.write_all(
-        b"HTTP/1.1 503 Slow Down\r\nRetry-After: 20\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-    );
-}
-
-/// A listener whose backlog is full: nobody answers the next connection's SYN.
-struct Full {
-    listener: TcpListener,
-    _queue: Vec<TcpStream>,
-}
-
-impl Full {
-    fn new() -> Full {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        assert_eq!(unsafe { listen(listener.as_raw_fd(), 0) }, 0);
-        let address = listener.local_addr().unwrap();
-        let mut queue = Vec::new();
-        while let Ok(queued) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
-            queue.push(queued);
-            assert!(queue.len() < 100, "the backlog does not fill");
-        }
-        Full { listener, _queue: queue }
-    }
-
-    fn endpoint(&self) -> String {
-        format!("http://{}", self.listener.local_addr().unwrap())
-    }
+fn later() -> Fault {
+    Fault::answer(503).header("Retry-After", "20").header("Connection", "close").then(End::Close)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -201,30 +111,30 @@ fn stale(client: &Client, call: &Call) -> i32 {
     ending.code
 }
 
-fn played(stage: &str, part: Part, scheme: &str, verb: fn(&Client, &Call) -> i32, ca: Option<&Pki>) {
-    let player = Player::new(part);
-    let mut config = Config::new(&format!("{scheme}://{}", player.address)).max_attempts(1000);
+fn played(stage: &str, fault: Fault, scheme: &str, verb: fn(&Client, &Call) -> i32, ca: Option<&Pki>) {
+    let server = playing(fault);
+    let mut config = Config::new(&server.endpoint().replace("http", scheme)).max_attempts(1000);
     if let Some(pki) = ca {
         config = config.ca_file(&pki.ca());
     }
-    ended(stage, config, &|| player.reached(), verb);
+    ended(stage, config, &|| server.connections_accepted() > 0, verb);
 }
 
 fn connecting() {
-    let full = Full::new();
-    ended("connecting", Config::new(&full.endpoint()), &|| true, one);
-    ended("connecting, many", Config::new(&full.endpoint()), &|| true, many);
+    let full = full();
+    ended("connecting", Config::new(&full.endpoint), &|| true, one);
+    ended("connecting, many", Config::new(&full.endpoint), &|| true, many);
 }
 
 fn in_a_handshake() {
     let pki = Pki::new();
-    played("handshake", silent, "https", one, Some(&pki));
+    played("handshake", silent(), "https", one, Some(&pki));
 }
 
 fn waiting_for_an_answer() {
-    played("answer", silent, "http", one, None);
-    played("answer, many", silent, "http", many, None);
-    played("answer, listing", silent, "http", stale, None);
+    played("answer", silent(), "http", one, None);
+    played("answer, many", silent(), "http", many, None);
+    played("answer, listing", silent(), "http", stale, None);
     let (pki, silence) = (Pki::new(), Duration::from_secs(30));
     let server = Server::start(Options { tls: Some(pki.tls()), ..Options::default() });
     server.fault(Fault::silence().delay(silence).always());
@@ -233,19 +143,19 @@ fn waiting_for_an_answer() {
 }
 
 fn reading_what_drips() {
-    played("error body", dripping_error, "http", one, None);
-    played("head", dripping_head, "http", one, None);
-    played("page", dripping_page, "http", stale, None);
+    played("error body", dripping_error(), "http", one, None);
+    played("head", dripping_head(), "http", one, None);
+    played("page", dripping_page(), "http", stale, None);
 }
 
 fn sleeping() {
-    played("backoff", failing, "http", one, None);
-    played("Retry-After", later, "http", one, None);
-    played("Retry-After, listing", later, "http", stale, None);
+    played("backoff", failing(), "http", one, None);
+    played("Retry-After", later(), "http", one, None);
+    played("Retry-After, listing", later(), "http", stale, None);
 }
 
 fn pacing() {
-    played("pace, many", later, "http", many, None);
+    played("pace, many", later(), "http", many, None);
     let rate = Rate { per_second: 0.001, burst: 1.0, retry_after_s: None };
     let server =
         Server::start(Options { rate: Some(rate), buckets: vec!["backups".into()], ..Options::default() });
@@ -254,11 +164,11 @@ fn pacing() {
 }
 
 fn opening_a_tunnel() {
-    let player = Player::new(silent);
+    let server = playing(silent());
     let pki = Pki::new();
     let config = Config::new("https://127.0.0.1:9").ca_file(&pki.ca());
-    let config = config.proxy(&format!("http://{}", player.address));
-    ended("tunnel", config, &|| player.reached(), one);
+    let config = config.proxy(&server.endpoint());
+    ended("tunnel", config, &|| server.connections_accepted() > 0, one);
 }
 
 #[test]
@@ -321,15 +231,15 @@ fn no_thread_and_no_descriptor_outlives_a_cancelled_call() {
 
 #[test]
 fn one_handle_ends_all_calls_that_use_it_and_no_other() {
-    let player = Player::new(silent);
-    let config = Config::new(&format!("http://{}", player.address)).timeout_ms(3000);
+    let server = playing(silent());
+    let config = Config::new(&server.endpoint()).timeout_ms(3000);
     let (client, shared, own) = (config.client(), Call::new(), Call::new());
     std::thread::scope(|scope| {
         let together: Vec<_> =
             (0..4).map(|_| scope.spawn(|| (one(&client, &shared), Instant::now()))).collect();
         let other = scope.spawn(|| one(&client, &own));
         let none = scope.spawn(|| client.abort("backups", "key", "id").0);
-        eventually("six calls in flight", || player.reached.load(Ordering::SeqCst) == 6);
+        eventually("six calls in flight", || server.connections_accepted() == 6);
         let cancelled = Instant::now();
         shared.cancel();
         for call in together {
@@ -345,8 +255,8 @@ fn one_handle_ends_all_calls_that_use_it_and_no_other() {
 /// Frees the handle while calls that use it wait for a response. Handles that are made afterwards take its memory, and say
 /// the opposite of what it said: a call that still read it would believe them.
 fn freed_in_flight(cancel_first: bool, timeout_ms: u32) -> Vec<i32> {
-    let player = Player::new(silent);
-    let client = Config::new(&format!("http://{}", player.address)).timeout_ms(4000).client();
+    let server = playing(silent());
+    let client = Config::new(&server.endpoint()).timeout_ms(4000).client();
     let call = Call::with_timeout_ms(timeout_ms);
     let verbs: [fn(&Client, &Call) -> i32; 3] = [one, many_of_one, stale];
     std::thread::scope(|scope| {
@@ -357,7 +267,7 @@ fn freed_in_flight(cancel_first: bool, timeout_ms: u32) -> Vec<i32> {
                 scope.spawn(move || verb(client, &borrowed))
             })
             .collect();
-        eventually("all are in flight", || player.reached.load(Ordering::SeqCst) == calls.len());
+        eventually("all are in flight", || server.connections_accepted() == calls.len() as u64);
         if cancel_first {
             call.cancel();
         }

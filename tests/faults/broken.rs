@@ -5,9 +5,9 @@ use std::net::{Shutdown, TcpStream};
 use obs_local::{End, Fault};
 use std::time::Duration;
 
-use super::peer::{answer_all, request, send, until_closed};
 use super::table::{GONE, Row, own, row};
 use support::code::*;
+use support::peer::{send, until_closed};
 
 /// For ever, with two attempts: IO.
 fn breaks(name: &'static str, fault: Fault) -> Row {
@@ -95,14 +95,10 @@ pub fn rows() -> Vec<Row> {
         .timeout_ms(800)
         .gives(TIMEOUT, 0, 1)
         .spends_its_budget(),
-        own("two connections break, the third answers", |n, mut stream| {
-            request(&mut stream);
-            if n >= 2 {
-                send(&mut stream, GONE);
-                answer_all(&mut stream, GONE);
-            }
-        })
-        .gives(OK, 204, 3),
+        row("two connections break, the third answers")
+            .fault(Fault::silence().times(2))
+            .gives(OK, 204, 3)
+            .connections(3),
         stalls("silent after the request", Fault::silence()),
         stalls("silent after one byte", Fault::raw("H")),
         stalls("silent in the head", Fault::raw("HTTP/1.1 204 No Content\r\nDate: Wed")),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use obs_local::{End, Fault};
 
-use super::peer::{answer_all, request, send};
 use super::table::{Row, own, row};
 use support::code::*;
+use support::peer::{answer_all, request, send};
 
 const GONE: &str = super::table::GONE;
 const MISSING: &str = super::table::NO_SUCH_UPLOAD;

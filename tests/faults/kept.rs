@@ -6,9 +6,9 @@ use std::time::Duration;
 use obs_local::{End, Fault};
 
 use super::identity::Identity;
-use super::peer::{answer_all, request, send};
 use super::table::{GONE, NO_SUCH_UPLOAD, Row, own, row};
 use support::code::*;
+use support::peer::{answer_all, request, send};
 
 /// Answers the call before, then sends this unasked; other connections say that there is no such upload.
 fn unasked(n: usize, mut stream: TcpStream, bytes: &str) {

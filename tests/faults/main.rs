@@ -10,7 +10,6 @@ mod gone;
 mod heads;
 mod identity;
 mod kept;
-mod peer;
 mod redirects;
 mod retries;
 mod statuses;

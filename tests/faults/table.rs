@@ -1,6 +1,5 @@
 //! What a row states, and how it is run: on a server of its own, beside other rows.
 
-use std::any::Any;
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use obs_local::{Fault, Initiated, Options, SECRET_KEY, Server};
 
 use super::identity::Identity;
-use super::peer::Peer;
+use support::peer::{Nobody, Peer};
 use support::{Client, Config, Outcome, borrowed, code, lib};
 
 pub const BUCKET: &str = "bucket";
@@ -29,12 +28,6 @@ pub const NO_SUCH_UPLOAD: &str =
 const AT_ONCE: usize = 16;
 /// No row may take longer, whatever its server does.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// An endpoint where nobody serves, and what keeps it so.
-pub struct Nobody {
-    pub endpoint: String,
-    pub _held: Box<dyn Any>,
-}
 
 enum Place {
     /// obs-local, in the clear.
@@ -273,7 +266,7 @@ impl Row {
                 let options = Options { buckets: vec![BUCKET.into()], tls, ..Options::default() };
                 server.insert(Server::start((self.options)(options))).endpoint()
             }
-            Place::Own(serve) => peer.insert(Peer::start(serve)).endpoint(),
+            Place::Own(serve) => peer.insert(Peer::start(serve)).url(),
             Place::Nobody(at) => held.insert(at()).endpoint.clone(),
         };
         let server = server.as_ref();

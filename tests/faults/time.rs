@@ -1,38 +1,15 @@
 //! The budget bounds the call whatever happens, and the connect timeout bounds each attempt to connect.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use obs_local::{End, Fault};
 
 use super::identity::Identity;
-use super::peer::until_closed;
-use super::table::{Nobody, Row, nobody, own, row};
+use super::table::{Row, nobody, own, row};
 use support::Config;
 use support::code::*;
-
-/// A port where a connection is refused: bound, and nobody listens.
-fn refusing() -> Nobody {
-    let socket =
-        rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
-    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
-    rustix::net::bind(&socket, &any).unwrap();
-    let at = std::net::SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();
-    Nobody { endpoint: format!("http://{at}"), _held: Box::new(socket) }
-}
-
-/// A port that drops every SYN: its queue is full, and nobody accepts.
-fn full() -> Nobody {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::net::listen(&listener, 0).unwrap();
-    let at = listener.local_addr().unwrap();
-    let mut waiting = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&at, Duration::from_millis(300)) {
-        waiting.push(stream);
-        assert!(waiting.len() < 10, "the queue is never full");
-    }
-    Nobody { endpoint: format!("http://{at}"), _held: Box::new((listener, waiting)) }
-}
+use support::peer::{Nobody, full, refusing, until_closed};
 
 /// Accepts, and never speaks TLS.
 fn mute_with_tls() -> Nobody {

@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 
 pub mod apart;
 mod bindings;
+pub mod peer;
 pub mod pki;
 pub mod process;
-pub mod recorder;
 
 pub use bindings::*;
 pub use bindings::{

@@ -1,6 +1,7 @@
 //! A test in a process of its own, and what a process has: threads, descriptors, memory.
 
 use std::process::{Child, Command};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 const CHILD: &str = "OBSABORT_TEST_IN_OWN_PROCESS";
@@ -71,5 +72,18 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < patience, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Fails rather than hangs if something deadlocks.
+pub fn within_a_minute(what: &str, run: impl FnOnce() + Send + 'static) {
+    let (done, wait) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        run();
+        let _ = done.send(());
+    });
+    match wait.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("{what}: a deadlock"),
+        _ => thread.join().unwrap(),
     }
 }
