@@ -33,9 +33,9 @@ pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
 
 /// A progress callback of obs_abort_many() and obs_abort_stale().
 ///
-/// It is called with an outcome for each upload that was acted on, but not for uploads that were kept. It is also
-/// called with NULL at least every 250 ms, as long as callbacks return at once. It is called only on the thread that
-/// made the call, one call at a time, never while the log callback runs for the same call.
+/// It is called with the outcome of each upload, except uploads that are kept. It is also called with NULL at least
+/// every 250 ms, as long as callbacks return at once. It is called only on the thread that made the call, one call at a
+/// time, never while the log callback runs for the same call.
 ///
 /// The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
 /// not free the client. No callback is running, and none starts, after the function that calls it has returned.
@@ -43,7 +43,7 @@ pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
 /// \param outcome       The outcome of an upload, or NULL. Valid until the callback returns. It must not be freed.
 ///                      Outcomes arrive as uploads are finished, not in the order of the list:
 ///                      obs_abort_outcome_index() tells which entry of the list an outcome belongs to.
-/// \param done          The number of uploads that are settled so far, including those that were kept. It never
+/// \param done          The number of uploads that are settled so far, including those that are kept. It never
 ///                      decreases.
 /// \param total_so_far  The number of uploads that are known so far: in obs_abort_many() the whole list, in
 ///                      obs_abort_stale() the pages that have been read. It never decreases, and is never less than
@@ -209,9 +209,10 @@ unsafe fn shown(key: *const c_char, upload_id: *const c_char) -> Upload {
 /// \param client    The client.
 /// \param call      A call handle, for cancellation or for a time budget of the whole call, or NULL.
 /// \param bucket    As for obs_abort_multipart().
-/// \param uploads   An array of uploads, which must not change during the call. May be NULL if `count` is 0. An invalid
-///                  entry fails alone, with OBS_ABORT_INVALID_ARGUMENT, and nothing is sent for it. If an upload is in
-///                  the array twice, its abort is sent twice, and the later one counts as missing.
+/// \param uploads   An array of uploads. The array and its strings must not change during the call. May be NULL if
+///                  `count` is 0. An invalid entry fails alone, with OBS_ABORT_INVALID_ARGUMENT, and nothing is sent
+///                  for it. If an upload is in the array twice, its abort is sent twice, and the later one counts as
+///                  missing.
 /// \param count     The number of uploads.
 /// \param progress  A progress callback, or NULL.
 /// \param userdata  A pointer that is passed to `progress`. May be NULL.

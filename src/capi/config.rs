@@ -17,10 +17,10 @@ use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, take, te
 /// Credential source: OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and, for temporary credentials, OBS_SECURITY_TOKEN in
 /// the environment. They are read once, in obs_abort_client_new().
 pub const OBS_ABORT_CREDENTIALS_ENV: i32 = 1;
-/// Credential source: the agency of the ECS instance on which the program runs. The credentials come from the metadata
-/// service of the instance (169.254.169.254) and are renewed before they expire.
+/// Credential source: the agency of the Elastic Cloud Server (ECS) on which the program runs. The credentials come from
+/// the metadata service of the ECS (169.254.169.254) and are renewed before they expire.
 pub const OBS_ABORT_CREDENTIALS_ECS: i32 = 2;
-/// Credential source: the environment if OBS_ACCESS_KEY_ID is set there, otherwise the agency of the ECS instance.
+/// Credential source: the environment if OBS_ACCESS_KEY_ID is set there, otherwise the agency of the ECS.
 pub const OBS_ABORT_CREDENTIALS_CHAIN: i32 = 3;
 
 /// Addressing: PATH if the endpoint is an IP address, or if it is https and the bucket's name contains a dot.
@@ -414,7 +414,7 @@ pub unsafe extern "C" fn obs_abort_config_set_client_certificate(
     }
 }
 
-/// Sets the HTTP proxy. Requests to the metadata service of an ECS instance never use a proxy.
+/// Sets the HTTP proxy. Requests to the metadata service of an ECS never use a proxy.
 ///
 /// Default: the environment decides, when obs_abort_client_new() is called. An https endpoint uses https_proxy, an http
 /// endpoint http_proxy; if that variable is not set, all_proxy. no_proxy lists exceptions: host names, which include
@@ -513,8 +513,8 @@ pub unsafe extern "C" fn obs_abort_config_set_user_agent(
 
 /// Sets the log callback. Default: none.
 ///
-/// Log lines contain the method, host, request target, status, request id, attempt and delay. They never contain a
-/// secret.
+/// Log lines contain the method, host, request target (with the key and the upload id), status, request id, attempt and
+/// delay. They never contain a secret.
 ///
 /// \param config    The config.
 /// \param log       The callback, or NULL for none.
