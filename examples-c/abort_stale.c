@@ -22,7 +22,7 @@ struct progress {
     uint64_t failed;
 };
 
-/* Keys may hold characters that a terminal obeys. obs-abort-text.c has a way to show them in full. */
+/* Keys may hold characters that a terminal obeys. tools/obs-abort/text.c has a way to show them in full. */
 static void put_key(const char *key)
 {
     for (; *key != '\0'; key++)

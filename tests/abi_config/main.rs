@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Options, SECRET_KEY, Server};
 use support::peer::Recorder;
 use support::{Call, Config, c, code, lib};
+use support::{
+    OBS_ABORT_ADDRESSING_PATH as PATH, OBS_ABORT_ADDRESSING_VIRTUAL_HOST as VIRTUAL_HOST,
+    OBS_ABORT_CREDENTIALS_ENV as ENV, OBS_ABORT_SIGNATURE_AWS_V2 as AWS_V2, OBS_ABORT_SIGNATURE_OBS as OBS,
+};
 
 fn server() -> Server {
     Server::start(Options { buckets: vec!["backups".into()], ..Options::default() })
@@ -48,16 +52,16 @@ fn a_refused_setting_is_forgiven_once_it_is_set_rightly() {
 #[test]
 fn client_new_judges_what_must_be_judged_together() {
     for endpoint in ["http://127.0.0.1:9", "https://127.0.0.1", "http://[::1]:9"] {
-        let config = Config::new(endpoint).addressing(1);
+        let config = Config::new(endpoint).addressing(VIRTUAL_HOST);
         let (code, error) = config.try_client().err().expect(endpoint);
         assert_eq!(code, code::INVALID_CONFIG, "{error}");
         assert!(error.contains("VIRTUAL_HOST") && error.contains("IP address"), "{error}");
         // The other way round the settings came in the other order.
-        let config = Config::bare().addressing(1).endpoint(endpoint);
+        let config = Config::bare().addressing(VIRTUAL_HOST).endpoint(endpoint);
         assert!(config.try_client().is_err(), "{endpoint}");
-        assert!(config.addressing(2).try_client().is_ok(), "{endpoint}");
+        assert!(config.addressing(PATH).try_client().is_ok(), "{endpoint}");
     }
-    assert!(Config::new("http://h.example").addressing(1).try_client().is_ok());
+    assert!(Config::new("http://h.example").addressing(VIRTUAL_HOST).try_client().is_ok());
     let (code, error) = Config::bare().credentials("a", "s", None).try_client().err().unwrap();
     assert_eq!(code, code::INVALID_CONFIG);
     assert!(error.contains("endpoint"), "{error}");
@@ -103,7 +107,7 @@ fn without_credentials_calls_say_so_until_there_are_some() {
 #[test]
 fn the_last_of_credentials_and_source_wins() {
     let server = server();
-    let source = |config: &Config| unsafe { lib().obs_abort_config_set_credential_source(config.0, 1) };
+    let source = |config: &Config| unsafe { lib().obs_abort_config_set_credential_source(config.0, ENV) };
     let config = Config::bare().endpoint(&server.endpoint()).proxy("");
     assert_eq!(source(&config), code::OK);
     let config = config.credentials(ACCESS_KEY, SECRET_KEY, None);
@@ -174,9 +178,10 @@ fn a_client_has_a_copy_of_its_config() {
 #[test]
 fn the_requester_pays_where_asked_for_in_both_schemes_and_signed() {
     let server = server();
-    for (signature, ours, theirs) in
-        [(1, "x-obs-request-payer", "x-amz-request-payer"), (2, "x-amz-request-payer", "x-obs-request-payer")]
-    {
+    for (signature, ours, theirs) in [
+        (OBS, "x-obs-request-payer", "x-amz-request-payer"),
+        (AWS_V2, "x-amz-request-payer", "x-obs-request-payer"),
+    ] {
         for token in [None, Some("TOKEN")] {
             let key = AccessKey { security_token: token.map(str::to_owned), ..AccessKey::new("PAYER", "SK") };
             server.add_access_key(&key);

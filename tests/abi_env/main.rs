@@ -12,6 +12,7 @@ use obs_local::{AccessKey, Options, Server, Tls};
 use support::apart;
 use support::peer::Recorder;
 use support::{Client, Config, c, code, lib};
+use support::{OBS_ABORT_CREDENTIALS_CHAIN as CHAIN, OBS_ABORT_CREDENTIALS_ENV as ENV};
 
 /// In the child, tests are alone: no other thread looks at the environment meanwhile.
 fn set(name: &str, value: Option<&str>) {
@@ -45,7 +46,7 @@ fn credentials_of_the_environment_are_read_once() {
         assert_eq!(code, code::OK, "{error:?}");
         server.journal().pop().unwrap()
     };
-    for source in [1, 3] {
+    for source in [ENV, CHAIN] {
         let early = from_source(&server.endpoint(), source);
         set("OBS_ACCESS_KEY_ID", Some("AKTMP"));
         set("OBS_SECRET_ACCESS_KEY", Some("SK2"));
@@ -90,7 +91,7 @@ fn bad_credentials_in_the_environment_are_told_and_not_sent() {
         set("OBS_SECRET_ACCESS_KEY", secret_key);
         set("OBS_SECURITY_TOKEN", token);
         // Half a pair is a mistake to tell, not a reason for the chain to take another identity.
-        for source in [1, 3].into_iter().filter(|source| *source == 1 || chain_too) {
+        for source in [ENV, CHAIN].into_iter().filter(|source| *source == ENV || chain_too) {
             let (code, status, error) = from_source(&recorder.url(), source).abort("backups", "k", "i");
             let error = error.unwrap();
             assert_eq!((code, status), (code::NO_CREDENTIALS, 0), "{error}");

@@ -11,6 +11,7 @@ use obs_local::{Fault, Options, Server};
 use support::peer::refusing;
 use support::pki::Pki;
 use support::{Call, Client, Config, c, code, lib, outcome};
+use support::{OBS_ABORT_ADDRESSING_PATH, OBS_ABORT_CREDENTIALS_ENV, OBS_ABORT_SIGNATURE_AWS_V2};
 
 /// Callbacks may set errno: it is the caller's thread that they run on.
 fn set_errno() {
@@ -107,10 +108,14 @@ fn after_the_others() {
         lib.obs_abort_strerror(code::IO);
         lib.obs_abort_code_name(4711);
         lib.obs_abort_string_free(null_mut());
-        let config =
-            Config::bare().addressing(2).signature(2).confirm().request_payer().user_agent("agent/1");
+        let config = Config::bare()
+            .addressing(OBS_ABORT_ADDRESSING_PATH)
+            .signature(OBS_ABORT_SIGNATURE_AWS_V2)
+            .confirm()
+            .request_payer()
+            .user_agent("agent/1");
         let config = config.connect_timeout_ms(1).endpoint("127.0.0.1");
-        lib.obs_abort_config_set_credential_source(config.0, 1);
+        lib.obs_abort_config_set_credential_source(config.0, OBS_ABORT_CREDENTIALS_ENV);
         lib.obs_abort_config_set_proxy(config.0, t);
         let client = Config::new("http://127.0.0.1:9").client();
         lib.obs_abort_client_set_credentials(client.0, t, t, t, null_mut());

@@ -13,11 +13,10 @@ use support::apart;
 use support::peer::{Recorder, refusing};
 use support::process::within_a_minute;
 use support::{Client, Config, borrowed, code};
-
-const ERROR: i32 = 1;
-const WARN: i32 = 2;
-const INFO: i32 = 3;
-const DEBUG: i32 = 4;
+use support::{
+    OBS_ABORT_LOG_DEBUG as DEBUG, OBS_ABORT_LOG_ERROR as ERROR, OBS_ABORT_LOG_INFO as INFO,
+    OBS_ABORT_LOG_WARN as WARN,
+};
 
 type Then = Box<dyn Fn(i32, &str) + Send + Sync>;
 
@@ -265,7 +264,10 @@ fn rotated_secrets_are_not_logged_either() {
     assert_eq!(client.set_credentials("AK2", SECRET, Some(TOKEN)), code::OK);
     let id = server.create_upload("backups", "k");
     let (code, _, error) = client.abort("backups", "k", &id);
-    assert_eq!((code, client.set_credentials("AK2", &format!("{SECRET}\n"), None)), (code::OK, 10));
+    assert_eq!(
+        (code, client.set_credentials("AK2", &format!("{SECRET}\n"), None)),
+        (code::OK, code::INVALID_ARGUMENT)
+    );
     assert_no_secret(told, &[], error);
 }
 

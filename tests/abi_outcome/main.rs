@@ -6,6 +6,7 @@
 use obs_local::{AccessKey, Fault, Options, Server};
 use support::peer::{Head, Recorder};
 use support::{Client, Config, Outcome, code, lib};
+use support::{OBS_ABORT_SIGNATURE_AWS_V2, OBS_ABORT_SIGNATURE_OBS};
 
 fn server() -> Server {
     Server::start(Options { buckets: vec!["backups".into()], ..Options::default() })
@@ -351,7 +352,7 @@ fn a_server_that_echoes_secrets_is_not_repeated() {
         }),
     ];
     for (position, (code, echo)) in echoes.into_iter().enumerate() {
-        for signature in [1, 2] {
+        for signature in [OBS_ABORT_SIGNATURE_OBS, OBS_ABORT_SIGNATURE_AWS_V2] {
             let recorder = Recorder::answering(move |head| echo(head).into_bytes());
             let client = Config::new(&recorder.url())
                 .credentials("AK", SECRET, Some(TOKEN))

@@ -7,6 +7,11 @@ use obs_local::signing;
 use serde_json::Value;
 use support::peer::Recorder;
 use support::{Config, code};
+use support::{
+    OBS_ABORT_ADDRESSING_AUTO as AUTO, OBS_ABORT_ADDRESSING_CUSTOM_DOMAIN as CUSTOM_DOMAIN,
+    OBS_ABORT_ADDRESSING_PATH as PATH, OBS_ABORT_ADDRESSING_VIRTUAL_HOST as VIRTUAL_HOST,
+    OBS_ABORT_SIGNATURE_AUTO as EITHER, OBS_ABORT_SIGNATURE_AWS_V2 as AWS_V2, OBS_ABORT_SIGNATURE_OBS as OBS,
+};
 
 fn rows() -> Vec<Value> {
     let file = include_str!("../vectors/signing.json");
@@ -34,13 +39,13 @@ fn every_recorded_request_leaves_the_library_as_it_left_the_sdk() {
         let name = text(&row, "name");
         let (key, upload_id) = (text(&row, "key"), text(&row, "upload_id"));
         if key.contains('\0') || upload_id.contains('\0') {
-            not_for_c += 1; // Signed below the C layer: src/sign.rs.
+            not_for_c += 1; // Signed below the C layer: src/obs/sign.rs.
             continue;
         }
         let addressing = match (row["path_style"] == true, row["custom_domain"] == true) {
-            (true, _) => 2,
-            (_, true) => 3,
-            _ => 1,
+            (true, _) => PATH,
+            (_, true) => CUSTOM_DOMAIN,
+            _ => VIRTUAL_HOST,
         };
         let token = row["security_token"].as_str();
         let (access_key, secret_key) = (text(&row, "access_key"), text(&row, "secret_key"));
@@ -50,7 +55,7 @@ fn every_recorded_request_leaves_the_library_as_it_left_the_sdk() {
             .proxy(&recorder.url())
             .credentials(access_key, secret_key, token)
             .addressing(addressing)
-            .signature(if scheme == "OBS" { 1 } else { 2 })
+            .signature(if scheme == "OBS" { OBS } else { AWS_V2 })
             .client();
         assert_eq!(client.abort(text(&row, "bucket"), key, upload_id), (code::OK, 204, None), "{name}");
         let head = recorder.take_one();
@@ -93,17 +98,17 @@ fn auto_chooses_addressing_and_scheme_as_the_contract_says() {
     let host = "obs.example.com";
     let rows: [(&str, &str, i32, i32, &str, &str, &str); 11] = [
         // endpoint, bucket, addressing, signature: host, target, scheme
-        ("http://obs.example.com", "abc", 0, 0, "abc.obs.example.com", "/k", "OBS"),
-        ("http://obs.example.com", "a.bc", 0, 0, "a.bc.obs.example.com", "/k", "OBS"),
-        ("http://10.1.2.3", "abc", 0, 0, "10.1.2.3", "/abc/k", "AWS"),
-        ("http://10.1.2.3:81", "abc", 0, 0, "10.1.2.3:81", "/abc/k", "AWS"),
-        ("http://[2001:db8::1]:81", "abc", 0, 0, "[2001:db8::1]:81", "/abc/k", "AWS"),
-        ("http://obs.example.com", "abc", 2, 0, host, "/abc/k", "AWS"),
-        ("http://obs.example.com", "abc", 2, 1, host, "/abc/k", "OBS"),
-        ("http://obs.example.com", "abc", 1, 2, "abc.obs.example.com", "/k", "AWS"),
-        ("http://obs.example.com", "abc", 3, 0, host, "/k", "OBS"),
-        ("http://obs.example.com:8080", "abc", 3, 2, "obs.example.com:8080", "/k", "AWS"),
-        ("HTTP://OBS.Example.COM:80/", "abc", 0, 0, "abc.obs.example.com", "/k", "OBS"),
+        ("http://obs.example.com", "abc", AUTO, EITHER, "abc.obs.example.com", "/k", "OBS"),
+        ("http://obs.example.com", "a.bc", AUTO, EITHER, "a.bc.obs.example.com", "/k", "OBS"),
+        ("http://10.1.2.3", "abc", AUTO, EITHER, "10.1.2.3", "/abc/k", "AWS"),
+        ("http://10.1.2.3:81", "abc", AUTO, EITHER, "10.1.2.3:81", "/abc/k", "AWS"),
+        ("http://[2001:db8::1]:81", "abc", AUTO, EITHER, "[2001:db8::1]:81", "/abc/k", "AWS"),
+        ("http://obs.example.com", "abc", PATH, EITHER, host, "/abc/k", "AWS"),
+        ("http://obs.example.com", "abc", PATH, OBS, host, "/abc/k", "OBS"),
+        ("http://obs.example.com", "abc", VIRTUAL_HOST, AWS_V2, "abc.obs.example.com", "/k", "AWS"),
+        ("http://obs.example.com", "abc", CUSTOM_DOMAIN, EITHER, host, "/k", "OBS"),
+        ("http://obs.example.com:8080", "abc", CUSTOM_DOMAIN, AWS_V2, "obs.example.com:8080", "/k", "AWS"),
+        ("HTTP://OBS.Example.COM:80/", "abc", AUTO, EITHER, "abc.obs.example.com", "/k", "OBS"),
     ];
     for (endpoint, bucket, addressing, signature, host, path, scheme) in rows {
         let client = Config::bare()
@@ -119,7 +124,7 @@ fn auto_chooses_addressing_and_scheme_as_the_contract_says() {
         assert_eq!(head.header("host"), Some(host), "{endpoint}");
         // The domain, without its port, stands for the bucket where it is a custom one.
         let domain = host.split(':').next().unwrap();
-        let place = if addressing == 3 { domain } else { bucket };
+        let place = if addressing == CUSTOM_DOMAIN { domain } else { bucket };
         let string_to_sign = format!("DELETE\n\n\n{}\n/{place}/k?uploadId=i", head.header("date").unwrap());
         let authorization = format!("{scheme} AK:{}", signing::signature("SK", &string_to_sign));
         assert_eq!(head.header("authorization"), Some(authorization.as_str()), "{endpoint}");

@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 use obs_local::{End, Fault, Initiated, Options, Server};
 use support::process::within_a_minute;
 use support::{Call, Client, Config, Ending, borrowed, code};
+use support::{OBS_ABORT_LOG_DEBUG as DEBUG, OBS_ABORT_LOG_INFO as INFO};
 
-const INFO: i32 = 3;
-const DEBUG: i32 = 4;
 /// 250 ms is the promise; the rest is for a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_millis(500);
 

@@ -13,6 +13,7 @@ use support::{Call, Client, Config, code};
 
 /// 250 ms is the promise; the rest is for a machine that is busy with other tests.
 const PROMPT: Duration = Duration::from_millis(500);
+const INCLUDE_LIVE: u32 = support::OBS_ABORT_INCLUDE_LIVE as u32;
 
 /// obs-local, which does this to every connection or request.
 fn playing(fault: Fault) -> Server {
@@ -308,7 +309,7 @@ fn a_handle_may_be_freed_by_its_own_callback() {
     assert_eq!((ending.code, ending.report.unwrap().aborted), (code::OK, 20));
     let mut call = Some(Call::new());
     let handle = ManuallyDrop::new(Call(call.as_ref().unwrap().0));
-    let ending = client.stale(Some(&handle), "backups", None, 0, 2, &mut |_, _, _| {
+    let ending = client.stale(Some(&handle), "backups", None, 0, INCLUDE_LIVE, &mut |_, _, _| {
         if let Some(call) = call.take() {
             call.cancel();
         }
@@ -327,7 +328,7 @@ fn a_cancelled_handle_sends_nothing() {
     assert_eq!(one(&client, &call), code::CANCELLED);
     let many = client.many(Some(&call), "backups", &[("key", &id)], &mut |_, _, _| false);
     assert_eq!((many.code, many.report.unwrap().kept), (code::CANCELLED, 1));
-    let stale = client.stale(Some(&call), "backups", None, 0, 2, &mut |_, _, _| false);
+    let stale = client.stale(Some(&call), "backups", None, 0, INCLUDE_LIVE, &mut |_, _, _| false);
     assert_eq!((stale.code, stale.report.unwrap().total), (code::CANCELLED, 0));
     assert_eq!(server.connections_accepted(), 0);
     // The client is none the worse.

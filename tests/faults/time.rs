@@ -41,7 +41,9 @@ pub fn rows() -> Vec<Row> {
         .max_attempts(2)
         .gives(CONNECT, 0, 0),
         nobody("a name that does not resolve", unknown)
-            .config(|config, _| config.addressing(2).connect_timeout_ms(3000))
+            .config(|config, _| {
+                config.addressing(support::OBS_ABORT_ADDRESSING_PATH).connect_timeout_ms(3000)
+            })
             .max_attempts(2)
             .gives(RESOLVE, 0, 0)
             .says("nonexistent.invalid")

@@ -9,8 +9,8 @@ use obs_local::{End, Fault, Initiated, ListQuirk, Options, Server};
 use support::process::eventually;
 use support::{Call, Client, Config, Ending, Outcome, Report, code};
 
-const DRY_RUN: u32 = 1;
-const INCLUDE_LIVE: u32 = 2;
+const DRY_RUN: u32 = support::OBS_ABORT_DRY_RUN as u32;
+const INCLUDE_LIVE: u32 = support::OBS_ABORT_INCLUDE_LIVE as u32;
 const HOUR: u64 = 3600;
 
 fn server() -> Server {
