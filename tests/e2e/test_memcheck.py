@@ -11,6 +11,7 @@ import unittest
 import obsabort
 import s3client
 import support
+from tool_terminal import tool_path
 
 BUCKET, LEFTOVERS = "memcheck", "leftovers"
 FOUND_SOMETHING = 99
@@ -140,7 +141,7 @@ class Memcheck(unittest.TestCase):
         self.assertEqual(other.list_uploads(LEFTOVERS), [])
 
     def tool(self, *arguments, **options):
-        return self.memcheck("obs-abort", "--endpoint", server.endpoint, *arguments, **options)
+        return self.memcheck(tool_path(), "--endpoint", server.endpoint, *arguments, **options)
 
 
 if __name__ == "__main__":
