@@ -28,120 +28,50 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <obsabort.h>
+#include "host.h"
 
-#define MOST 200
 #define WORKERS 4
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "callbacks_host: line %d: %s\n", __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
-
-#define CODE(code, expected) check_code(__LINE__, code, expected)
 
 static const char *endpoint, *bucket;
 static pthread_t caller;
 static atomic_int lines, outcomes, lookups, lookups_over, lookup_takes_ms = 20, metadata_connections;
-
-static void check_code(int line, int32_t code, int32_t expected)
-{
-    if (code != expected) {
-        fprintf(stderr, "callbacks_host: line %d: %s instead of %s\n", line, obs_abort_code_name(code),
-                obs_abort_code_name(expected));
-        exit(1);
-    }
-}
-
-static void sleep_ms(long ms)
-{
-    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&time, NULL);
-}
 
 static obs_abort_client *new_client(int32_t source, obs_abort_log_fn log)
 {
     obs_abort_config *config = obs_abort_config_new();
     obs_abort_client *client = NULL;
 
-    CODE(obs_abort_config_set_endpoint(config, endpoint), OBS_ABORT_OK);
-    CODE(obs_abort_config_set_addressing(config, OBS_ABORT_ADDRESSING_PATH), OBS_ABORT_OK);
-    CODE(obs_abort_config_set_credential_source(config, source), OBS_ABORT_OK);
-    CODE(obs_abort_config_set_proxy(config, ""), OBS_ABORT_OK);
-    CODE(obs_abort_config_set_max_connections(config, WORKERS), OBS_ABORT_OK);
-    CODE(obs_abort_config_set_log(config, log, NULL, OBS_ABORT_LOG_DEBUG), OBS_ABORT_OK);
-    CODE(obs_abort_client_new(config, &client, NULL), OBS_ABORT_OK);
+    CODE(obs_abort_config_set_endpoint(config, endpoint), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_config_set_addressing(config, OBS_ABORT_ADDRESSING_PATH), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_config_set_credential_source(config, source), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_config_set_proxy(config, ""), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_config_set_max_connections(config, WORKERS), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_config_set_log(config, log, NULL, OBS_ABORT_LOG_DEBUG), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_client_new(config, &client, NULL), OBS_ABORT_OK, NULL);
     obs_abort_config_free(config);
     return client;
-}
-
-/* ---- The uploads that the server holds, from a dry run ---- */
-
-struct list {
-    obs_abort_upload uploads[MOST];
-    size_t count;
-};
-
-static char *copy(const char *text)
-{
-    char *all = malloc(strlen(text) + 1);
-
-    CHECK(all != NULL);
-    return strcpy(all, text);
-}
-
-static int32_t collect(const obs_abort_outcome *outcome, uint64_t done, uint64_t total, void *userdata)
-{
-    struct list *list = userdata;
-
-    (void)done, (void)total;
-    if (outcome != NULL) {
-        CHECK(list->count < MOST);
-        list->uploads[list->count].key = copy(obs_abort_outcome_key(outcome));
-        list->uploads[list->count++].upload_id = copy(obs_abort_outcome_upload_id(outcome));
-    }
-    return 0;
-}
-
-static void find(struct list *list, const char *prefix)
-{
-    obs_abort_client *client = new_client(OBS_ABORT_CREDENTIALS_ENV, NULL);
-
-    list->count = 0;
-    CODE(obs_abort_stale(client, NULL, bucket, prefix, 60, OBS_ABORT_DRY_RUN, collect, list, NULL, NULL), OBS_ABORT_OK);
-    CHECK(list->count > 20);
-    obs_abort_client_free(client);
-}
-
-static void forget(struct list *list)
-{
-    while (list->count > 0) {
-        list->count--;
-        free((char *)list->uploads[list->count].key);
-        free((char *)list->uploads[list->count].upload_id);
-    }
 }
 
 /* The three verbs, and what is to be heard of them. */
 static void all_verbs(int32_t source, obs_abort_log_fn log, obs_abort_progress_fn progress)
 {
-    obs_abort_client *client = new_client(source, log);
-    struct list list;
+    obs_abort_client *client = new_client(source, log), *quiet = new_client(OBS_ABORT_CREDENTIALS_ENV, NULL);
+    struct uploads uploads;
     int before;
 
-    find(&list, "many/");
+    find(quiet, bucket, "many/", &uploads);
+    CHECK(uploads.count > 20);
+    obs_abort_client_free(quiet);
     before = lines;
-    CODE(obs_abort_multipart(client, bucket, "single", "unknown", NULL, NULL), OBS_ABORT_NO_SUCH_UPLOAD);
+    CODE(obs_abort_multipart(client, bucket, "single", "unknown", NULL, NULL), OBS_ABORT_NO_SUCH_UPLOAD, NULL);
     CHECK(lines >= before + 2);
     before = lines, outcomes = 0;
-    CODE(obs_abort_many(client, NULL, bucket, list.uploads, list.count, progress, NULL, NULL, NULL), OBS_ABORT_OK);
-    CHECK(outcomes == (int)list.count && lines >= before + 2 * outcomes);
-    forget(&list);
+    CODE(obs_abort_many(client, NULL, bucket, uploads.list, uploads.count, progress, NULL, NULL, NULL), OBS_ABORT_OK,
+         NULL);
+    CHECK(outcomes == (int)uploads.count && lines >= before + 2 * outcomes);
+    forget(&uploads);
     before = lines, outcomes = 0;
-    CODE(obs_abort_stale(client, NULL, bucket, "stale/", 60, 0, progress, NULL, NULL, NULL), OBS_ABORT_OK);
+    CODE(obs_abort_stale(client, NULL, bucket, "stale/", 60, 0, progress, NULL, NULL, NULL), OBS_ABORT_OK, NULL);
     CHECK(outcomes > 20 && lines >= before + 2 * outcomes);
     obs_abort_client_free(client);
 }
@@ -338,7 +268,7 @@ static void masks(int32_t source, int starter_blocks_all)
     if (source == OBS_ABORT_CREDENTIALS_ECS) {
         obs_abort_client *client = new_client(source, looking_log);
 
-        CODE(obs_abort_multipart(client, bucket, "key", "id", NULL, NULL), OBS_ABORT_NO_CREDENTIALS);
+        CODE(obs_abort_multipart(client, bucket, "key", "id", NULL, NULL), OBS_ABORT_NO_CREDENTIALS, NULL);
         CHECK(metadata_connections > 0);
         obs_abort_client_free(client);
     } else {
@@ -421,8 +351,8 @@ static void callbacks_end_with_the_client(void)
     obs_abort_upload upload = {"key", "id"};
 
     lookup_takes_ms = 500;
-    CODE(obs_abort_call_set_timeout_ms(call, 100), OBS_ABORT_OK);
-    CODE(obs_abort_many(client, call, bucket, &upload, 1, NULL, NULL, NULL, NULL), OBS_ABORT_TIMEOUT);
+    CODE(obs_abort_call_set_timeout_ms(call, 100), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_many(client, call, bucket, &upload, 1, NULL, NULL, NULL, NULL), OBS_ABORT_TIMEOUT, NULL);
     obs_abort_call_free(call);
     obs_abort_client_free(client);
     CHECK(lines > 0 && lookups == 1 && lookups_over == 0);

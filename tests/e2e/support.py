@@ -134,6 +134,23 @@ def run(command, seconds=60, env=None, check=True, **options):
     return done
 
 
+def temp_dir_with_library():
+    """A directory for LD_LIBRARY_PATH, in which programs find the library under test by its SONAME."""
+    directory = temp_dir()
+    os.symlink(os.path.abspath(os.environ["OBSABORT_LIB"]), os.path.join(directory, "libobsabort.so.0"))
+    return directory
+
+
+def build_host(directory, name, source, *flags):
+    """Builds a C program of this directory in a directory with the library -> its path. `flags` name the standard."""
+    program = os.path.join(directory, name)
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), source)
+    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", os.environ["INCLUDEDIR"]]
+    library = os.path.join(directory, "libobsabort.so.0")
+    run(["cc", *flags, *strict, source, library, "-pthread", "-ldl", "-o", program])
+    return program
+
+
 class ObsLocal(Process):
     """The project's own small OBS, from the program named by OBS_LOCAL."""
 

@@ -16,16 +16,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def setUpModule():
     global directory, environment
     support.need(("cc",), "gcc")
-    directory = support.temp_dir()
-    library = os.path.abspath(os.environ["OBSABORT_LIB"])
-    os.symlink(library, os.path.join(directory, "libobsabort.so.0"))
-    os.symlink(library, os.path.join(directory, "libobsabort.so"))
+    directory = support.temp_dir_with_library()
+    # Mono's name for it.
+    os.symlink("libobsabort.so.0", os.path.join(directory, "libobsabort.so"))
     for name, flags in (("callbacks_host", []), ("callbacks_host_without_threads", ["-DNO_THREADS"])):
-        support.run(
-            ["cc", "-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *flags]
-            + ["-I", os.environ["INCLUDEDIR"], os.path.join(HERE, "callbacks_host.c"), library]
-            + ["-pthread", "-o", os.path.join(directory, name)]
-        )
+        support.build_host(directory, name, "callbacks_host.c", "-std=c11", "-D_DEFAULT_SOURCE", *flags)
     environment = {
         "LD_LIBRARY_PATH": directory,
         "PATH": os.environ["PATH"],

@@ -25,9 +25,7 @@ def setUpModule():
     global server, other, library_dir
     support.need(("valgrind",), "valgrind")
     # The programs ask for the SONAME; they must get the library under test, not another build.
-    library_dir = support.temp_dir()
-    library = os.path.abspath(os.environ["OBSABORT_LIB"])
-    os.symlink(library, os.path.join(library_dir, "libobsabort.so.0"))
+    library_dir = support.temp_dir_with_library()
     server = support.ObsLocal("--uploads", f"{LEFTOVERS}:60:172800:old/:7")
     other = s3client.S3(server.port, server.access_key, server.secret_key)
     other.create_bucket(BUCKET)
@@ -111,13 +109,7 @@ class Memcheck(unittest.TestCase):
     def test_every_function(self):
         """tests/sanitize/driver.c, which the sanitizers run, too."""
         support.need(("cc",), "gcc")
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        directory = support.temp_dir()
-        driver = os.path.join(directory, "driver")
-        source = os.path.join(root, "tests", "sanitize", "driver.c")
-        command = ["cc", "-std=c99", "-g", "-O1", "-pthread", "-I" + os.path.join(root, "include")]
-        command += [source, "-o", driver, os.path.join(library_dir, "libobsabort.so.0")]
-        support.run(command)
+        driver = support.build_host(library_dir, "driver", "../sanitize/driver.c", "-std=c99", "-g", "-O1")
         options = []
         for name, count in ("single", 4), ("threads", 16), ("many", 20), ("rest", 20), ("stale", 30):
             options += ["--uploads", f"driver:{count}:172800:{name}/:5"]

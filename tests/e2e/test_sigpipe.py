@@ -25,15 +25,8 @@ certificates = {}
 def setUpModule():
     global host, environment
     support.need(("cc", "openssl"), "gcc openssl")
-    directory = support.temp_dir()
-    library = os.path.abspath(os.environ["OBSABORT_LIB"])
-    os.symlink(library, os.path.join(directory, "libobsabort.so.0"))
-    host = os.path.join(directory, "sigpipe_host")
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sigpipe_host.c")
-    support.run(
-        ["cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-        + ["-I", os.environ["INCLUDEDIR"], source, library, "-pthread", "-o", host]
-    )
+    directory = support.temp_dir_with_library()
+    host = support.build_host(directory, "sigpipe_host", "sigpipe_host.c", "-std=c99", "-D_POSIX_C_SOURCE=200809L")
     environment = {"LD_LIBRARY_PATH": directory, "PATH": os.environ["PATH"]}
     authority = tls_certs.Authority(directory, "ca")
     certificates["ca"] = authority.certificate

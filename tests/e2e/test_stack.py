@@ -18,7 +18,6 @@ from proxy_call import clean_environment
 from proxy_servers import ScriptedProxy, answering
 from servers import Server, read_head
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 STACK = 64 * 1024
 BUCKET = "backups"
@@ -35,17 +34,10 @@ def setUpModule():
     namespace = ecs_netns.Namespace()
     namespace.address(ecs_metadata.ADDRESS)
     namespace.hosts([(f"{BUCKET}.obs.test", "127.0.0.1")])
-    directory = support.temp_dir()
-    library = os.path.abspath(os.environ["OBSABORT_LIB"])
-    os.symlink(library, os.path.join(directory, "libobsabort.so.0"))
-    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", os.environ["INCLUDEDIR"]]
+    directory = support.temp_dir_with_library()
     for name, flags in zip(HOSTS, ([], ["-DNO_THREADS"])):
-        source = os.path.join(HERE, "stack_host.c")
-        build = ["cc", "-std=c99", "-D_GNU_SOURCE", *flags, *strict, source, library]
-        support.run([*build, "-pthread", "-ldl", "-o", os.path.join(directory, name)])
-    driver = os.path.join(HERE, "..", "sanitize", "driver.c")
-    build = ["cc", "-std=c99", *strict, driver, library]
-    support.run([*build, "-pthread", "-o", os.path.join(directory, "driver")])
+        support.build_host(directory, name, "stack_host.c", "-std=c99", "-D_GNU_SOURCE", *flags)
+    support.build_host(directory, "driver", "../sanitize/driver.c", "-std=c99")
     environment = clean_environment(
         LD_LIBRARY_PATH=directory,
         OBS_ACCESS_KEY_ID=support.ObsLocal.access_key,

@@ -22,36 +22,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOST 256
+#include "../e2e/host.h"
+
 #define THREADS 8
 
 static const char *endpoint, *bucket, *ca_file, *access_key, *secret_key;
 static pthread_attr_t small;
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "driver: line %d: %s\n", __LINE__, #condition); \
-            exit(1); \
-        } \
-    } while (0)
-
-/* A code that is not the expected one is shown with its message. */
-static void check_code(int line, int32_t code, int32_t expected, const char *message)
-{
-    if (code != expected) {
-        fprintf(stderr, "driver: line %d: %s instead of %s: %s\n", line, obs_abort_code_name(code),
-                obs_abort_code_name(expected), message != NULL ? message : "no message");
-        exit(1);
-    }
-}
-#define CODE(code, expected, message) check_code(__LINE__, code, expected, message)
-
-static void sleep_ms(long ms)
-{
-    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&time, NULL);
-}
 
 /* ---- Config and client ---- */
 
@@ -184,54 +160,6 @@ static void bad_settings(void)
     obs_abort_config_free(config);
 }
 
-/* ---- Uploads, as a dry run finds them ---- */
-
-struct uploads {
-    obs_abort_upload list[MOST];
-    size_t count;
-};
-
-static char *copied(const char *text)
-{
-    char *copy = malloc(strlen(text) + 1);
-
-    CHECK(copy != NULL);
-    return strcpy(copy, text);
-}
-
-static int32_t remember(const obs_abort_outcome *outcome, uint64_t done, uint64_t total, void *userdata)
-{
-    struct uploads *uploads = userdata;
-
-    CHECK(done <= total);
-    if (outcome != NULL) {
-        CHECK(uploads->count < MOST && obs_abort_outcome_initiated(outcome) > 0);
-        uploads->list[uploads->count].key = copied(obs_abort_outcome_key(outcome));
-        uploads->list[uploads->count++].upload_id = copied(obs_abort_outcome_upload_id(outcome));
-    }
-    return 0;
-}
-
-static void find(const obs_abort_client *client, const char *prefix, struct uploads *uploads)
-{
-    char *error = NULL;
-    int32_t code;
-
-    uploads->count = 0;
-    code = obs_abort_stale(client, NULL, bucket, prefix, 3600, OBS_ABORT_DRY_RUN, remember, uploads, NULL, &error);
-    CODE(code, OBS_ABORT_OK, error);
-    CHECK(uploads->count > 0);
-}
-
-static void forget(struct uploads *uploads)
-{
-    while (uploads->count > 0) {
-        uploads->count--;
-        free((void *)uploads->list[uploads->count].key);
-        free((void *)uploads->list[uploads->count].upload_id);
-    }
-}
-
 /* ---- One upload ---- */
 
 static void single(const obs_abort_client *client)
@@ -239,7 +167,7 @@ static void single(const obs_abort_client *client)
     struct uploads uploads;
     size_t i;
 
-    find(client, "single/", &uploads);
+    find(client, bucket, "single/", &uploads);
     for (i = 0; i < uploads.count; i++) {
         const char *key = uploads.list[i].key, *id = uploads.list[i].upload_id;
         obs_abort_outcome *outcome = NULL;
@@ -312,14 +240,14 @@ static void check_sum(const obs_abort_report *report)
 static void many(const obs_abort_client *client)
 {
     struct uploads uploads;
-    obs_abort_upload list[MOST];
+    obs_abort_upload list[MOST_UPLOADS];
     obs_abort_report *report = NULL;
     const obs_abort_outcome *failure;
     char *error = NULL;
     size_t i, count;
     int32_t code;
 
-    find(client, "many/", &uploads);
+    find(client, bucket, "many/", &uploads);
     for (count = 0; count < uploads.count; count++)
         list[count] = uploads.list[count];
     list[count++] = list[0]; /* a duplicate is missing the second time */
@@ -347,7 +275,7 @@ static void many(const obs_abort_client *client)
     CODE(obs_abort_many(client, NULL, bucket, NULL, 5, NULL, NULL, NULL, NULL), OBS_ABORT_INVALID_ARGUMENT, NULL);
     forget(&uploads);
 
-    find(client, "rest/", &uploads);
+    find(client, bucket, "rest/", &uploads);
     error = NULL;
     code = obs_abort_many(client, NULL, bucket, uploads.list, uploads.count, stop_after_ten, NULL, &report, &error);
     CODE(code, OBS_ABORT_CANCELLED, error);
@@ -366,7 +294,7 @@ static void stale(const obs_abort_client *client)
     size_t count;
     int32_t code;
 
-    find(client, "stale/", &uploads);
+    find(client, bucket, "stale/", &uploads);
     count = uploads.count;
     forget(&uploads);
     code = obs_abort_stale(client, NULL, bucket, NULL, 0, 0, NULL, NULL, &report, &error);
@@ -426,7 +354,7 @@ static void threads(const obs_abort_client *client)
     struct uploads uploads;
     size_t i;
 
-    find(client, "threads/", &uploads);
+    find(client, bucket, "threads/", &uploads);
     for (i = 0; i < THREADS; i++) {
         struct work share = {client, &uploads, i};
 
