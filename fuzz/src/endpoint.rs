@@ -29,7 +29,7 @@ pub fn run(data: &[u8]) {
     });
     if let Ok(proxies) = environment {
         let host = endpoint.as_ref().map_or("h.example.com", Origin::host);
-        let served = proxies.serving(&Origin::new(true, host, None));
+        let served = proxies.proxy_for(&Origin::new(true, host, None));
         assert!(
             served.is_none() || !no_proxy.split(',').any(|entry| entry == "*" || entry == host),
             "{no_proxy}"
@@ -63,11 +63,11 @@ fn judge_host(host: &str) {
 fn judge_proxy(proxy: &Proxy, response: &[u8]) {
     judge_host(&proxy.host);
     assert!(proxy.port > 0);
-    let judged = proxy.judge_tunnel("h.example.com", 443, response);
+    let judged = proxy.check_connect_response("h.example.com", 443, response);
     // With another user and password it says the same: neither is told.
     if proxy.secrets().next().is_some() {
         let other = Proxy::parse(&format!("http://u:other@{}:{}", proxy.host, proxy.port)).expect("a proxy");
-        let judged_too = other.judge_tunnel("h.example.com", 443, response);
+        let judged_too = other.check_connect_response("h.example.com", 443, response);
         assert_eq!(format!("{proxy} {proxy:?} {judged:?}"), format!("{other} {other:?} {judged_too:?}"));
     }
     if judged.is_ok() {

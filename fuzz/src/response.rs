@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
     let response = Response { status, headers, body: rest.to_vec() };
 
     let raw = ServiceError::from_response(&response);
-    let all = raw.clone().clean(&[SECRET, "", "hush"]);
+    let all = raw.clone().sanitize(&[SECRET, "", "hush"]);
     for text in [&all.code, &all.message, &all.ids.request_id, &all.ids.host_id].into_iter().flatten() {
         assert!(text.len() <= 512, "{} bytes", text.len());
         assert!(!text.chars().any(char::is_control), "{text:?}");

@@ -118,9 +118,9 @@ pub enum CredentialsError {
 
 /// The source of a client's credentials.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum CredentialsProvider {
     /// Fixed credentials, until they are replaced.
-    Fixed(Arc<Credentials>),
+    Static(Arc<Credentials>),
     /// No credentials, and the reason.
     Missing(Error),
     /// The agency of the ECS that the process runs on.
@@ -129,7 +129,7 @@ pub enum Source {
 
 /// The source that a config asks for.
 #[derive(Clone, Debug)]
-pub enum Choice {
+pub enum ProviderChoice {
     /// `obs_abort_config_set_credentials`
     Static(Arc<Credentials>),
     /// `OBS_ABORT_CREDENTIALS_ENV`
@@ -140,26 +140,28 @@ pub enum Choice {
     Chain,
 }
 
-impl Choice {
+impl ProviderChoice {
     /// Reads the environment if the choice is to use it.
-    pub fn resolve(choice: Option<&Choice>) -> Source {
+    pub fn resolve(choice: Option<&ProviderChoice>) -> CredentialsProvider {
         match choice {
-            None => Source::Missing(Error::new(
+            None => CredentialsProvider::Missing(Error::new(
                 Code::NoCredentials,
                 "none were configured: call obs_abort_config_set_credentials or obs_abort_config_set_credential_source",
             )),
-            Some(Choice::Static(credentials)) => Source::Fixed(Arc::clone(credentials)),
-            Some(Choice::Env) => match Credentials::from_env() {
-                Ok(credentials) => Source::Fixed(Arc::new(credentials)),
-                Err(e) => Source::Missing(e),
+            Some(ProviderChoice::Static(credentials)) => CredentialsProvider::Static(Arc::clone(credentials)),
+            Some(ProviderChoice::Env) => match Credentials::from_env() {
+                Ok(credentials) => CredentialsProvider::Static(Arc::new(credentials)),
+                Err(e) => CredentialsProvider::Missing(e),
             },
-            Some(Choice::Ecs) => Source::Ecs,
+            Some(ProviderChoice::Ecs) => CredentialsProvider::Ecs,
             // Half a pair of variables is an error, not a reason to use another identity.
-            Some(Choice::Chain) => match (Credentials::from_env(), std::env::var_os("OBS_ACCESS_KEY_ID")) {
-                (Ok(credentials), _) => Source::Fixed(Arc::new(credentials)),
-                (Err(e), Some(name)) if !name.is_empty() => Source::Missing(e),
-                (Err(_), _) => Source::Ecs,
-            },
+            Some(ProviderChoice::Chain) => {
+                match (Credentials::from_env(), std::env::var_os("OBS_ACCESS_KEY_ID")) {
+                    (Ok(credentials), _) => CredentialsProvider::Static(Arc::new(credentials)),
+                    (Err(e), Some(name)) if !name.is_empty() => CredentialsProvider::Missing(e),
+                    (Err(_), _) => CredentialsProvider::Ecs,
+                }
+            }
         }
     }
 }
@@ -172,7 +174,7 @@ mod tests {
     fn secrets_stay_out_of_debug() {
         let credentials =
             Arc::new(Credentials::new("AK", "top-secret", Some("a-token")).expect("credentials"));
-        let text = format!("{credentials:?} {:?}", Choice::Static(Arc::clone(&credentials)));
+        let text = format!("{credentials:?} {:?}", ProviderChoice::Static(Arc::clone(&credentials)));
         assert!(text.contains("AK") && !text.contains("top-secret") && !text.contains("a-token"), "{text}");
     }
 

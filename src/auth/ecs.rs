@@ -41,15 +41,15 @@ struct ExpiringCredentials {
     renew_at: i64,
 }
 
-/// The current credentials of the agency: read without a lock, and carried over a fork.
+/// The current credentials of the provider: read without a lock, and carried over a fork.
 #[derive(Debug, Default)]
-pub struct Agency {
+pub struct EcsProvider {
     current: ArcSwapOption<ExpiringCredentials>,
 }
 
 /// The fetches of one process.
 #[derive(Debug, Default)]
-pub struct Fetches {
+pub struct FetchState {
     state: Mutex<State>,
     finished: Condvar,
 }
@@ -63,17 +63,17 @@ struct State {
     failure: Option<(Instant, Error)>,
 }
 
-impl Fetches {
+impl FetchState {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Agency {
+impl EcsProvider {
     /// Returns credentials that have not expired at `now`, in Unix seconds.
     pub fn credentials(
-        self: &Arc<Agency>,
-        fetches: &Arc<Fetches>,
+        self: &Arc<EcsProvider>,
+        fetches: &Arc<FetchState>,
         user_agent: &str,
         now: i64,
         deadline: &Deadline,
@@ -101,7 +101,7 @@ impl Agency {
             deadline.check().map_err(CredentialsError::Interrupted)?;
             (state, _) = fetches
                 .finished
-                .wait_timeout(state, deadline.slice())
+                .wait_timeout(state, deadline.interval())
                 .unwrap_or_else(PoisonError::into_inner);
         }
         match (&state.failure, &*self.current.load()) {
@@ -114,17 +114,17 @@ impl Agency {
     }
 
     fn start_fetch(
-        self: &Arc<Agency>,
-        fetches: &Arc<Fetches>,
+        self: &Arc<EcsProvider>,
+        fetches: &Arc<FetchState>,
         state: &mut State,
         user_agent: &str,
     ) -> Result<(), Error> {
-        let (agency, fetches, user_agent) = (Arc::clone(self), Arc::clone(fetches), user_agent.to_owned());
+        let (provider, fetches, user_agent) = (Arc::clone(self), Arc::clone(fetches), user_agent.to_owned());
         thread::spawn("obsabort-ecs", move || {
             let mut finish = Finish { fetches, failure: Some(unusable("the fetch panicked")) };
             finish.failure = match fetch(&user_agent) {
                 Ok(fetched) => {
-                    agency.current.store(Some(Arc::new(fetched)));
+                    provider.current.store(Some(Arc::new(fetched)));
                     None
                 }
                 Err(error) => Some(error),
@@ -138,7 +138,7 @@ impl Agency {
 
 /// Records the end of a fetch when dropped, so that a panic does not leave the callers waiting.
 struct Finish {
-    fetches: Arc<Fetches>,
+    fetches: Arc<FetchState>,
     failure: Option<Error>,
 }
 

@@ -17,13 +17,13 @@ pub fn rfc1123(unix: i64) -> [u8; 29] {
         if at == unix {
             return text;
         }
-        let text = render(unix);
+        let text = format_rfc1123(unix);
         last.set((unix, text));
         text
     })
 }
 
-fn render(unix: i64) -> [u8; 29] {
+fn format_rfc1123(unix: i64) -> [u8; 29] {
     // The range httpdate can print: the epoch to the end of the year 9999.
     let seconds = u64::try_from(unix).unwrap_or(0).min(253_402_300_799);
     let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));

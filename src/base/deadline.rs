@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest time that anything blocks between two checks. It bounds how late a cancellation is noticed.
-pub const SLICE: Duration = Duration::from_millis(100);
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why a wait ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Deadline {
 
     /// Returns an error if the deadline has passed or the call was cancelled.
     pub fn check(&self) -> Result<(), Interrupted> {
-        self.next_slice().map(drop)
+        self.check_interval().map(drop)
     }
 
     /// Returns whether the call was cancelled or the client shut down.
@@ -67,12 +67,12 @@ impl Deadline {
     }
 
     /// The time to block before the next check. Never zero.
-    pub fn slice(&self) -> Duration {
-        self.left().clamp(Duration::from_millis(1), SLICE)
+    pub fn interval(&self) -> Duration {
+        self.left().clamp(Duration::from_millis(1), CHECK_INTERVAL)
     }
 
     /// Checks, and returns the time to block before the next check.
-    pub fn next_slice(&self) -> Result<Duration, Interrupted> {
+    pub fn check_interval(&self) -> Result<Duration, Interrupted> {
         if self.is_cancelled() {
             return Err(Interrupted::Cancelled);
         }
@@ -80,7 +80,7 @@ impl Deadline {
         if left.is_zero() {
             Err(Interrupted::DeadlinePassed)
         } else {
-            Ok(left.clamp(Duration::from_millis(1), SLICE))
+            Ok(left.clamp(Duration::from_millis(1), CHECK_INTERVAL))
         }
     }
 
@@ -97,7 +97,7 @@ impl Deadline {
             if left.is_zero() {
                 return Ok(());
             }
-            std::thread::sleep(left.min(self.slice()));
+            std::thread::sleep(left.min(self.interval()));
         }
     }
 }

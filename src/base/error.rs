@@ -99,7 +99,7 @@ impl Code {
     }
 
     /// An explanation for a reader who has nothing but the code.
-    pub const fn sentence_c(self) -> &'static std::ffi::CStr {
+    pub const fn description_c(self) -> &'static std::ffi::CStr {
         match self {
             Code::Ok => c"The upload is gone.",
             Code::InvalidArgument => {

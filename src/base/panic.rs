@@ -8,23 +8,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::base::error::{Code, Error};
 
 thread_local! {
-    static INSIDE: Cell<u32> = const { Cell::new(0) };
-    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+    static INSIDE_BOUNDARY: Cell<u32> = const { Cell::new(0) };
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-static HOOKED: AtomicBool = AtomicBool::new(false);
+static HOOK_INSTALLED: AtomicBool = AtomicBool::new(false);
 
 /// Installs a panic hook that keeps this library's panics off stderr and passes all others on.
-fn hook() {
-    if HOOKED.swap(true, Ordering::AcqRel) {
+fn install_hook() {
+    if HOOK_INSTALLED.swap(true, Ordering::AcqRel) {
         return;
     }
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if INSIDE.try_with(|inside| inside.get() > 0).unwrap_or(false) {
+        if INSIDE_BOUNDARY.try_with(|inside| inside.get() > 0).unwrap_or(false) {
             // Only the location: a message could hold a value of the caller's.
             let place = info.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-            PANIC.with(|panic| *panic.borrow_mut() = format!("panicked{place}"));
+            LAST_PANIC.with(|panic| *panic.borrow_mut() = format!("panicked{place}"));
         } else {
             before(info);
         }
@@ -33,14 +33,14 @@ fn hook() {
 
 /// Runs a closure. A panic is returned as a line that names its location.
 pub fn caught<R>(run: impl FnOnce() -> R) -> Result<R, String> {
-    hook();
-    INSIDE.with(|inside| inside.set(inside.get() + 1));
+    install_hook();
+    INSIDE_BOUNDARY.with(|inside| inside.set(inside.get() + 1));
     let outcome = catch_unwind(AssertUnwindSafe(run));
-    INSIDE.with(|inside| inside.set(inside.get() - 1));
+    INSIDE_BOUNDARY.with(|inside| inside.set(inside.get() - 1));
     outcome.map_err(|payload: Box<dyn Any + Send>| {
         // The payload's destructor could panic again.
         std::mem::forget(payload);
-        PANIC.take()
+        LAST_PANIC.take()
     })
 }
 

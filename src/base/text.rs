@@ -1,8 +1,8 @@
 //! Text from outside, made fit for messages.
 
 /// Returns one line of at most 512 bytes, with control characters and secrets replaced.
-pub fn clean(text: impl Into<String>, secrets: &[&str]) -> String {
-    const MAX: usize = 512;
+pub fn sanitize(text: impl Into<String>, secrets: &[&str]) -> String {
+    const MAX_BYTES: usize = 512;
     let mut text = text.into();
     for secret in secrets {
         if !secret.is_empty() && secret.len() <= text.len() && text.contains(secret) {
@@ -13,8 +13,8 @@ pub fn clean(text: impl Into<String>, secrets: &[&str]) -> String {
     if !is_plain && text.chars().any(is_unprintable) {
         text = text.chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect();
     }
-    if text.len() > MAX {
-        let end = (0..=MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    if text.len() > MAX_BYTES {
+        let end = (0..=MAX_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         text.truncate(end);
     }
     text
@@ -31,9 +31,9 @@ mod tests {
 
     #[test]
     fn texts_are_one_clean_line() {
-        assert_eq!(clean("a\r\nb\u{0}\u{1b}[31m\u{2028}\u{202e}", &[]), "a??b??[31m??");
-        assert_eq!(clean("the s3cret and the s3cret", &["s3cret", ""]), "the [secret] and the [secret]");
-        assert_eq!(clean("é".repeat(400), &[]).len(), 512);
-        assert_eq!(clean(format!("x{}", "é".repeat(400)), &[]).len(), 511);
+        assert_eq!(sanitize("a\r\nb\u{0}\u{1b}[31m\u{2028}\u{202e}", &[]), "a??b??[31m??");
+        assert_eq!(sanitize("the s3cret and the s3cret", &["s3cret", ""]), "the [secret] and the [secret]");
+        assert_eq!(sanitize("é".repeat(400), &[]).len(), 512);
+        assert_eq!(sanitize(format!("x{}", "é".repeat(400)), &[]).len(), 511);
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::base::error::{Code, Error};
 use crate::obs::bucket::{check_bucket, check_key, check_upload_id};
-use crate::operation::abort::{Entry, Outcome, Upload, abort};
+use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort};
 use crate::operation::batch::{BatchResult, abort_many};
 use crate::operation::stale::{Selection, abort_stale};
 
@@ -176,7 +176,7 @@ unsafe fn one(
 ///
 /// # Safety
 /// Each pointer is NULL or a NUL-terminated string.
-unsafe fn entry(key: *const c_char, upload_id: *const c_char) -> Entry {
+unsafe fn entry(key: *const c_char, upload_id: *const c_char) -> CheckedUpload {
     let checked = || {
         // SAFETY: as promised by the caller.
         let key = unsafe { text(key, "key") }?;
@@ -366,7 +366,7 @@ impl<'a> Uploads<'a> {
     }
 
     /// Returns the entry with index `i`, or None after the last one.
-    fn entry(&self, i: usize) -> Option<Entry> {
+    fn entry(&self, i: usize) -> Option<CheckedUpload> {
         let upload = self.0.get(i)?;
         // SAFETY: as promised to `new`.
         Some(unsafe { entry(upload.key, upload.upload_id) })

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::base::deadline::CancelFlag;
-use crate::operation::call::Call;
-use crate::operation::config::nonzero;
+use crate::operation::call::CallOptions;
+use crate::operation::config::check_nonzero;
 
 use super::ffi::{code_of, guarded, handle, optional, take};
 
@@ -25,14 +25,14 @@ pub struct obs_abort_call {
 ///
 /// # Safety
 /// `call` is NULL, or a handle that is not freed before this returns.
-pub(super) unsafe fn begin(call: *const obs_abort_call) -> Call {
+pub(super) unsafe fn begin(call: *const obs_abort_call) -> CallOptions {
     // SAFETY: as promised by the caller.
-    let Some(call) = (unsafe { optional(call) }) else { return Call::default() };
+    let Some(call) = (unsafe { optional(call) }) else { return CallOptions::default() };
     let timeout = match call.timeout_ms.load(Ordering::Relaxed) {
         0 => None,
         ms => Some(Duration::from_millis(ms.into())),
     };
-    Call { cancelled: Some(call.cancelled.clone()), timeout }
+    CallOptions { cancelled: Some(call.cancelled.clone()), timeout }
 }
 
 /// Creates a call handle that is not cancelled and has no time budget.
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn obs_abort_call_set_timeout_ms(call: *mut obs_abort_call
     code_of(|| {
         // SAFETY: a handle of ours, as the header requires.
         let call = unsafe { handle(call, "call") }?;
-        call.timeout_ms.store(nonzero("the timeout", ms)?, Ordering::Relaxed);
+        call.timeout_ms.store(check_nonzero("the timeout", ms)?, Ordering::Relaxed);
         Ok(())
     })
 }

@@ -63,7 +63,7 @@ pub const OBS_ABORT_INTERNAL: i32 = 90;
 #[unsafe(no_mangle)]
 pub extern "C" fn obs_abort_strerror(code: i32) -> *const c_char {
     Code::from_number(code)
-        .map_or(c"A code that this version of libobsabort does not know.", Code::sentence_c)
+        .map_or(c"A code that this version of libobsabort does not know.", Code::description_c)
         .as_ptr()
 }
 

@@ -4,13 +4,13 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::credentials::{Choice, Credentials};
+use crate::auth::credentials::{Credentials, ProviderChoice};
 use crate::base::error::Error;
 use crate::http::proxy::Proxy;
 use crate::http::tls;
 use crate::obs::bucket::{Addressing, parse_endpoint};
-use crate::obs::sign::Scheme;
-use crate::operation::config::{self, Config, Level, Log, ProxySetting, Settings, nonzero};
+use crate::obs::sign::SignatureScheme;
+use crate::operation::config::{self, Config, Level, Log, ProxySetting, Settings, check_nonzero};
 
 use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, take, text};
 
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn obs_abort_config_set_credentials(
             let (access_key, secret_key) = (text(access_key, "access key")?, text(secret_key, "secret key")?);
             let security_token = optional_text(security_token, "security token")?;
             let credentials = Credentials::new(access_key, secret_key, security_token)?;
-            settings.credentials = Some(Choice::Static(Arc::new(credentials)));
+            settings.credentials = Some(ProviderChoice::Static(Arc::new(credentials)));
             Ok(())
         })
     }
@@ -197,9 +197,9 @@ pub unsafe extern "C" fn obs_abort_config_set_credential_source(
     unsafe {
         set(config, "credential_source", |settings| {
             settings.credentials = Some(match source {
-                OBS_ABORT_CREDENTIALS_ENV => Choice::Env,
-                OBS_ABORT_CREDENTIALS_ECS => Choice::Ecs,
-                OBS_ABORT_CREDENTIALS_CHAIN => Choice::Chain,
+                OBS_ABORT_CREDENTIALS_ENV => ProviderChoice::Env,
+                OBS_ABORT_CREDENTIALS_ECS => ProviderChoice::Ecs,
+                OBS_ABORT_CREDENTIALS_CHAIN => ProviderChoice::Chain,
                 other => return Err(Error::argument(format!("{other} is no credential source"))),
             });
             Ok(())
@@ -253,8 +253,8 @@ pub unsafe extern "C" fn obs_abort_config_set_signature(
         set(config, "signature", |settings| {
             settings.scheme = match signature {
                 OBS_ABORT_SIGNATURE_AUTO => None,
-                OBS_ABORT_SIGNATURE_OBS => Some(Scheme::Obs),
-                OBS_ABORT_SIGNATURE_AWS_V2 => Some(Scheme::AwsV2),
+                OBS_ABORT_SIGNATURE_OBS => Some(SignatureScheme::Obs),
+                OBS_ABORT_SIGNATURE_AWS_V2 => Some(SignatureScheme::AwsV2),
                 other => return Err(Error::argument(format!("{other} is no signature scheme"))),
             };
             Ok(())
@@ -281,7 +281,8 @@ pub unsafe extern "C" fn obs_abort_config_set_connect_timeout_ms(
     // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "connect_timeout_ms", |settings| {
-            settings.connect_timeout = Duration::from_millis(nonzero("the connect timeout", ms)?.into());
+            settings.connect_timeout =
+                Duration::from_millis(check_nonzero("the connect timeout", ms)?.into());
             Ok(())
         })
     }
@@ -303,7 +304,7 @@ pub unsafe extern "C" fn obs_abort_config_set_timeout_ms(config: *mut obs_abort_
     // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "timeout_ms", |settings| {
-            settings.timeout = Duration::from_millis(nonzero("the timeout", ms)?.into());
+            settings.timeout = Duration::from_millis(check_nonzero("the timeout", ms)?.into());
             Ok(())
         })
     }
@@ -332,7 +333,7 @@ pub unsafe extern "C" fn obs_abort_config_set_max_attempts(
     // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "max_attempts", |settings| {
-            settings.max_attempts = nonzero("max_attempts", attempts)?;
+            settings.max_attempts = check_nonzero("max_attempts", attempts)?;
             Ok(())
         })
     }
@@ -352,7 +353,7 @@ pub unsafe extern "C" fn obs_abort_config_set_max_connections(config: *mut obs_a
     // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "max_connections", |settings| {
-            settings.max_connections = config::max_connections(n)?;
+            settings.max_connections = config::check_max_connections(n)?;
             Ok(())
         })
     }
@@ -378,7 +379,7 @@ pub unsafe extern "C" fn obs_abort_config_set_ca_file(
     // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "ca_file", |settings| {
-            let path = config::path("path of the CA file", text(path, "path of the CA file")?)?;
+            let path = config::check_path("path of the CA file", text(path, "path of the CA file")?)?;
             settings.ca_file = Some(Arc::new(tls::roots_from(&path)?));
             Ok(())
         })
@@ -406,8 +407,8 @@ pub unsafe extern "C" fn obs_abort_config_set_client_certificate(
     unsafe {
         set(config, "client_certificate", |settings| {
             let certificate =
-                config::path("path of the certificate", text(cert_path, "path of the certificate")?)?;
-            let key = config::path("path of the key", text(key_path, "path of the key")?)?;
+                config::check_path("path of the certificate", text(cert_path, "path of the certificate")?)?;
+            let key = config::check_path("path of the key", text(key_path, "path of the key")?)?;
             settings.identity = Some(Arc::new(tls::identity_from(&certificate, &key)?));
             Ok(())
         })
@@ -505,7 +506,7 @@ pub unsafe extern "C" fn obs_abort_config_set_user_agent(
     // SAFETY: a config of ours, as the header requires.
     unsafe {
         set(config, "user_agent", |settings| {
-            settings.user_agent = Some(config::user_agent(text(product, "user agent")?)?);
+            settings.user_agent = Some(config::check_user_agent(text(product, "user agent")?)?);
             Ok(())
         })
     }

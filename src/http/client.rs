@@ -7,7 +7,7 @@ use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::origin::Origin;
 
-use super::connect::{Connection, Connector, Settings};
+use super::connect::{Connection, Connector, HttpSettings};
 use super::error::TransportError;
 use super::exchange::{self, Body, Headers, ResponseHead};
 use super::pool::Pool;
@@ -87,7 +87,7 @@ pub struct HttpClient {
 
 impl HttpClient {
     /// A client without a connection.
-    pub fn new(settings: Settings) -> HttpClient {
+    pub fn new(settings: HttpSettings) -> HttpClient {
         HttpClient { pool: Pool::new(settings.max_connections), connector: Connector::new(settings) }
     }
 
@@ -128,7 +128,7 @@ impl HttpClient {
         request.head.0.extend_from_slice(b"\r\n");
         let kept = if request.new_connection {
             // Kept connections die together: none is left for the next call to stumble over.
-            self.pool.close_to(request.origin);
+            self.pool.close_origin(request.origin);
             None
         } else {
             self.pool.take(request.origin, Instant::now())
@@ -174,7 +174,7 @@ fn receive(
             _ => TransportError::Permanent(error),
         }));
     }
-    let reusable = body.leaves_reusable();
+    let reusable = body.connection_is_reusable();
     match body.error {
         Some(cancelled @ TransportError::Interrupted(Interrupted::Cancelled)) => Err(cancelled),
         // The body of an error may be cut short, and its status still counts.

@@ -20,7 +20,7 @@ use super::{tcp, tls};
 
 /// What does not change for the life of a client.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HttpSettings {
     /// The most connections that are kept.
     pub max_connections: usize,
     /// The proxies, and the hosts that they do not serve.
@@ -57,12 +57,12 @@ impl Connection {
 /// What it takes to open one.
 #[derive(Debug)]
 pub struct Connector {
-    settings: Settings,
+    settings: HttpSettings,
     resolver: Resolver,
 }
 
 impl Connector {
-    pub fn new(settings: Settings) -> Connector {
+    pub fn new(settings: HttpSettings) -> Connector {
         Connector { settings, resolver: Resolver::default() }
     }
 
@@ -88,10 +88,11 @@ impl Connector {
 
     fn open(&self, origin: &Origin, deadline: &Deadline) -> Result<Connection, TransportError> {
         let (host, port) = (origin.host(), origin.port());
-        let proxy = self.settings.proxies.serving(origin);
+        let proxy = self.settings.proxies.proxy_for(origin);
         let (to_host, to_port) = proxy.map_or((host, port), |proxy| (proxy.host.as_str(), proxy.port));
-        let addresses = self.resolver.resolve(to_host, deadline).map_err(|t| through(proxy, t))?;
-        let socket = tcp::connect(to_host, &addresses, to_port, deadline).map_err(|t| through(proxy, t))?;
+        let addresses = self.resolver.resolve(to_host, deadline).map_err(|t| with_proxy_context(proxy, t))?;
+        let socket =
+            tcp::connect(to_host, &addresses, to_port, deadline).map_err(|t| with_proxy_context(proxy, t))?;
         let mut stream = Stream::new(socket, host.to_owned());
         if origin.is_https() {
             if let Some(proxy) = proxy {
@@ -115,7 +116,7 @@ impl Connector {
 }
 
 /// Names the proxy as what could not be reached.
-fn through(proxy: Option<&Proxy>, error: TransportError) -> TransportError {
+fn with_proxy_context(proxy: Option<&Proxy>, error: TransportError) -> TransportError {
     let Some(_) = proxy else { return error };
     let name = |error: Error| Error::new(error.code, format!("the proxy: {}", error.detail));
     match error {
@@ -156,5 +157,5 @@ fn tunnel(
             return Err(failed("the head of its response is too large").into());
         }
     }
-    proxy.judge_tunnel(host, port, &head)
+    proxy.check_connect_response(host, port, &head)
 }

@@ -16,6 +16,6 @@ mod tcp;
 pub mod tls;
 
 pub use client::{ExchangeError, HttpClient, Request, RequestHead, Response};
-pub use connect::Settings;
+pub use connect::HttpSettings;
 pub use error::TransportError;
 pub use exchange::Headers;

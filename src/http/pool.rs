@@ -9,7 +9,7 @@ use crate::base::origin::Origin;
 use super::connect::Connection;
 
 /// The longest time that a connection stays idle: shorter than what servers and NAT tables usually allow.
-const MAX_IDLE: Duration = Duration::from_secs(15);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The idle connections of one client in one process.
 pub struct Pool {
@@ -49,7 +49,9 @@ impl Pool {
                 let index = state.idle.iter().rposition(|idle| idle.origin == *origin)?;
                 state.idle.remove(index)?
             };
-            if now.saturating_duration_since(last.since) < MAX_IDLE && last.connection.stream.is_quiet() {
+            if now.saturating_duration_since(last.since) < IDLE_TIMEOUT
+                && last.connection.stream.has_no_input()
+            {
                 return Some(last.connection);
             }
         }
@@ -68,14 +70,14 @@ impl Pool {
         }
         state.idle.push_back(idle);
         while let Some(first) = state.idle.front()
-            && (state.idle.len() > self.most || since.saturating_duration_since(first.since) >= MAX_IDLE)
+            && (state.idle.len() > self.most || since.saturating_duration_since(first.since) >= IDLE_TIMEOUT)
         {
             state.idle.pop_front();
         }
     }
 
     /// Closes the idle connections to an origin.
-    pub fn close_to(&self, origin: &Origin) {
+    pub fn close_origin(&self, origin: &Origin) {
         self.lock().idle.retain(|idle| idle.origin != *origin);
     }
 
@@ -147,11 +149,11 @@ pub mod tests {
         let pool = Pool::new(4);
         let (first, _first_end) = pair();
         pool.put(&here(), first);
-        assert!(pool.take(&here(), Instant::now() + MAX_IDLE).is_none());
+        assert!(pool.take(&here(), Instant::now() + IDLE_TIMEOUT).is_none());
         let (old, _old_end) = pair();
         pool.put(&here(), old);
         if let Some(old) = pool.lock().idle.front_mut() {
-            old.since = old.since.checked_sub(MAX_IDLE).unwrap_or(old.since);
+            old.since = old.since.checked_sub(IDLE_TIMEOUT).unwrap_or(old.since);
         }
         let (new, _new_end) = pair();
         pool.put(&Origin::new(false, "elsewhere", None), new);

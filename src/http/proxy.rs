@@ -108,7 +108,7 @@ impl Proxy {
     }
 
     /// Judges the head of the response to CONNECT.
-    pub fn judge_tunnel(&self, host: &str, port: u16, head: &[u8]) -> Result<(), TransportError> {
+    pub fn check_connect_response(&self, host: &str, port: u16, head: &[u8]) -> Result<(), TransportError> {
         let refused = |why: &str| {
             Error::new(
                 Code::Connect,
@@ -155,11 +155,11 @@ impl fmt::Debug for Proxy {
 pub struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
-    no_proxy: Vec<Exception>,
+    no_proxy: Vec<NoProxyRule>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Exception {
+enum NoProxyRule {
     Everything,
     /// The host and all below it, on this port or, if None, on any.
     Domain(String, Option<u16>),
@@ -195,12 +195,12 @@ impl Proxies {
         Ok(Proxies {
             http: proxy("http_proxy")?,
             https: proxy("https_proxy")?,
-            no_proxy: exceptions(&no_proxy),
+            no_proxy: no_proxy_rules(&no_proxy),
         })
     }
 
     /// The proxy for this origin, if there is one.
-    pub fn serving(&self, origin: &Origin) -> Option<&Proxy> {
+    pub fn proxy_for(&self, origin: &Origin) -> Option<&Proxy> {
         let proxy = if origin.is_https() { &self.https } else { &self.http };
         proxy.as_ref().filter(|_| !self.no_proxy.iter().any(|e| e.covers(origin.host(), origin.port())))
     }
@@ -211,41 +211,41 @@ impl Proxies {
     }
 }
 
-fn exceptions(list: &str) -> Vec<Exception> {
+fn no_proxy_rules(list: &str) -> Vec<NoProxyRule> {
     list.split([',', ' ', '\t'])
         .filter(|entry| !entry.is_empty())
         .filter_map(|entry| {
             if entry == "*" {
-                return Some(Exception::Everything);
+                return Some(NoProxyRule::Everything);
             }
             if let Some((network, bits)) = entry.split_once('/') {
                 let network = ip_literal(network)?;
                 let most = if network.is_ipv4() { 32 } else { 128 };
-                return Some(Exception::Network(network, bits.parse().ok().filter(|bits| *bits <= most)?));
+                return Some(NoProxyRule::Network(network, bits.parse().ok().filter(|bits| *bits <= most)?));
             }
             if let Some(address) = ip_literal(entry) {
-                return Some(Exception::Address(address, None));
+                return Some(NoProxyRule::Address(address, None));
             }
             let (host, port) = split_port(entry.trim_start_matches("*.").trim_start_matches('.')).ok()?;
             Some(match ip_literal(&host) {
-                Some(address) => Exception::Address(address, port),
-                None => Exception::Domain(host, port),
+                Some(address) => NoProxyRule::Address(address, port),
+                None => NoProxyRule::Domain(host, port),
             })
         })
         .collect()
 }
 
-impl Exception {
+impl NoProxyRule {
     fn covers(&self, host: &str, port: u16) -> bool {
         let on_port = |wanted: &Option<u16>| wanted.is_none_or(|wanted| wanted == port);
         match self {
-            Exception::Everything => true,
-            Exception::Domain(domain, wanted) => {
+            NoProxyRule::Everything => true,
+            NoProxyRule::Domain(domain, wanted) => {
                 let below = host.strip_suffix(domain.as_str()).filter(|_| ip_literal(host).is_none());
                 on_port(wanted) && below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
-            Exception::Address(address, wanted) => on_port(wanted) && ip_literal(host) == Some(*address),
-            Exception::Network(network, bits) => match (network, ip_literal(host)) {
+            NoProxyRule::Address(address, wanted) => on_port(wanted) && ip_literal(host) == Some(*address),
+            NoProxyRule::Network(network, bits) => match (network, ip_literal(host)) {
                 (IpAddr::V4(a), Some(IpAddr::V4(b))) => {
                     same_prefix(a.to_bits().into(), b.to_bits().into(), 32, *bits)
                 }
@@ -299,10 +299,10 @@ mod tests {
             ("all_proxy", "http://all:1"),
         ])
         .expect("proxies");
-        assert_eq!(both.serving(&Origin::new(false, "h", Some(80))).map(|p| p.host.as_str()), Some("low"));
-        assert_eq!(both.serving(&Origin::new(true, "h", Some(443))).map(|p| p.host.as_str()), Some("all"));
+        assert_eq!(both.proxy_for(&Origin::new(false, "h", Some(80))).map(|p| p.host.as_str()), Some("low"));
+        assert_eq!(both.proxy_for(&Origin::new(true, "h", Some(443))).map(|p| p.host.as_str()), Some("all"));
         let cgi = env(&[("HTTP_PROXY", "http://up:1"), ("REQUEST_METHOD", "GET")]).expect("proxies");
-        assert!(cgi.serving(&Origin::new(false, "h", Some(80))).is_none());
+        assert!(cgi.proxy_for(&Origin::new(false, "h", Some(80))).is_none());
         assert!(env(&[("https_proxy", "socks5://x:1")]).is_err());
         let no = env(&[
             ("http_proxy", "p:1"),
@@ -331,12 +331,16 @@ mod tests {
             ("c.example", 8080, true),
             ("c.example", 80, false),
         ] {
-            assert_eq!(no.serving(&Origin::new(false, host, Some(port))).is_none(), direct, "{host}:{port}");
+            assert_eq!(
+                no.proxy_for(&Origin::new(false, host, Some(port))).is_none(),
+                direct,
+                "{host}:{port}"
+            );
         }
         assert!(
             env(&[("http_proxy", "p:1"), ("NO_PROXY", "*")])
                 .expect("proxies")
-                .serving(&Origin::new(false, "h", Some(80)))
+                .proxy_for(&Origin::new(false, "h", Some(80)))
                 .is_none()
         );
     }

@@ -32,7 +32,7 @@ impl Resolver {
             return Ok(vec![address]);
         }
         let failed = |why: &str| Error::new(Code::Resolve, format!("the host {host} did not resolve: {why}"));
-        let lookup = self.join(host).map_err(|e| failed(&format!("no thread for the lookup: {e}")))?;
+        let lookup = self.join_lookup(host).map_err(|e| failed(&format!("no thread for the lookup: {e}")))?;
         let mut response = lookup.response.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match &*response {
@@ -49,12 +49,14 @@ impl Resolver {
                     TransportError::TimedOut(failed("no response within the time allowed"))
                 }
             })?;
-            (response, _) =
-                lookup.done.wait_timeout(response, deadline.slice()).unwrap_or_else(PoisonError::into_inner);
+            (response, _) = lookup
+                .done
+                .wait_timeout(response, deadline.interval())
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn join(&self, host: &str) -> std::io::Result<Arc<Lookup>> {
+    fn join_lookup(&self, host: &str) -> std::io::Result<Arc<Lookup>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lookup) = under_way.get(host) {
             return Ok(Arc::clone(lookup));
@@ -65,7 +67,7 @@ impl Resolver {
             let found = (name.as_str(), 0)
                 .to_socket_addrs()
                 .map(|addresses| addresses.map(|a| a.ip()).collect())
-                .map_err(|e| plain(&e));
+                .map_err(|e| error_text(&e));
             all.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
             *mine.response.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
             mine.done.notify_all();
@@ -76,7 +78,7 @@ impl Resolver {
 }
 
 /// The text of a resolver's error, without the prefix that std puts before it.
-fn plain(error: &std::io::Error) -> String {
+fn error_text(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
 }

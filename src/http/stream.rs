@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::ClientConnection;
 
-use crate::base::deadline::{Deadline, Interrupted, SLICE};
+use crate::base::deadline::{CHECK_INTERVAL, Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::sys::socket;
 
@@ -26,23 +26,23 @@ pub struct Stream {
 /// A TLS session.
 struct Session {
     tls: ClientConnection,
-    records: Records,
+    records: RecordTracker,
 }
 
 impl Session {
     /// Reads more of the stream. Returns 0 at its end.
-    fn read_tls(&mut self, io: &mut Paced<'_>) -> io::Result<usize> {
-        self.tls.read_tls(&mut Observed { io, records: &mut self.records })
+    fn read_tls(&mut self, io: &mut DeadlineIo<'_>) -> io::Result<usize> {
+        self.tls.read_tls(&mut RecordReader { io, records: &mut self.records })
     }
 }
 
 /// A reader that follows the records it reads.
-struct Observed<'a, 'b> {
-    io: &'a mut Paced<'b>,
-    records: &'a mut Records,
+struct RecordReader<'a, 'b> {
+    io: &'a mut DeadlineIo<'b>,
+    records: &'a mut RecordTracker,
 }
 
-impl Read for Observed<'_, '_> {
+impl Read for RecordReader<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let n = self.io.read(into)?;
         self.records.feed(&into[..n]);
@@ -52,7 +52,7 @@ impl Read for Observed<'_, '_> {
 
 /// The position in a stream of TLS records (RFC 8446, 5.1). rustls does not tell whether it holds a part of one.
 #[derive(Debug, Default)]
-struct Records {
+struct RecordTracker {
     header: [u8; 5],
     /// The bytes of the header that have arrived.
     of_header: usize,
@@ -60,7 +60,7 @@ struct Records {
     to_come: usize,
 }
 
-impl Records {
+impl RecordTracker {
     fn feed(&mut self, mut bytes: &[u8]) {
         while let Some((first, rest)) = bytes.split_first() {
             if self.to_come > 0 {
@@ -85,9 +85,9 @@ impl Records {
 }
 
 impl Stream {
-    /// A stream over a connected socket, whose timeouts must be [`SLICE`].
+    /// A stream over a connected socket, whose timeouts must be [`CHECK_INTERVAL`].
     pub fn new(socket: TcpStream, host: String) -> Stream {
-        Stream { socket, session: None, host, receive_timeout: SLICE, send_timeout: SLICE }
+        Stream { socket, session: None, host, receive_timeout: CHECK_INTERVAL, send_timeout: CHECK_INTERVAL }
     }
 
     /// Performs the TLS handshake. All later bytes pass through TLS.
@@ -99,18 +99,18 @@ impl Stream {
                 format!("TLS with {}: no end within the time allowed", self.host),
             )),
         };
-        let mut session = Box::new(Session { tls, records: Records::default() });
-        let mut io = Paced {
+        let mut session = Box::new(Session { tls, records: RecordTracker::default() });
+        let mut io = DeadlineIo {
             socket: &self.socket,
             receive: &mut self.receive_timeout,
             send: &mut self.send_timeout,
             deadline,
         };
-        let broke = |e: io::Error| match stop_in(&e) {
+        let broke = |e: io::Error| match interruption_in(&e) {
             Some(stop) => slow(stop),
             None => Error::new(
                 Code::Tls,
-                format!("TLS with {}: the connection broke in the handshake: {}", self.host, plain(&e)),
+                format!("TLS with {}: the connection broke in the handshake: {}", self.host, error_text(&e)),
             )
             .into(),
         };
@@ -139,7 +139,7 @@ impl Stream {
 
     /// Sends all bytes.
     pub fn write_all(&mut self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), TransportError> {
-        let mut io = Paced {
+        let mut io = DeadlineIo {
             socket: &self.socket,
             receive: &mut self.receive_timeout,
             send: &mut self.send_timeout,
@@ -147,28 +147,28 @@ impl Stream {
         };
         let Some(session) = &mut self.session else {
             while !bytes.is_empty() {
-                let n = io.write(bytes).map_err(|e| broken(&e))?;
+                let n = io.write(bytes).map_err(|e| transport_error(&e))?;
                 bytes = bytes.get(n..).unwrap_or_default();
             }
             return Ok(());
         };
-        session.tls.writer().write_all(bytes).map_err(|e| broken(&e))?;
+        session.tls.writer().write_all(bytes).map_err(|e| transport_error(&e))?;
         while session.tls.wants_write() {
-            session.tls.write_tls(&mut io).map_err(|e| broken(&e))?;
+            session.tls.write_tls(&mut io).map_err(|e| transport_error(&e))?;
         }
         Ok(())
     }
 
     /// Waits for bytes. Returns 0 at the end of the stream.
     pub fn read(&mut self, into: &mut [u8], deadline: &Deadline) -> Result<usize, TransportError> {
-        let mut io = Paced {
+        let mut io = DeadlineIo {
             socket: &self.socket,
             receive: &mut self.receive_timeout,
             send: &mut self.send_timeout,
             deadline,
         };
         let Some(session) = &mut self.session else {
-            return io.read(into).map_err(|e| broken(&e));
+            return io.read(into).map_err(|e| transport_error(&e));
         };
         loop {
             match session.tls.reader().read(into) {
@@ -176,9 +176,9 @@ impl Stream {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 // The end without close_notify: the framing shows whether something is missing.
                 Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
-                Err(e) => return Err(broken(&e)),
+                Err(e) => return Err(transport_error(&e)),
             }
-            session.read_tls(&mut io).map_err(|e| broken(&e))?;
+            session.read_tls(&mut io).map_err(|e| transport_error(&e))?;
             if let Err(e) = session.tls.process_new_packets() {
                 let _ = session.tls.write_tls(&mut io);
                 return Err(tls::failure(&self.host, &e));
@@ -197,58 +197,60 @@ impl Stream {
     }
 
     /// Returns whether nothing has arrived, not even the end of the stream. One system call.
-    pub fn is_quiet(&self) -> bool {
-        socket::is_quiet(&self.socket)
+    pub fn has_no_input(&self) -> bool {
+        socket::has_no_input(&self.socket)
     }
 }
 
-/// Reads and writes that check the deadline at least every [`SLICE`].
-struct Paced<'a> {
+/// Reads and writes that check the deadline at least every [`CHECK_INTERVAL`].
+struct DeadlineIo<'a> {
     socket: &'a TcpStream,
     receive: &'a mut Duration,
     send: &'a mut Duration,
     deadline: &'a Deadline,
 }
 
-impl Paced<'_> {
-    /// Repeats a step until it has a result, each time no longer than a slice.
-    fn patiently(
+impl DeadlineIo<'_> {
+    /// Repeats a step until it has a result, each time no longer than [`CHECK_INTERVAL`].
+    fn retry_until_deadline(
         deadline: &Deadline,
         current: &mut Duration,
         set_timeout: impl Fn(Option<Duration>) -> io::Result<()>,
         mut step: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            let wanted = deadline.next_slice().map_err(io::Error::other)?;
+            let wanted = deadline.check_interval().map_err(io::Error::other)?;
             // Changed only for the last slice of a budget, and back after it, to save system calls.
             if current.abs_diff(wanted) > Duration::from_millis(2) {
                 set_timeout(Some(wanted))?;
                 *current = wanted;
             }
             match step() {
-                Err(e) if socket::is_interruption(&e) => {}
+                Err(e) if socket::is_timeout_or_signal(&e) => {}
                 settled => return settled,
             }
         }
     }
 }
 
-impl Read for Paced<'_> {
+impl Read for DeadlineIo<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut socket = self.socket;
         let set_timeout = |timeout| self.socket.set_read_timeout(timeout);
-        Paced::patiently(self.deadline, self.receive, set_timeout, || socket.read(into))
+        DeadlineIo::retry_until_deadline(self.deadline, self.receive, set_timeout, || socket.read(into))
     }
 }
 
-impl Write for Paced<'_> {
+impl Write for DeadlineIo<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_vectored(&[io::IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, bytes: &[io::IoSlice<'_>]) -> io::Result<usize> {
         let set_timeout = |timeout| self.socket.set_write_timeout(timeout);
-        Paced::patiently(self.deadline, self.send, set_timeout, || socket::send(self.socket, bytes))
+        DeadlineIo::retry_until_deadline(self.deadline, self.send, set_timeout, || {
+            socket::send(self.socket, bytes)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -268,18 +270,18 @@ impl std::fmt::Display for Interrupted {
 impl std::error::Error for Interrupted {}
 
 /// The interruption that was passed through an `io::Error`.
-fn stop_in(error: &io::Error) -> Option<Interrupted> {
+fn interruption_in(error: &io::Error) -> Option<Interrupted> {
     error.get_ref()?.downcast_ref().copied()
 }
 
-fn broken(error: &io::Error) -> TransportError {
-    match stop_in(error) {
+fn transport_error(error: &io::Error) -> TransportError {
+    match interruption_in(error) {
         Some(stop) => TransportError::Interrupted(stop),
-        None => Error::new(Code::Io, format!("the connection broke: {}", plain(error))).into(),
+        None => Error::new(Code::Io, format!("the connection broke: {}", error_text(error))).into(),
     }
 }
 
-fn plain(error: &io::Error) -> String {
+fn error_text(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
@@ -292,7 +294,7 @@ mod tests {
     fn record_boundaries() {
         let two = [&[0x17, 3, 3, 0, 2, 1, 2][..], &[0x17, 3, 3, 1, 0], &[0; 256]].concat();
         for cut in 0..=two.len() {
-            let mut records = Records::default();
+            let mut records = RecordTracker::default();
             records.feed(&two[..cut]);
             assert_eq!(records.is_at_boundary(), [0, 7, two.len()].contains(&cut), "after {cut} bytes");
             records.feed(&two[cut..]);

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::base::deadline::{Deadline, Interrupted, SLICE};
+use crate::base::deadline::{CHECK_INTERVAL, Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::sys::socket::Connecting;
 
@@ -51,14 +51,14 @@ pub fn connect(
                 return Err(failed(last_failure.unwrap_or_else(|| "no address to try".into())).into());
             }
         }
-        let mut timeout = deadline.slice();
+        let mut timeout = deadline.interval();
         if waiting.peek().is_some() {
             timeout = timeout.min(next_start.saturating_duration_since(Instant::now()));
         }
         let settled = Connecting::wait(racing.iter().map(|(socket, _)| socket), timeout);
         let Some(index) = settled.map_err(|e| failed(e.to_string()))? else { continue };
         let (socket, address) = racing.swap_remove(index);
-        match socket.finish(SLICE) {
+        match socket.finish(CHECK_INTERVAL) {
             Ok(stream) => return Ok(stream),
             Err(e) => last_failure = Some(describe(&e, address)),
         }

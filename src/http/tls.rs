@@ -123,11 +123,11 @@ impl Trust {
             Some(roots) => Arc::clone(roots),
             None => system_roots(self.ssl_cert_file.clone())?,
         };
-        verified(roots, self.identity.as_deref())
+        verifying_config(roots, self.identity.as_deref())
     }
 }
 
-fn verified(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<ClientConfig, Error> {
+fn verifying_config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<ClientConfig, Error> {
     let unusable = |e: &dyn std::fmt::Display| Error::config(format!("TLS can't be set up: {e}"));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
@@ -149,7 +149,7 @@ fn verified(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<Cl
 pub fn failure(host: &str, error: &rustls::Error) -> TransportError {
     use rustls::Error as E;
     let (why, last_word) = match error {
-        E::InvalidCertificate(refusal) => (refused(host, refusal), true),
+        E::InvalidCertificate(refusal) => (certificate_rejection(host, refusal), true),
         E::AlertReceived(alert) => match alert {
             AlertDescription::ProtocolVersion => {
                 ("the server shares no TLS version with us (1.2 and 1.3)".to_owned(), true)
@@ -190,7 +190,7 @@ pub fn failure(host: &str, error: &rustls::Error) -> TransportError {
     if last_word { TransportError::Permanent(error) } else { TransportError::Transient(error) }
 }
 
-fn refused(host: &str, refusal: &CertificateError) -> String {
+fn certificate_rejection(host: &str, refusal: &CertificateError) -> String {
     let day = |at: UnixTime| {
         let text = crate::base::date::rfc1123(i64::try_from(at.as_secs()).unwrap_or(i64::MAX));
         String::from_utf8_lossy(&text).into_owned()

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use crate::base::error::Error;
 use crate::base::origin::{Origin, split_port};
 use crate::base::percent::{encode, max_encoded_len};
-use crate::obs::sign::Scheme;
+use crate::obs::sign::SignatureScheme;
 
 /// The way to address a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub struct Bucket {
     origin: Origin,
     /// Never `Auto`.
     addressing: Addressing,
-    scheme: Scheme,
+    scheme: SignatureScheme,
     /// `/bucket` with path addressing, empty otherwise.
     path_prefix: String,
     /// The bucket in the canonical resource: `/bucket` or `/domain`.
@@ -150,7 +150,7 @@ impl Bucket {
     pub fn new(
         endpoint: &Origin,
         addressing: Addressing,
-        scheme: Option<Scheme>,
+        scheme: Option<SignatureScheme>,
         name: &str,
     ) -> Result<Bucket, Error> {
         check_bucket(name)?;
@@ -182,7 +182,7 @@ impl Bucket {
             origin: endpoint.with_host(host),
             endpoint: endpoint.clone(),
             addressing,
-            scheme: scheme.unwrap_or(if is_path { Scheme::AwsV2 } else { Scheme::Obs }),
+            scheme: scheme.unwrap_or(if is_path { SignatureScheme::AwsV2 } else { SignatureScheme::Obs }),
             path_prefix: if is_path { format!("/{name}") } else { String::new() },
             resource_prefix: format!("/{owner}"),
         })
@@ -204,7 +204,7 @@ impl Bucket {
     }
 
     /// The scheme that signs its requests.
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> SignatureScheme {
         self.scheme
     }
 

@@ -10,7 +10,7 @@ use crate::base::error::{Code, Error};
 use crate::obs::xml::resolve;
 
 /// The largest page in bytes. 1000 uploads with the longest keys stay below it.
-const MAX_PAGE: u64 = 16 * 1024 * 1024;
+const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 /// The longest text of one element. An encoded key has up to 3072 bytes.
 const MAX_TEXT: usize = 16 * 1024;
 /// The most uploads of one page: as many as were asked for.
@@ -18,7 +18,7 @@ const MAX_UPLOADS: usize = 1000;
 
 /// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 in Go,
 /// 1970-01-01), and counts as unknown, not as old.
-const EPOCH: i64 = 1_136_073_600;
+const EARLIEST_PLAUSIBLE: i64 = 1_136_073_600;
 
 /// An upload on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct Marker {
     pub upload_id: String,
 }
 
-fn unfit(why: impl std::fmt::Display) -> Error {
+fn malformed(why: impl std::fmt::Display) -> Error {
     Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"))
 }
 
@@ -71,15 +71,15 @@ pub struct PageRequest<'a> {
 /// A wrong key would give NoSuchUpload, look like an upload that is gone, and leave the orphan for ever.
 pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option<Page>, Error> {
     let PageRequest { prefix, from, encoded } = request;
-    let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, body.take(MAX_PAGE)))?;
+    let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, body.take(MAX_PAGE_BYTES)))?;
     if encoded && raw.is_ambiguous() {
         return Ok(None);
     }
     let page = raw.decoded()?;
     if let Some(stranger) = page.uploads.iter().find(|upload| !upload.key.starts_with(prefix)) {
-        return Err(unfit(format_args!(
+        return Err(malformed(format_args!(
             "it has the key {:?} outside the prefix {prefix:?}: something on the way strips the query",
-            crate::base::text::clean(&*stranger.key, &[])
+            crate::base::text::sanitize(&*stranger.key, &[])
         )));
     }
     if let Some(next) = &page.next {
@@ -89,7 +89,7 @@ pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option
             || next == from
             || next.key.as_bytes() < from.key.as_bytes()
         {
-            return Err(unfit("it is truncated, and its markers do not advance"));
+            return Err(malformed("it is truncated, and its markers do not advance"));
         }
     }
     Ok(Some(page))
@@ -122,53 +122,53 @@ impl RawPage {
                 }
                 // The parser quotes names unchanged, of any length.
                 Err(e) => {
-                    return Err(unfit(format_args!(
+                    return Err(malformed(format_args!(
                         "it is not XML: {}",
-                        crate::base::text::clean(e.to_string(), &[])
+                        crate::base::text::sanitize(e.to_string(), &[])
                     )));
                 }
             };
             match event {
                 Event::Start(start) => {
-                    page.open(&path, start.local_name().as_ref(), complete)?;
+                    page.begin_element(&path, start.local_name().as_ref(), complete)?;
                     path.push(start.local_name().as_ref().to_owned());
                     text.clear();
                 }
-                Event::Empty(empty) => page.open(&path, empty.local_name().as_ref(), complete)?,
+                Event::Empty(empty) => page.begin_element(&path, empty.local_name().as_ref(), complete)?,
                 Event::Text(part) => text.push_str(&part),
                 Event::CData(part) => text.push_str(&part),
                 Event::GeneralRef(part) => {
-                    text.push(resolve(&part).ok_or_else(|| unfit("it has an unknown entity"))?);
+                    text.push(resolve(&part).ok_or_else(|| malformed("it has an unknown entity"))?);
                 }
                 Event::End(_) => {
-                    path_end(&mut page, &mut path, &mut text);
+                    end_element(&mut page, &mut path, &mut text);
                     complete = path.is_empty();
                 }
                 Event::Eof => break,
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
-                Event::DocType(_) => return Err(unfit("it has a document type, which no service sends")),
+                Event::DocType(_) => return Err(malformed("it has a document type, which no service sends")),
             }
             if text.len() > MAX_TEXT {
-                return Err(unfit("it has an element that is too long"));
+                return Err(malformed("it has an element that is too long"));
             }
         }
         if !complete {
-            return Err(unfit("its XML is not complete"));
+            return Err(malformed("its XML is not complete"));
         }
         Ok(page)
     }
 
     /// Handles the beginning of an element. `path` names the elements around it.
-    fn open(&mut self, path: &[String], name: &str, complete: bool) -> Result<(), Error> {
+    fn begin_element(&mut self, path: &[String], name: &str, complete: bool) -> Result<(), Error> {
         if path.is_empty() && (complete || name != "ListMultipartUploadsResult") {
-            return Err(unfit("its root is not ListMultipartUploadsResult"));
+            return Err(malformed("its root is not ListMultipartUploadsResult"));
         }
         if path.len() > 16 {
-            return Err(unfit("it is nested too deeply"));
+            return Err(malformed("it is nested too deeply"));
         }
         if path.len() == 1 && name == "Upload" {
             if self.uploads.len() == MAX_UPLOADS {
-                return Err(unfit("it has more uploads than were asked for"));
+                return Err(malformed("it has more uploads than were asked for"));
             }
             self.uploads.push([None, None, None]);
         }
@@ -185,17 +185,18 @@ impl RawPage {
         let truncated = match self.truncated.as_deref().map(str::trim) {
             Some("true") => true,
             Some("false") => false,
-            Some(_) => return Err(unfit("its IsTruncated is neither true nor false")),
-            None => return Err(unfit("it lacks IsTruncated")),
+            Some(_) => return Err(malformed("its IsTruncated is neither true nor false")),
+            None => return Err(malformed("it lacks IsTruncated")),
         };
         let encoded = self.encoding.trim().eq_ignore_ascii_case("url");
         let plain = |text: String| if encoded { form_decoded(&text) } else { Ok(text) };
         let mut uploads = Vec::with_capacity(self.uploads.len());
         for [key, upload_id, initiated] in self.uploads {
             let (Some(key), Some(upload_id)) = (key, upload_id) else {
-                return Err(unfit("it has an upload without a key or an upload id"));
+                return Err(malformed("it has an upload without a key or an upload id"));
             };
-            let initiated = initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EPOCH);
+            let initiated =
+                initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EARLIEST_PLAUSIBLE);
             uploads.push(ListedUpload { key: plain(key)?, upload_id, initiated });
         }
         let next = Marker { key: plain(self.next_key)?, upload_id: self.next_upload_id };
@@ -204,7 +205,7 @@ impl RawPage {
 }
 
 /// Handles the end of an element: assigns its text to a field.
-fn path_end(page: &mut RawPage, path: &mut Vec<String>, text: &mut String) {
+fn end_element(page: &mut RawPage, path: &mut Vec<String>, text: &mut String) {
     let name = path.pop().unwrap_or_default();
     let text = std::mem::take(text);
     match (path.len(), name.as_str()) {
@@ -232,7 +233,7 @@ fn form_decoded(text: &str) -> Result<String, Error> {
     let bytes = crate::base::percent::decode(&text.replace('+', "%20"));
     bytes
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| unfit("it has a key that does not decode"))
+        .ok_or_else(|| malformed("it has a key that does not decode"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::base::error::Code;
-use crate::base::text::clean;
+use crate::base::text::sanitize;
 use crate::http::{Headers, Response};
 use crate::obs::operation::Operation;
 use crate::obs::xml::resolve;
@@ -26,17 +26,17 @@ pub struct RequestIds {
 impl RequestIds {
     /// Of a response that needs no other look.
     pub fn from_headers(headers: &Headers) -> RequestIds {
-        RequestIds { request_id: either(headers, REQUEST_ID), host_id: either(headers, HOST_ID) }
+        RequestIds { request_id: obs_or_amz(headers, REQUEST_ID), host_id: obs_or_amz(headers, HOST_ID) }
     }
 
-    /// Fit for a message: see [`clean`].
-    pub fn clean(self, secrets: &[&str]) -> RequestIds {
-        let fit = |text: Option<String>| text.map(|text| clean(text, secrets));
+    /// Fit for a message: see [`sanitize`].
+    pub fn sanitize(self, secrets: &[&str]) -> RequestIds {
+        let fit = |text: Option<String>| text.map(|text| sanitize(text, secrets));
         RequestIds { request_id: fit(self.request_id), host_id: fit(self.host_id) }
     }
 }
 
-/// What the service says of a request that it refuses: as it came, until [`ServiceError::clean`].
+/// What the service says of a request that it refuses: as it came, until [`ServiceError::sanitize`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceError {
     /// `NoSuchUpload`
@@ -52,8 +52,8 @@ impl ServiceError {
     pub fn from_response(response: &Response) -> ServiceError {
         let headers = &response.headers;
         let mut error = ServiceError {
-            code: either(headers, ERROR_CODE),
-            message: either(headers, ERROR_MESSAGE),
+            code: obs_or_amz(headers, ERROR_CODE),
+            message: obs_or_amz(headers, ERROR_MESSAGE),
             ids: RequestIds::from_headers(headers),
         };
         if response.body.is_empty() {
@@ -74,15 +74,15 @@ impl ServiceError {
         error
     }
 
-    /// Fit for a message: see [`clean`]. Not to be judged by afterwards: a secret may happen to be part of a code.
-    pub fn clean(self, secrets: &[&str]) -> ServiceError {
-        let fit = |text: Option<String>| text.map(|text| clean(text, secrets));
-        ServiceError { code: fit(self.code), message: fit(self.message), ids: self.ids.clean(secrets) }
+    /// Fit for a message: see [`sanitize`]. Not to be judged by afterwards: a secret may happen to be part of a code.
+    pub fn sanitize(self, secrets: &[&str]) -> ServiceError {
+        let fit = |text: Option<String>| text.map(|text| sanitize(text, secrets));
+        ServiceError { code: fit(self.code), message: fit(self.message), ids: self.ids.sanitize(secrets) }
     }
 }
 
 /// The value of the first of two headers that has one.
-fn either(headers: &Headers, [obs, amz]: [&str; 2]) -> Option<String> {
+fn obs_or_amz(headers: &Headers, [obs, amz]: [&str; 2]) -> Option<String> {
     let named = |name| headers.get(name).filter(|value| !value.is_empty());
     let value = named(obs).or_else(|| named(amz))?;
     // The usual case is the cheap one.

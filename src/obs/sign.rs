@@ -10,34 +10,34 @@ use sha1::Sha1;
 
 /// A dialect of the one algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
+pub enum SignatureScheme {
     /// `Authorization: OBS …`, headers `x-obs-…`.
     Obs,
     /// `Authorization: AWS …`, headers `x-amz-…`.
     AwsV2,
 }
 
-impl Scheme {
-    fn word(self) -> &'static str {
+impl SignatureScheme {
+    fn authorization_prefix(self) -> &'static str {
         match self {
-            Scheme::Obs => "OBS ",
-            Scheme::AwsV2 => "AWS ",
+            SignatureScheme::Obs => "OBS ",
+            SignatureScheme::AwsV2 => "AWS ",
         }
     }
 
     /// The header that carries the token of temporary credentials.
     pub fn security_token_header(self) -> &'static str {
         match self {
-            Scheme::Obs => "x-obs-security-token",
-            Scheme::AwsV2 => "x-amz-security-token",
+            SignatureScheme::Obs => "x-obs-security-token",
+            SignatureScheme::AwsV2 => "x-amz-security-token",
         }
     }
 
     /// The header of requester-pays requests.
     pub fn request_payer_header(self) -> &'static str {
         match self {
-            Scheme::Obs => "x-obs-request-payer",
-            Scheme::AwsV2 => "x-amz-request-payer",
+            SignatureScheme::Obs => "x-obs-request-payer",
+            SignatureScheme::AwsV2 => "x-amz-request-payer",
         }
     }
 }
@@ -58,7 +58,7 @@ impl SigningKey {
 #[derive(Clone, Copy, Debug)]
 pub struct StringToSign<'a> {
     /// The scheme of the signature.
-    pub scheme: Scheme,
+    pub scheme: SignatureScheme,
     /// `DELETE` or `GET`.
     pub method: &'a str,
     /// The Date header.
@@ -112,8 +112,8 @@ pub struct Signature([u8; SIGNATURE_LENGTH]);
 
 impl Signature {
     /// The value of the Authorization header, in its parts.
-    pub fn authorization<'s>(&'s self, scheme: Scheme, access_key: &'s str) -> [&'s [u8]; 4] {
-        [scheme.word().as_bytes(), access_key.as_bytes(), b":", &self.0]
+    pub fn authorization<'s>(&'s self, scheme: SignatureScheme, access_key: &'s str) -> [&'s [u8]; 4] {
+        [scheme.authorization_prefix().as_bytes(), access_key.as_bytes(), b":", &self.0]
     }
 
     /// The Base64 text.
@@ -147,7 +147,7 @@ mod tests {
             let target = bucket.upload(text("key"), text("upload_id")).expect(name);
             assert_eq!(target.request_target, text("request_target"), "{name}");
             assert_eq!(target.origin.authority(), text("host"), "{name}");
-            let scheme = if text("scheme") == "OBS" { Scheme::Obs } else { Scheme::AwsV2 };
+            let scheme = if text("scheme") == "OBS" { SignatureScheme::Obs } else { SignatureScheme::AwsV2 };
             let string_to_sign = StringToSign {
                 scheme,
                 method: "DELETE",
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn canonical_headers_are_sorted() {
         let string_to_sign = StringToSign {
-            scheme: Scheme::Obs,
+            scheme: SignatureScheme::Obs,
             method: "GET",
             date: b"D",
             request_payer: true,

@@ -7,7 +7,7 @@ use crate::base::error::{Code, Error};
 use crate::obs::bucket::{Bucket, Target};
 use crate::obs::operation::Operation;
 use crate::obs::response::{RequestIds, ServiceError};
-use crate::operation::call::Call;
+use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
@@ -72,10 +72,10 @@ impl Outcome {
 }
 
 /// What a caller names: an upload, or what can be shown of it and why it is none.
-pub type Entry = Result<Upload, (Upload, Error)>;
+pub type CheckedUpload = Result<Upload, (Upload, Error)>;
 
 /// Aborts one upload.
-pub fn abort(client: &Client, call: &Call, bucket: &str, entry: Entry) -> Outcome {
+pub fn abort(client: &Client, call: &CallOptions, bucket: &str, entry: CheckedUpload) -> Outcome {
     let log = client.logger();
     let deadline = client.deadline(call, call.timeout.unwrap_or(client.settings().timeout));
     let upload = match entry {
@@ -142,11 +142,11 @@ fn confirm(
     loop {
         match send(&list, target, &mut Attempts::default(), None) {
             Err(failure) if failure.error.code == Code::NoSuchUpload => return Ok(success),
-            Err(failure) => return Err(unconfirmed(failure, success.status)),
+            Err(failure) => return Err(unconfirmed_failure(failure, success.status)),
             Ok(_) => {}
         }
         let Some(wait) = wait_before_next_abort(invocation, attempts) else {
-            return Err(parts_remain(invocation, attempts, success));
+            return Err(parts_remain_failure(invocation, attempts, success));
         };
         invocation
             .log
@@ -154,7 +154,7 @@ fn confirm(
         if invocation.deadline.sleep(wait).is_ok() {
             success = request_abort(invocation, target, attempts).map_err(|failure| {
                 let status = failure.status;
-                unconfirmed(failure, status)
+                unconfirmed_failure(failure, status)
             })?;
         }
     }
@@ -171,13 +171,13 @@ fn wait_before_next_abort(invocation: &Invocation<'_>, attempts: &Attempts) -> O
 }
 
 /// `status` is that of the last abort request, whatever the listing said.
-fn unconfirmed(failure: Failure, status: u16) -> Failure {
+fn unconfirmed_failure(failure: Failure, status: u16) -> Failure {
     let Failure { error, service, .. } = failure;
     let detail = format!("aborted, not confirmed: {}", error.detail);
     Failure { error: Error::new(error.code, detail), status, service }
 }
 
-fn parts_remain(invocation: &Invocation<'_>, attempts: &Attempts, success: Success) -> Failure {
+fn parts_remain_failure(invocation: &Invocation<'_>, attempts: &Attempts, success: Success) -> Failure {
     let detail = format!(
         "parts were still listed after attempt {} of {}: stop what uploads them, and abort again",
         attempts.counted,

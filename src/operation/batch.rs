@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::base::deadline::{CancelFlag, Deadline, Interrupted, SLICE};
+use crate::base::deadline::{CHECK_INTERVAL, CancelFlag, Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::base::sys::thread;
 use crate::obs::bucket::Bucket;
-use crate::operation::abort::{Entry, Outcome, Upload, abort_upload, log_outcome};
-use crate::operation::call::Call;
+use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort_upload, log_outcome};
+use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::rate_limit::RateLimiter;
 
 /// Failures beyond these are counted, and not kept.
-const MAX_FAILURES: usize = 1000;
+const MAX_RECORDED_FAILURES: usize = 1000;
 
 /// Counts of uploads. `total` is always the sum of the other four.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ impl Report {
             Code::NoSuchUpload => self.missing += 1,
             _ => {
                 self.failed += 1;
-                if self.failures.len() < MAX_FAILURES {
+                if self.failures.len() < MAX_RECORDED_FAILURES {
                     self.failures.push(outcome);
                 }
             }
@@ -73,9 +73,9 @@ impl BatchResult {
     }
 }
 
-/// Called with each outcome, and without one at least every [`SLICE`]: the outcome, uploads done, uploads known so
-/// far.
-pub type Progress<'a> = &'a mut dyn FnMut(Option<&Outcome>, u64, u64) -> ControlFlow<()>;
+/// Called with each outcome, and without one at least every [`CHECK_INTERVAL`]: the outcome, uploads done, uploads
+/// known so far.
+pub type ProgressCallback<'a> = &'a mut dyn FnMut(Option<&Outcome>, u64, u64) -> ControlFlow<()>;
 
 /// The same within the pool, which leaves the counting to the verb.
 type Observer<'a> = &'a mut dyn FnMut(Option<&Outcome>, &Report) -> ControlFlow<()>;
@@ -100,11 +100,11 @@ enum Message {
 /// Aborts every upload of a list. `entry` gives each by its index, and None past the end.
 pub fn abort_many(
     client: &Client,
-    call: &Call,
+    call: &CallOptions,
     bucket: &str,
     count: usize,
-    entry: &(dyn Fn(usize) -> Option<Entry> + Sync),
-    progress: Progress<'_>,
+    entry: &(dyn Fn(usize) -> Option<CheckedUpload> + Sync),
+    progress: ProgressCallback<'_>,
 ) -> BatchResult {
     let total = count as u64;
     let bucket = match client.bucket(bucket) {
@@ -151,7 +151,7 @@ pub struct WorkerPool<'a> {
 
 impl<'a> WorkerPool<'a> {
     /// A pool without workers, until it runs.
-    pub fn new(client: &'a Client, call: &Call, bucket: &'a Bucket) -> WorkerPool<'a> {
+    pub fn new(client: &'a Client, call: &CallOptions, bucket: &'a Bucket) -> WorkerPool<'a> {
         let deadline = client.deadline(call, call.timeout.unwrap_or(Duration::MAX));
         let began_cancelled = deadline.is_cancelled();
         let stopped = CancelFlag::default();
@@ -235,7 +235,7 @@ impl<'a> WorkerPool<'a> {
             Job::Done(outcome) => return Some(*outcome),
             Job::Abort(upload) => upload,
         };
-        let deadline = self.client.deadline_of_one(&self.deadline);
+        let deadline = self.client.per_upload_deadline(&self.deadline);
         let outcome = caught(|| {
             let (upload, limiter) = (upload.clone(), Some(&self.rate_limiter));
             abort_upload(self.client, self.bucket, upload, &deadline, limiter, log)
@@ -262,14 +262,14 @@ impl<'a> WorkerPool<'a> {
         let log = self.client.logger();
         let mut last_beat = Instant::now();
         loop {
-            match messages.recv_timeout(SLICE) {
+            match messages.recv_timeout(CHECK_INTERVAL) {
                 Ok(Message::LogLine(level, line)) => log.log(level, || line),
                 Ok(Message::Outcome(outcome)) => self.record(outcome, report, observer),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             // However many outcomes there are: a caller that draws a clock relies on it.
-            if last_beat.elapsed() >= SLICE {
+            if last_beat.elapsed() >= CHECK_INTERVAL {
                 if observer(None, report).is_break() {
                     self.stopped.set();
                 }

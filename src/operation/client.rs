@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::auth::credentials::{Choice, Credentials, CredentialsError, Source};
-use crate::auth::ecs::{self, Agency};
+use crate::auth::credentials::{Credentials, CredentialsError, CredentialsProvider, ProviderChoice};
+use crate::auth::ecs::{self, EcsProvider};
 use crate::base::deadline;
 use crate::base::deadline::{CancelFlag, Deadline};
 use crate::base::error::Error;
@@ -17,7 +17,7 @@ use crate::base::sys::fork;
 use crate::http::proxy::Proxies;
 use crate::http::{self, HttpClient, tls};
 use crate::obs::bucket::Bucket;
-use crate::operation::call::Call;
+use crate::operation::call::CallOptions;
 use crate::operation::config::{Config, Level, ProxySetting, Settings};
 use crate::operation::log::Logger;
 
@@ -27,28 +27,28 @@ pub struct Client {
     settings: Settings,
     endpoint: Origin,
     user_agent: String,
-    connections: http::Settings,
+    connections: http::HttpSettings,
     last_bucket: ArcSwapOption<Bucket>,
-    source: ArcSwap<Source>,
-    agency: Arc<Agency>,
+    source: ArcSwap<CredentialsProvider>,
+    provider: Arc<EcsProvider>,
     /// The server's clock minus this machine's, in seconds.
     clock_offset: AtomicI64,
     shutdown: CancelFlag,
-    local: ArcSwap<Local>,
+    local: ArcSwap<ProcessState>,
 }
 
 /// The state of one process: locks, threads, sockets. A forked child leaks its parent's, and makes its own.
 #[derive(Debug)]
-pub struct Local {
+pub struct ProcessState {
     generation: u64,
     /// The connections.
     pub http: HttpClient,
     /// The fetches of an agency's credentials.
-    pub fetches: Arc<ecs::Fetches>,
+    pub fetches: Arc<ecs::FetchState>,
 }
 
-impl Local {
-    fn new(connections: &http::Settings) -> Local {
+impl ProcessState {
+    fn new(connections: &http::HttpSettings) -> ProcessState {
         let mut connections = connections.clone();
         // A new cache of TLS sessions: the parent's has a lock, and its sessions belong to the parent.
         connections.tls = connections.tls.map(|config| {
@@ -56,7 +56,11 @@ impl Local {
             own.resumption = rustls::client::Resumption::default();
             Arc::new(own)
         });
-        Local { generation: fork::generation(), http: HttpClient::new(connections), fetches: Arc::default() }
+        ProcessState {
+            generation: fork::generation(),
+            http: HttpClient::new(connections),
+            fetches: Arc::default(),
+        }
     }
 }
 
@@ -88,19 +92,19 @@ impl Client {
             None => product.to_owned(),
         };
         let connections =
-            http::Settings { max_connections: settings.max_connections as usize, proxies, tls, trust };
+            http::HttpSettings { max_connections: settings.max_connections as usize, proxies, tls, trust };
         fork::watch();
-        let source = Choice::resolve(settings.credentials.as_ref());
-        if matches!(source, Source::Ecs) {
+        let source = ProviderChoice::resolve(settings.credentials.as_ref());
+        if matches!(source, CredentialsProvider::Ecs) {
             ecs::warm_up();
         }
         Ok(Client {
             last_bucket: ArcSwapOption::empty(),
             source: ArcSwap::from_pointee(source),
-            agency: Arc::default(),
+            provider: Arc::default(),
             clock_offset: AtomicI64::new(0),
             shutdown: CancelFlag::default(),
-            local: ArcSwap::from_pointee(Local::new(&connections)),
+            local: ArcSwap::from_pointee(ProcessState::new(&connections)),
             settings,
             endpoint,
             user_agent,
@@ -131,22 +135,22 @@ impl Client {
     }
 
     /// The deadline of a call that begins now and has `budget`.
-    pub fn deadline(&self, call: &Call, budget: Duration) -> Deadline {
+    pub fn deadline(&self, call: &CallOptions, budget: Duration) -> Deadline {
         Deadline::new(deadline::after(budget), self.shutdown.clone(), call.cancelled.clone())
     }
 
     /// The deadline of one upload, or of one page, of a call with the deadline `whole`.
-    pub fn deadline_of_one(&self, whole: &Deadline) -> Deadline {
+    pub fn per_upload_deadline(&self, whole: &Deadline) -> Deadline {
         whole.until(deadline::after(self.settings.timeout))
     }
 
     /// The state of this process, made anew after a fork.
-    pub fn local(&self) -> Arc<Local> {
+    pub fn process_state(&self) -> Arc<ProcessState> {
         let local = self.local.load_full();
         if local.generation == fork::generation() {
             return local;
         }
-        let own = Arc::new(Local::new(&self.connections));
+        let own = Arc::new(ProcessState::new(&self.connections));
         let old = self.local.swap(Arc::clone(&own));
         for not_ours in [local, old] {
             if not_ours.generation != own.generation {
@@ -164,12 +168,12 @@ impl Client {
         log: Logger<'_>,
     ) -> Result<Arc<Credentials>, CredentialsError> {
         match &**self.source.load() {
-            Source::Fixed(credentials) => Ok(Arc::clone(credentials)),
-            Source::Missing(error) => Err(CredentialsError::Unavailable(error.clone())),
-            Source::Ecs => {
-                let local = self.local();
-                let agency = &self.agency;
-                agency.credentials(&local.fetches, &self.user_agent, self.now(), deadline).inspect_err(
+            CredentialsProvider::Static(credentials) => Ok(Arc::clone(credentials)),
+            CredentialsProvider::Missing(error) => Err(CredentialsError::Unavailable(error.clone())),
+            CredentialsProvider::Ecs => {
+                let process = self.process_state();
+                let provider = &self.provider;
+                provider.credentials(&process.fetches, &self.user_agent, self.now(), deadline).inspect_err(
                     |error| {
                         if let CredentialsError::Unavailable(error) = error {
                             log.log(Level::Warn, || error.to_string());
@@ -182,7 +186,7 @@ impl Client {
 
     /// Replaces the credentials, whatever their source.
     pub fn set_credentials(&self, credentials: Credentials) {
-        self.source.store(Arc::new(Source::Fixed(Arc::new(credentials))));
+        self.source.store(Arc::new(CredentialsProvider::Static(Arc::new(credentials))));
     }
 
     /// The time in Unix seconds by the server's clock, as far as that is known.
@@ -198,12 +202,12 @@ impl Client {
     /// Cancels every call in flight, and every later one.
     pub fn shutdown(&self) {
         self.shutdown.set();
-        self.local().http.close_idle();
+        self.process_state().http.close_idle();
     }
 
     /// The proxy that an http request to this origin goes through, for messages.
     pub fn forward_proxy(&self, origin: &Origin) -> Option<String> {
-        let proxy = self.connections.proxies.serving(origin).filter(|_| !origin.is_https())?;
+        let proxy = self.connections.proxies.proxy_for(origin).filter(|_| !origin.is_https())?;
         Some(proxy.to_string())
     }
 

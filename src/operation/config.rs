@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use rustls::RootCertStore;
 
-use crate::auth::credentials::Choice;
+use crate::auth::credentials::ProviderChoice;
 use crate::base::error::Error;
 use crate::base::origin::Origin;
 use crate::http::proxy::Proxy;
 use crate::http::tls;
 use crate::obs::bucket::Addressing;
-use crate::obs::sign::Scheme;
+use crate::obs::sign::SignatureScheme;
 
 /// The levels of the log. Each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,11 +63,11 @@ pub struct Settings {
     /// The endpoint of the service.
     pub endpoint: Option<Origin>,
     /// The source of credentials.
-    pub credentials: Option<Choice>,
+    pub credentials: Option<ProviderChoice>,
     /// The addressing of buckets.
     pub addressing: Addressing,
     /// The scheme of signatures. None: by the addressing.
-    pub scheme: Option<Scheme>,
+    pub scheme: Option<SignatureScheme>,
     /// The timeout of one attempt's resolution, connection and handshake.
     pub connect_timeout: Duration,
     /// The budget of one abort, retries, waits and confirmation included.
@@ -157,7 +157,7 @@ impl Config {
 }
 
 /// Validates a number that may not be 0.
-pub fn nonzero(what: &str, value: u32) -> Result<u32, Error> {
+pub fn check_nonzero(what: &str, value: u32) -> Result<u32, Error> {
     if value == 0 {
         return Err(Error::argument(format!("{what} may not be 0")));
     }
@@ -165,7 +165,7 @@ pub fn nonzero(what: &str, value: u32) -> Result<u32, Error> {
 }
 
 /// Validates the number of connections, which is also that of the threads of a call.
-pub fn max_connections(n: u32) -> Result<u32, Error> {
+pub fn check_max_connections(n: u32) -> Result<u32, Error> {
     if !(1..=1024).contains(&n) {
         return Err(Error::argument(format!("max_connections is {n}: 1 to 1024 are allowed")));
     }
@@ -173,7 +173,7 @@ pub fn max_connections(n: u32) -> Result<u32, Error> {
 }
 
 /// Validates a path.
-pub fn path(what: &str, path: &str) -> Result<PathBuf, Error> {
+pub fn check_path(what: &str, path: &str) -> Result<PathBuf, Error> {
     if path.is_empty() {
         return Err(Error::argument(format!("the {what} is empty")));
     }
@@ -181,7 +181,7 @@ pub fn path(what: &str, path: &str) -> Result<PathBuf, Error> {
 }
 
 /// Validates a product for the User-Agent header.
-pub fn user_agent(product: &str) -> Result<String, Error> {
+pub fn check_user_agent(product: &str) -> Result<String, Error> {
     if product.is_empty() {
         return Err(Error::argument("the user agent is empty"));
     }

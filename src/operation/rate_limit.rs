@@ -8,24 +8,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::base::deadline::after;
-use crate::base::deadline::{CancelFlag, Deadline, Interrupted, SLICE};
+use crate::base::deadline::{CHECK_INTERVAL, CancelFlag, Deadline, Interrupted};
 
 /// The lowest rate, in requests a second, however often the service complains.
-const SLOWEST: f64 = 1.0;
+const MIN_RATE: f64 = 1.0;
 /// The pause after a complaint. A service that counts requests has time to forget, and a request that was refused is
 /// not refused again and again until its attempts are used up.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_AFTER_CUT: Duration = Duration::from_millis(100);
 /// The seconds in which the rate regains what it was cut by. It goes on to grow at that slope.
-const RECOVERY: f64 = 4.0;
+const RECOVERY_SECONDS: f64 = 4.0;
 /// Complaints less than this apart belong to one series, about one overload. Well above a second, the interval at the
 /// lowest rate.
-const SERIES: Duration = Duration::from_secs(5);
+const SERIES_GAP: Duration = Duration::from_secs(5);
 /// Within a series the rate that recovery aims at was too high, too. It is cut by this part of what the rate is cut
 /// by: a fifth if that is halved.
-const RELENT: f64 = 0.4;
+const PEAK_DECREASE: f64 = 0.4;
 /// The part of its first rate that a series can cut the rate to. From there it is halved every second. A service that
 /// refuses everything for a moment is not a slow one.
-const FLOOR: f64 = 1.0 / 64.0;
+const SERIES_FLOOR: f64 = 1.0 / 64.0;
 
 /// A rate limiter, shared by the workers of one call.
 #[derive(Debug)]
@@ -37,11 +37,11 @@ pub struct RateLimiter {
 
 /// Why a request got no turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoTurn {
+pub enum AcquireError {
     /// The deadline passed, or the call was cancelled.
     Interrupted(Interrupted),
     /// The service asked all to wait this long, which is beyond the deadline.
-    Held(Duration),
+    Throttled(Duration),
 }
 
 #[derive(Debug)]
@@ -97,29 +97,29 @@ impl RateLimiter {
     }
 
     /// Waits for a turn. `begun` says that the request is not the first for its upload.
-    pub fn wait(&self, deadline: &Deadline, begun: bool) -> Result<(), NoTurn> {
+    pub fn acquire(&self, deadline: &Deadline, begun: bool) -> Result<(), AcquireError> {
         let mut ticket = Ticket { rate_limiter: self, ticket: None };
         loop {
             let now = Instant::now();
             let mut state = self.lock();
-            let Err(wait) = state.turn(&mut ticket.ticket, now) else { return Ok(()) };
+            let Err(wait) = state.try_acquire(&mut ticket.ticket, now) else { return Ok(()) };
             let held = state.held;
             drop(state);
             if !begun && self.closed.is_set() {
-                return Err(NoTurn::Interrupted(Interrupted::Cancelled));
+                return Err(AcquireError::Interrupted(Interrupted::Cancelled));
             }
             if held >= deadline.instant() {
-                return Err(NoTurn::Held(held.saturating_duration_since(now)));
+                return Err(AcquireError::Throttled(held.saturating_duration_since(now)));
             }
-            // Checked again after a slice: the rate may have changed, and those ahead may have left.
-            deadline.sleep(wait.min(SLICE)).map_err(NoTurn::Interrupted)?;
+            // Checked again after an interval: the rate may have changed, and those ahead may have left.
+            deadline.sleep(wait.min(CHECK_INTERVAL)).map_err(AcquireError::Interrupted)?;
         }
     }
 
     /// Takes note of the response to a request that was sent at `sent`. A Retry-After holds for all workers.
     pub fn observe(&self, throttled: bool, retry_after: Option<Duration>, sent: Instant) {
         if throttled {
-            self.lock().complaint(Instant::now(), retry_after, sent);
+            self.lock().on_throttled(Instant::now(), retry_after, sent);
         }
     }
 }
@@ -140,7 +140,7 @@ impl Drop for Ticket<'_> {
 
 impl State {
     /// Takes a turn, or returns the time to wait for one and puts a ticket in the line.
-    fn turn(&mut self, ticket: &mut Option<u64>, now: Instant) -> Result<(), Duration> {
+    fn try_acquire(&mut self, ticket: &mut Option<u64>, now: Instant) -> Result<(), Duration> {
         let ahead = match *ticket {
             Some(mine) => self.line.iter().take_while(|other| **other != mine).count(),
             None => self.line.len(),
@@ -180,7 +180,7 @@ impl State {
         }
     }
 
-    fn complaint(&mut self, now: Instant, retry_after: Option<Duration>, sent: Instant) {
+    fn on_throttled(&mut self, now: Instant, retry_after: Option<Duration>, sent: Instant) {
         if let Some(wait) = retry_after {
             self.held = self.held.max(now.checked_add(wait).unwrap_or_else(|| after(wait)));
         }
@@ -191,21 +191,24 @@ impl State {
         self.grow(now);
         let seconds = now.saturating_duration_since(self.window).as_secs_f64().max(0.05);
         let before = self.rate.unwrap_or_else(|| f64::from(self.sent) / seconds);
-        let in_series = self.cut.is_some_and(|cut| now.saturating_duration_since(cut) < SERIES);
+        let in_series = self.cut.is_some_and(|cut| now.saturating_duration_since(cut) < SERIES_GAP);
         if !in_series {
             self.series = (before, now);
         }
         let (first, began) = self.series;
-        let floor = first * FLOOR * halved_every_second(now.saturating_duration_since(began));
+        let floor = first * SERIES_FLOOR * halved_every_second(now.saturating_duration_since(began));
         // A complaint never raises the rate.
-        let rate = (before / 2.0).max(floor).min(before).max(SLOWEST);
+        let rate = (before / 2.0).max(floor).min(before).max(MIN_RATE);
         let before = before.max(rate);
-        self.peak =
-            if in_series { before.max(self.peak * (1.0 - RELENT * (1.0 - rate / before))) } else { before };
+        self.peak = if in_series {
+            before.max(self.peak * (1.0 - PEAK_DECREASE * (1.0 - rate / before)))
+        } else {
+            before
+        };
         self.rate = Some(rate);
-        self.slope = (self.peak - rate).max(SLOWEST) / RECOVERY;
+        self.slope = (self.peak - rate).max(MIN_RATE) / RECOVERY_SECONDS;
         self.cut = Some(now);
-        self.next = self.next.max(now + PAUSE);
+        self.next = self.next.max(now + PAUSE_AFTER_CUT);
         self.updated = self.next;
     }
 }
@@ -237,7 +240,9 @@ mod tests {
         let mut sent = 0;
         let mut ticket = None;
         for ms in 0..seconds * 1000 {
-            while state.rate.is_some() && state.turn(&mut ticket, from + Duration::from_millis(ms)).is_ok() {
+            while state.rate.is_some()
+                && state.try_acquire(&mut ticket, from + Duration::from_millis(ms)).is_ok()
+            {
                 sent += 1;
             }
         }
@@ -251,13 +256,13 @@ mod tests {
         let start = state.window;
         for n in 0..1000 {
             assert!(
-                state.turn(&mut None, start + Duration::from_millis(n)).is_ok(),
+                state.try_acquire(&mut None, start + Duration::from_millis(n)).is_ok(),
                 "no limit before the first complaint"
             );
         }
         let cut = start + Duration::from_secs(1);
-        state.complaint(cut, None, start);
-        state.complaint(cut + Duration::from_millis(1), None, start);
+        state.on_throttled(cut, None, start);
+        state.on_throttled(cut + Duration::from_millis(1), None, start);
         let rate = state.rate.expect("a rate");
         assert!((450.0..550.0).contains(&rate), "halved once, not twice: {rate}");
         let first = sent_in(&mut state, cut, 1);
@@ -265,14 +270,17 @@ mod tests {
         let later = sent_in(&mut state, cut + Duration::from_secs(4), 1);
         assert!(later > 950, "it recovers: {later}");
         let held = cut + Duration::from_secs(5);
-        state.complaint(held, Some(Duration::from_secs(3)), held);
-        assert!(state.turn(&mut Some(0), held + Duration::from_millis(2900)).is_err(), "Retry-After holds");
-        assert!(state.turn(&mut None, held + Duration::from_millis(3100)).is_ok());
+        state.on_throttled(held, Some(Duration::from_secs(3)), held);
+        assert!(
+            state.try_acquire(&mut Some(0), held + Duration::from_millis(2900)).is_err(),
+            "Retry-After holds"
+        );
+        assert!(state.try_acquire(&mut None, held + Duration::from_millis(3100)).is_ok());
         for n in 0..100 {
             let now = cut + Duration::from_secs(10 + n);
-            state.complaint(now, None, now);
+            state.on_throttled(now, None, now);
         }
-        assert!(state.rate.is_some_and(|rate| rate >= SLOWEST));
+        assert!(state.rate.is_some_and(|rate| rate >= MIN_RATE));
     }
 
     #[test]
@@ -280,11 +288,11 @@ mod tests {
         let mut state = new();
         let start = state.window;
         for n in 0..1000 {
-            assert!(state.turn(&mut None, start + Duration::from_millis(n)).is_ok());
+            assert!(state.try_acquire(&mut None, start + Duration::from_millis(n)).is_ok());
         }
         let mut now = start + Duration::from_secs(1);
         for _ in 0..8 {
-            state.complaint(now, None, now);
+            state.on_throttled(now, None, now);
             now += Duration::from_millis(110);
         }
         assert!(state.rate.is_some_and(|rate| (8.0..32.0).contains(&rate)), "{state:?}");
@@ -296,15 +304,15 @@ mod tests {
     fn turns_come_in_the_order_of_arrival() {
         let mut state = new();
         let start = state.window;
-        state.complaint(start, None, start);
+        state.on_throttled(start, None, start);
         let mut places = [None, None, None];
         for ticket in &mut places {
-            assert!(state.turn(ticket, start).is_err());
+            assert!(state.try_acquire(ticket, start).is_err());
         }
         let late = start + Duration::from_secs(30);
         let [first, second, third] = &mut places;
-        assert!(state.turn(third, late).is_err() && state.turn(second, late).is_err());
-        assert!(state.turn(&mut None, late).is_err(), "nor for who comes now");
-        assert!(state.turn(first, late).is_ok() && first.is_none());
+        assert!(state.try_acquire(third, late).is_err() && state.try_acquire(second, late).is_err());
+        assert!(state.try_acquire(&mut None, late).is_err(), "nor for who comes now");
+        assert!(state.try_acquire(first, late).is_ok() && first.is_none());
     }
 }

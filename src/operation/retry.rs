@@ -36,13 +36,13 @@ impl Attempts {
     }
 
     /// Takes note of how an attempt failed.
-    pub fn record(&mut self, failure: &AttemptFailure) {
+    pub fn record(&mut self, failure: &FailureCause) {
         match *failure {
-            AttemptFailure::Response { verdict, status, .. } => {
+            FailureCause::Response { verdict, status, .. } => {
                 self.sent += 1;
                 self.may_have_succeeded |= may_have_been_carried_out(verdict, status);
             }
-            AttemptFailure::Transport { request_sent, .. } => {
+            FailureCause::Transport { request_sent, .. } => {
                 self.sent += u32::from(request_sent);
                 self.may_have_succeeded |= request_sent;
             }
@@ -63,7 +63,7 @@ impl Attempts {
 
 /// How an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptFailure {
+pub enum FailureCause {
     /// A response other than success.
     Response {
         verdict: Verdict,
@@ -107,29 +107,29 @@ pub enum Next {
 /// Decides. `jitter` gives 0 to 1, and is asked only if there is a wait.
 pub fn next(
     attempts: &Attempts,
-    failure: &AttemptFailure,
+    failure: &FailureCause,
     limits: Limits,
     jitter: impl FnOnce() -> f64,
 ) -> Next {
     let retry_after = match *failure {
-        AttemptFailure::Response { verdict: Verdict::ClockSkew, tells_time: true, .. }
+        FailureCause::Response { verdict: Verdict::ClockSkew, tells_time: true, .. }
             if !attempts.clock_corrected =>
         {
             return Next::CorrectClock;
         }
-        AttemptFailure::Response { verdict: Verdict::Redirect, redirect_is_safe: true, .. }
+        FailureCause::Response { verdict: Verdict::Redirect, redirect_is_safe: true, .. }
             if attempts.redirects < MAX_REDIRECTS =>
         {
             return Next::FollowRedirect;
         }
-        AttemptFailure::Response { verdict, retry_after, .. } if is_retryable(verdict) => retry_after,
-        AttemptFailure::Response { .. } | AttemptFailure::Transport { permanent: true, .. } => {
+        FailureCause::Response { verdict, retry_after, .. } if is_retryable(verdict) => retry_after,
+        FailureCause::Response { .. } | FailureCause::Transport { permanent: true, .. } => {
             return Next::GiveUp;
         }
-        AttemptFailure::Transport { stale_connection: true, .. } if !attempts.connection_replaced => {
+        FailureCause::Transport { stale_connection: true, .. } if !attempts.connection_replaced => {
             return Next::ReplaceConnection;
         }
-        AttemptFailure::Transport { .. } => None,
+        FailureCause::Transport { .. } => None,
     };
     if attempts.counted >= limits.max_attempts {
         return Next::GiveUp;
@@ -173,8 +173,8 @@ mod tests {
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
-    fn refused(verdict: Verdict, status: u16) -> AttemptFailure {
-        AttemptFailure::Response {
+    fn refused(verdict: Verdict, status: u16) -> FailureCause {
+        FailureCause::Response {
             verdict,
             status,
             retry_after: None,
@@ -183,8 +183,8 @@ mod tests {
         }
     }
 
-    fn after(seconds: u64) -> AttemptFailure {
-        AttemptFailure::Response {
+    fn after(seconds: u64) -> FailureCause {
+        FailureCause::Response {
             verdict: Verdict::Throttled,
             status: 503,
             retry_after: Some(Duration::from_secs(seconds)),
@@ -193,21 +193,21 @@ mod tests {
         }
     }
 
-    fn broke(permanent: bool, request_sent: bool, stale_connection: bool) -> AttemptFailure {
-        AttemptFailure::Transport { permanent, request_sent, stale_connection }
+    fn broke(permanent: bool, request_sent: bool, stale_connection: bool) -> FailureCause {
+        FailureCause::Transport { permanent, request_sent, stale_connection }
     }
 
     #[test]
     fn decisions() {
         use Verdict as V;
-        let no_date = AttemptFailure::Response {
+        let no_date = FailureCause::Response {
             verdict: V::ClockSkew,
             status: 403,
             retry_after: None,
             tells_time: false,
             redirect_is_safe: false,
         };
-        let unsafe_redirect = AttemptFailure::Response {
+        let unsafe_redirect = FailureCause::Response {
             verdict: V::Redirect,
             status: 307,
             retry_after: None,

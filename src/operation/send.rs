@@ -8,7 +8,7 @@ use crate::auth::credentials::{Credentials, CredentialsError};
 use crate::base::date;
 use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
-use crate::base::text::clean;
+use crate::base::text::sanitize;
 use crate::http::{ExchangeError, Request, RequestHead, Response, TransportError};
 use crate::obs::bucket::{Bucket, Target};
 use crate::obs::operation::Operation;
@@ -18,8 +18,8 @@ use crate::obs::sign::{Signature, StringToSign};
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
-use crate::operation::rate_limit::{NoTurn, RateLimiter};
-use crate::operation::retry::{self, AttemptFailure, Attempts, Limits, Next};
+use crate::operation::rate_limit::{AcquireError, RateLimiter};
+use crate::operation::retry::{self, Attempts, FailureCause, Limits, Next};
 
 /// One invocation of an operation on a bucket, and its bounds.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ impl From<Error> for Failure {
 
 impl Failure {
     /// The same with more to say.
-    fn and(mut self, more: &str) -> Failure {
+    fn with_detail(mut self, more: &str) -> Failure {
         self.error.detail.push_str(more);
         self
     }
@@ -109,14 +109,14 @@ pub fn send(
         let time_left = deadline.instant().saturating_duration_since(Instant::now());
         let next = retry::next(attempts, &failed.cause, Limits { max_attempts, time_left }, random);
         attempts.apply(&next);
-        new_connection = matches!(failed.cause, AttemptFailure::Transport { .. });
-        last = Some(go_on(invocation, target, next, *failed)?);
+        new_connection = matches!(failed.cause, FailureCause::Transport { .. });
+        last = Some(carry_out(invocation, target, next, *failed)?);
     }
 }
 
 /// Does what comes before the next attempt, and returns the failure that it follows. An error is the result of the
 /// operation.
-fn go_on(
+fn carry_out(
     invocation: &Invocation<'_>,
     target: &mut Target,
     next: Next,
@@ -127,7 +127,9 @@ fn go_on(
     match next {
         Next::GiveUp => return Err(failure),
         Next::OutOfTime(wait) => {
-            return Err(failure.and(&format!(", no time left to wait {} ms for another", wait.as_millis())));
+            return Err(
+                failure.with_detail(&format!(", no time left to wait {} ms for another", wait.as_millis()))
+            );
         }
         Next::CorrectClock => {
             if let Some(server_time) = server_time {
@@ -184,7 +186,7 @@ impl NotReady {
                 let why =
                     format!("the service asked to wait {} s, and there is no time for that", wait.as_secs());
                 match last {
-                    Some(failure) => failure.and(&format!(", {why}")),
+                    Some(failure) => failure.with_detail(&format!(", {why}")),
                     None => Error::new(Code::Throttled, why).into(),
                 }
             }
@@ -206,9 +208,9 @@ fn prepare(
     if let Some(rate_limiter) = invocation.rate_limiter {
         // Listing the parts confirms an abort that is under way.
         let has_begun = attempts.counted > 0 || invocation.operation == Operation::ListParts;
-        rate_limiter.wait(deadline, has_begun).map_err(|no_turn| match no_turn {
-            NoTurn::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
-            NoTurn::Held(wait) => NotReady::Throttled(wait),
+        rate_limiter.acquire(deadline, has_begun).map_err(|error| match error {
+            AcquireError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
+            AcquireError::Throttled(wait) => NotReady::Throttled(wait),
         })?;
     }
     Ok(credentials)
@@ -245,7 +247,7 @@ enum AttemptError {
 /// An attempt that failed.
 struct FailedAttempt {
     failure: Failure,
-    cause: AttemptFailure,
+    cause: FailureCause,
     /// The response's Date.
     server_time: Option<i64>,
     /// Where a redirect leads, if it may be followed.
@@ -265,12 +267,12 @@ impl Attempt<'_> {
             new_connection: self.new_connection,
         };
         let sent_at = Instant::now();
-        let local = client.local();
+        let process = client.process_state();
         let response = match read {
-            Some(read) => local.http.send_streaming(request, |response, body| read(response, dated, body)),
-            None => local.http.send(request),
+            Some(read) => process.http.send_streaming(request, |response, body| read(response, dated, body)),
+            None => process.http.send(request),
         };
-        let response = response.map_err(|error| self.broken(error))?;
+        let response = response.map_err(|error| self.transport_failure(error))?;
         let (verdict, service) = interpret(operation, &response);
         let success = verdict == Verdict::Success;
         let retry_after = if success { None } else { self.retry_after(&response) };
@@ -281,12 +283,12 @@ impl Attempt<'_> {
         let proxy_secrets = client.proxy_secrets();
         let secrets: Vec<&str> =
             self.credentials.secrets().chain(proxy_secrets).chain([signature.as_str()]).collect();
-        let service = service.clean(&secrets);
+        let service = service.sanitize(&secrets);
         self.log_response(&response, &service.ids, sent_at);
         if success {
             return Ok(Success { status: response.status, ids: service.ids });
         }
-        let failed = self.refused(&response, verdict, service, &secrets, retry_after);
+        let failed = self.error_response(&response, verdict, service, &secrets, retry_after);
         Err(AttemptError::Failed(Box::new(failed)))
     }
 
@@ -319,7 +321,7 @@ impl Attempt<'_> {
     }
 
     /// An exchange without a response.
-    fn broken(&self, exchange: ExchangeError) -> AttemptError {
+    fn transport_failure(&self, exchange: ExchangeError) -> AttemptError {
         let ExchangeError { error, request_sent, stale_connection } = exchange;
         let (error, permanent) = match error {
             TransportError::Interrupted(interrupted) => {
@@ -331,14 +333,14 @@ impl Attempt<'_> {
         let error = Error::new(error.code, format!("{} ({})", error.detail, self.ordinal));
         AttemptError::Failed(Box::new(FailedAttempt {
             failure: error.into(),
-            cause: AttemptFailure::Transport { permanent, request_sent, stale_connection },
+            cause: FailureCause::Transport { permanent, request_sent, stale_connection },
             server_time: None,
             redirect: None,
         }))
     }
 
     /// A response other than success.
-    fn refused(
+    fn error_response(
         &self,
         response: &Response,
         verdict: Verdict,
@@ -359,7 +361,7 @@ impl Attempt<'_> {
         let redirect = redirect.ok();
         FailedAttempt {
             failure: Failure { error: Error::new(verdict.code(), detail), status: response.status, service },
-            cause: AttemptFailure::Response {
+            cause: FailureCause::Response {
                 verdict,
                 status: response.status,
                 retry_after,
@@ -401,7 +403,7 @@ impl Attempt<'_> {
             Verdict::Redirect | Verdict::OtherRedirect => match response.headers.get("location") {
                 Some(location) => {
                     let location = String::from_utf8_lossy(location);
-                    line.push_str(&format!(" to {}", clean(location, secrets)));
+                    line.push_str(&format!(" to {}", sanitize(location, secrets)));
                 }
                 None => line.push_str(" without a Location"),
             },

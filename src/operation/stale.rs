@@ -16,8 +16,8 @@ use crate::http::Headers;
 use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, read_page};
 use crate::obs::operation::Operation;
 use crate::operation::abort::{Outcome, Upload};
-use crate::operation::batch::{BatchResult, Job, Progress, WorkerPool};
-use crate::operation::call::Call;
+use crate::operation::batch::{BatchResult, Job, ProgressCallback, WorkerPool};
+use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
@@ -44,10 +44,10 @@ pub struct Selection<'a> {
 /// Lists the uploads of a bucket, and aborts those that are selected.
 pub fn abort_stale(
     client: &Client,
-    call: &Call,
+    call: &CallOptions,
     bucket: &str,
     selection: Selection<'_>,
-    progress: Progress<'_>,
+    progress: ProgressCallback<'_>,
 ) -> BatchResult {
     let bucket = match client.bucket(bucket) {
         Ok(bucket) => bucket,
@@ -139,7 +139,7 @@ impl<'a> Sweep<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next upload. Fetches a page if few are left, and waits for one if there are none.
+    /// The next upload. FetchState a page if few are left, and waits for one if there are none.
     fn next_job(&self, pool: &WorkerPool<'_>, log: Logger<'_>) -> Option<Job> {
         let mut state = self.lock();
         loop {
@@ -163,7 +163,7 @@ impl<'a> Sweep<'a> {
             }
             (state, _) = self
                 .changed
-                .wait_timeout(state, pool.deadline.slice())
+                .wait_timeout(state, pool.deadline.interval())
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -177,9 +177,9 @@ impl<'a> Sweep<'a> {
         Job::Abort(upload)
     }
 
-    /// Fetches a page and takes its uploads over.
+    /// FetchState a page and takes its uploads over.
     fn fetch(&self, pool: &WorkerPool<'_>, log: Logger<'_>, marker: &Marker) {
-        let deadline = pool.client.deadline_of_one(&pool.deadline);
+        let deadline = pool.client.per_upload_deadline(&pool.deadline);
         let page =
             caught(|| self.page(pool, log, &deadline, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
         match page {
@@ -237,7 +237,7 @@ impl<'a> Sweep<'a> {
         };
         let mut page = None;
         let mut read = |response: &crate::http::Response, dated, body: &mut dyn std::io::Read| {
-            let now = self.believed_date(&response.headers, dated)?;
+            let now = self.trusted_date(&response.headers, dated)?;
             page = read_page(body, request)?;
             // The first page that can be acted on, and not one that is asked for again.
             if let (Some(now), Some(_)) = (now, &page) {
@@ -258,7 +258,7 @@ impl<'a> Sweep<'a> {
     /// The earlier of a page's Date and the time by which its request was dated, if age matters. A service that has
     /// just accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or
     /// a cache between, and would make live uploads look old.
-    fn believed_date(&self, headers: &Headers, dated: i64) -> Result<Option<i64>, Error> {
+    fn trusted_date(&self, headers: &Headers, dated: i64) -> Result<Option<i64>, Error> {
         if self.selection.older_than_seconds == 0 {
             return Ok(None);
         }

@@ -58,15 +58,15 @@ impl Connecting {
     }
 }
 
-/// Sends, with MSG_NOSIGNAL. std's `TcpStream::write_vectored` is writev(2), which has no flags: with its EPIPE comes a
-/// SIGPIPE, which kills a host that does not ignore it. rustls writes through it.
+/// Sends, with MSG_NOSIGNAL. std's `TcpStream::write_vectored` is writev(2), which has no flags: with its EPIPE comes
+/// a SIGPIPE, which kills a host that does not ignore it. rustls writes through it.
 pub fn send(socket: &TcpStream, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
     let nothing_else = &mut SendAncillaryBuffer::default();
     Ok(rustix::net::sendmsg(socket, bytes, nothing_else, SendFlags::NOSIGNAL)?)
 }
 
 /// Returns whether nothing has arrived, not even the end of the stream. One system call.
-pub fn is_quiet(socket: &TcpStream) -> bool {
+pub fn has_no_input(socket: &TcpStream) -> bool {
     loop {
         match rustix::net::recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Err(Errno::INTR) => {}
@@ -77,7 +77,7 @@ pub fn is_quiet(socket: &TcpStream) -> bool {
 
 /// Returns whether a read or write ended only because of the socket's timeout or a signal. ETIMEDOUT has the same
 /// `ErrorKind` as such a timeout, and means that the peer is gone.
-pub fn is_interruption(error: &io::Error) -> bool {
+pub fn is_timeout_or_signal(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::WouldBlock | Kind::TimedOut | Kind::Interrupted)
         && error.raw_os_error() != Some(libc::ETIMEDOUT)
