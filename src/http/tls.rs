@@ -4,6 +4,8 @@
 //! Roots are read from the PEM bundle directly: in 0.9 ms, against 4 to 30 ms by rustls-native-certs.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
+use zeroize::Zeroizing;
 
 use crate::base::error::{Code, Error};
 
@@ -35,10 +38,24 @@ struct Bundle {
     roots: Arc<RootCertStore>,
 }
 
+/// The size of the largest PEM file that is read. A bundle of all public roots has a quarter of a megabyte.
+const MAX_PEM: u64 = 16 * 1024 * 1024;
+
+/// Reads a whole file, up to a limit: the path may name a device that never ends.
+fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut pem = Zeroizing::new(Vec::new());
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    let length = file.take(MAX_PEM + 1).read_to_end(&mut pem).map_err(|e| e.to_string())?;
+    if length as u64 > MAX_PEM {
+        return Err(format!("it is larger than {MAX_PEM} bytes"));
+    }
+    Ok(pem)
+}
+
 /// Reads the certificates of a PEM file that can serve as roots.
 pub fn roots_from(path: &Path) -> Result<RootCertStore, Error> {
     let unusable = |why: String| Error::config(format!("the CA file {path:?} can't be used: {why}"));
-    let pem = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
+    let pem = read_pem(path).map_err(unusable)?;
     let mut roots = RootCertStore::empty();
     let (mut seen, mut refused) = (0_usize, None);
     for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -83,8 +100,9 @@ pub fn identity_from(certificate: &Path, key: &Path) -> Result<Identity, Error> 
     let unusable = |path: &Path, why: String| {
         Error::config(format!("the client certificate: {path:?} can't be used: {why}"))
     };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let pem = read_pem(certificate).map_err(|why| unusable(certificate, why))?;
+    let chain = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|e| unusable(certificate, e.to_string()))?;
     if chain.is_empty() {
         return Err(unusable(certificate, "it holds no certificate".into()));
@@ -92,7 +110,8 @@ pub fn identity_from(certificate: &Path, key: &Path) -> Result<Identity, Error> 
     if let Some(e) = chain.iter().find_map(|der| rustls::server::ParsedCertificate::try_from(der).err()) {
         return Err(unusable(certificate, e.to_string()));
     }
-    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|e| unusable(key, e.to_string()))?;
+    let pem = read_pem(key).map_err(|why| unusable(key, why))?;
+    let key_der = PrivateKeyDer::from_pem_slice(&pem).map_err(|e| unusable(key, e.to_string()))?;
     let signer =
         rustls::crypto::ring::sign::any_supported_type(&key_der).map_err(|e| unusable(key, e.to_string()))?;
     // Checked here, since a client for a plain http endpoint never uses them.
