@@ -188,6 +188,9 @@ impl<'a> WorkerPool<'a> {
             // Fewer than asked for will do.
             let started: Vec<_> = (0..workers)
                 .map_while(|_| {
+                    if !thread::has_headroom() {
+                        return None;
+                    }
                     let sender = sender.clone();
                     thread::spawn_scoped(scope, "obsabort-worker", move || self.work(next_job, &sender)).ok()
                 })

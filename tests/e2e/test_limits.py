@@ -3,18 +3,23 @@
 Each case runs in a child of its own whose address space is limited.
 """
 
+import contextlib
 import ctypes
 import json
 import os
 import resource
 import subprocess
 import sys
+import tempfile
+import threading
 import unittest
 
 import obsabort
 import support
+import tls_certs
 
 BUCKET = "limits"
+UNUSED_USER = 54_321
 MEBIBYTE = 1 << 20
 LIMIT = 700 * MEBIBYTE
 HUGE = 256 * MEBIBYTE
@@ -34,15 +39,16 @@ def tearDownModule():
 
 
 class Limits(unittest.TestCase):
-    def child(self, case, *arguments, processes=None):
+    def child(self, case, *arguments, endpoint=None, memory=LIMIT):
         """Runs a case of this file in a child with little memory -> what it printed."""
 
         def limit():
-            resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
-        command = [sys.executable, os.path.abspath(__file__), case, server.endpoint, *map(str, arguments)]
+        endpoint = endpoint or server.endpoint
+        command = [sys.executable, os.path.abspath(__file__), case, endpoint, *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=limit)
-        self.assertEqual(done.returncode, 0, f"{case}: {done.stdout}\n{done.stderr}")
+        self.assertEqual(done.returncode, 0, f"{case} {arguments}: {done.stdout}\n{done.stderr}")
         return json.loads(done.stdout)
 
     def test_max_connections(self):
@@ -50,10 +56,26 @@ class Limits(unittest.TestCase):
             with self.subTest(n):
                 self.assertEqual(self.child("max_connections", n), {"set": code})
 
-    def test_as_many_connections_as_are_allowed(self):
-        """Threads that can't be had are done without."""
-        told = self.child("sweep", 1024)
-        self.assertEqual((told["code"], told["aborted"]), (0, 40), told)
+    def test_more_connections_than_memory(self):
+        """The threads that are started leave memory for what they do."""
+        for memory in (400, 512, 700):
+            # Busy enough for every thread that can be had to have an upload of its own.
+            with self.subTest(memory), support.ObsLocal("--uploads", f"{BUCKET}:3000:172800", "--latency-ms", "3") as busy:
+                told = self.child("sweep", 1024, endpoint=busy.endpoint, memory=memory * MEBIBYTE)
+                self.assertEqual((told["code"], told["aborted"]), (0, 3000), told)
+
+    def test_no_thread_to_be_had(self):
+        """RLIMIT_NPROC: fewer threads will do, and so will the caller's own."""
+        for verb in ("stale", "many"):
+            for threads in (1, 4):
+                with self.subTest(verb=verb, threads=threads), support.ObsLocal("--uploads", f"{BUCKET}:40:172800") as fresh:
+                    told = self.child("few_threads", verb, threads, endpoint=fresh.endpoint)
+                    self.assertEqual(told, {"code": 0, "gone": 40, "told": True})
+
+    def test_no_thread_to_resolve_on(self):
+        told = self.child("unresolved", endpoint=f"http://localhost:{server.port}")
+        self.assertEqual(told["code"], 20, told)
+        self.assertIn("no thread", told["error"])
 
     def test_counts_beyond_memory(self):
         for count in (SIZE_MAX, ISIZE_MAX, ISIZE_MAX // 16 + 1):
@@ -73,6 +95,47 @@ class Limits(unittest.TestCase):
                 self.assertEqual(code, REFUSED, told)
         self.assertGreater(len(told), 12)
 
+    def test_huge_files(self):
+        """A path may name anything: a device that never ends, a file of 8 GB."""
+        with tempfile.NamedTemporaryFile(suffix=".pem") as sparse:
+            os.truncate(sparse.name, 8 << 30)
+            certificate = tls_certs.Authority(support.temp_dir(), "limits").certificate
+            for path in ("/dev/zero", sparse.name):
+                with self.subTest(path):
+                    told = self.child("huge_files", path, certificate)
+                    for name in ("ca", "certificate", "key", "roots"):
+                        self.assertIn("larger than", told[name], told)
+
+    def test_huge_pages(self):
+        """Lengths that the server claims size nothing, and what it sends is bounded."""
+        for name, fault in HUGE_PAGES.items():
+            with self.subTest(name), support.ObsLocal("--bucket", BUCKET, "--fault", f"{fault};query=uploads;always") as huge:
+                told = self.child("page", endpoint=huge.endpoint)
+                self.assertIn(told["code"], (24, 25), told)
+                self.assertLess(told["grown_kb"], 100 * 1024, told)
+
+
+PAGE = "body=<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>"
+ANSWER = "answer=200;header=Content-Length:18446744073709551615;" + PAGE
+CHUNKED = "answer=200;without=Content-Length;header=Transfer-Encoding:chunked;body="
+HUGE_PAGES = {
+    "a length beyond all memory, and nothing": ANSWER + ";then=close",
+    "a tag": f"{ANSWER}<;repeat=400000,{'a' * 100}",
+    "tags": f"{ANSWER};repeat=10000000,<a>",
+    "empty tags": f"{ANSWER};repeat=10000000,<a/>",
+    "uploads": f"{ANSWER};repeat=10000000,<Upload/>",
+    "attributes": f"{ANSWER}<a;repeat=10000000, b='c'",
+    "a text": f"{ANSWER}<Upload><Key>;repeat=400000,{'a' * 100}",
+    "texts": f"{ANSWER};repeat=3000,<Upload><Key>{'a' * 16000}</Key></Upload>",
+    "a comment": f"{ANSWER}<!--;repeat=400000,{'a' * 100}",
+    "entities": f"{ANSWER}<Upload><Key>;repeat=10000000,&amp\\;",
+    "white space": f"{ANSWER};repeat=400000,{' ' * 100}",
+    "a chunk beyond all memory": CHUNKED + "FFFFFFFFFFFFFFFF\\r\\n<ListMultipartUploadsResult>;then=close",
+    "a chunk larger than a number": CHUNKED + "FFFFFFFFFFFFFFFFF\\r\\n<ListMultipartUploadsResult>;then=close",
+    "an extension of a chunk": f"{CHUNKED}1\\;;repeat=400000,{'a' * 100}",
+    "trailers": f"{CHUNKED}0\\r\\n;repeat=400000,a: {'a' * 100}\\r\\n;then=close",
+}
+
 
 def peak_kb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -91,6 +154,73 @@ def sweep(endpoint, connections):
     with client_of(endpoint, max_connections=int(connections)) as client:
         code, report, _ = client.stale(BUCKET, 3600)
     return {"code": code, "aborted": report.aborted}
+
+
+def few_threads(endpoint, verb, threads):
+    """As root, the limit holds only for another user, who here has no other process."""
+    import obsabort
+
+    found, told = [], 0
+    with client_of(endpoint, max_connections=8) as client:
+        client.stale(BUCKET, 3600, flags=obsabort.DRY_RUN, progress=lambda outcome, *_: outcome and found.append(outcome))
+        resource.setrlimit(resource.RLIMIT_NPROC, (int(threads), int(threads)))
+        if os.getuid() == 0:
+            os.setresuid(UNUSED_USER, UNUSED_USER, UNUSED_USER)
+        if threads == "1":
+            with contextlib.suppress(RuntimeError):
+                threading.Thread(target=int).start()
+                sys.exit("a thread could be started")
+
+        def progress(*_):
+            nonlocal told
+            told += 1
+
+        if verb == "stale":
+            code, report, _ = client.stale(BUCKET, 3600, progress=progress)
+        else:
+            code, report, _ = client.many(BUCKET, [(each.key, each.upload_id) for each in found], progress=progress)
+    return {"code": code, "gone": report.aborted, "told": told >= 40}
+
+
+def unresolved(endpoint):
+    with client_of(endpoint) as client:
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        if os.getuid() == 0:
+            os.setresuid(UNUSED_USER, UNUSED_USER, UNUSED_USER)
+        code, _, error = client.multipart(BUCKET, "key", "id")
+    return {"code": code, "error": error}
+
+
+def huge_files(endpoint, path, certificate):
+    """What each setting says of this path."""
+    import obsabort
+
+    settings = {
+        "ca": {"ca_file": path},
+        "certificate": {"client_certificate": (path, path)},
+        "key": {"client_certificate": (certificate, path)},
+        "roots": {},
+    }
+    os.environ["SSL_CERT_FILE"] = path
+    told = {}
+    for name, setting in settings.items():
+        config = obsabort.Config(endpoint="https://localhost", proxy="")
+        for function, values in setting.items():
+            config.set(function, *values if isinstance(values, tuple) else (values,))
+        try:
+            obsabort.Client(config).free()
+        except obsabort.Error as refused:
+            told[name] = str(refused)
+        config.free()
+    return told
+
+
+def page(endpoint):
+    with client_of(endpoint, max_attempts=1, timeout_ms=20_000) as client:
+        before = peak_kb()
+        code, _, error = client.stale(BUCKET, 3600)
+        grown = peak_kb() - before
+    return {"code": code, "error": error, "grown_kb": grown}
 
 
 def count(endpoint, n):

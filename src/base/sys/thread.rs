@@ -1,4 +1,4 @@
-//! Threads that leave the host's signals to the host's threads.
+//! Threads that leave the host's signals to the host's threads, and the address space that they need.
 
 #![allow(unsafe_code)]
 
@@ -13,6 +13,24 @@ const RAISED_BY_FAULTS: [libc::c_int; 7] =
 
 /// The stack of each thread: enough for TLS and for getaddrinfo.
 const STACK_SIZE: usize = 512 * 1024;
+
+/// The address space that must be left before a thread is started: 128 MB, which glibc maps for the heap of a new
+/// thread, and 64 MB for a list page and what is parsed from it.
+const HEADROOM: usize = 192 * 1024 * 1024;
+
+/// Returns whether the process has address space for another thread and for what its threads do.
+///
+/// If it is limited, threads would otherwise be started until nothing is left. The next allocation, of 8 bytes, would
+/// then abort the process: a sweep with 1024 connections never survived an RLIMIT_AS of 512 MB.
+pub fn has_headroom() -> bool {
+    // Not by the allocator: in a process that has called mlockall(MCL_FUTURE), its pages would become resident.
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: the kernel chooses the address, so that no mapping is replaced, and the address is used here alone.
+    unsafe {
+        let probe = libc::mmap(std::ptr::null_mut(), HEADROOM, libc::PROT_NONE, flags, -1, 0);
+        probe != libc::MAP_FAILED && libc::munmap(probe, HEADROOM) == 0
+    }
+}
 
 /// Starts a thread that blocks all signals except those that faults raise, so that the host's handlers run on the
 /// host's threads.
