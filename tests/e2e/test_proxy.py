@@ -103,10 +103,15 @@ class ProxyTest(unittest.TestCase):
 
 
 class RealProxies:
-    """What both proxies must do; each class below says with which."""
+    """What both proxies must do; each class below says with which: `stock` is open, `asking` wants a password."""
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.stock.stop()
+        cls.asking.stop()
 
     def test_http_endpoint(self):
-        proxy = self.open_proxy()
+        proxy = self.stock
         seen = self.aborts(self.http("http://" + proxy.address), http_origin)
         for request in seen:
             self.assertEqual(request.headers["host"], f"{BUCKET}.{HOST}:{http_origin.port}")
@@ -115,7 +120,7 @@ class RealProxies:
             self.assertNotIn("proxy-authorization", request.headers)
 
     def test_http_endpoint_with_path_addressing(self):
-        proxy = self.open_proxy()
+        proxy = self.stock
         client = self.http("http://" + proxy.address, addressing=obsabort.ADDRESSING_PATH)
         outcome = client.abort(BUCKET, "key", "id")
         self.assertEqual(outcome.code, 0, outcome.message)
@@ -126,7 +131,7 @@ class RealProxies:
         self.assertIn("via", seen.headers)
 
     def test_https_endpoint_by_connect(self):
-        proxy = self.open_proxy()
+        proxy = self.stock
         seen = self.aborts(self.https("http://" + proxy.address), https_origin)
         for request in seen:
             self.assertEqual(request.headers["host"], f"{BUCKET}.{HOST}")
@@ -136,7 +141,7 @@ class RealProxies:
         )
 
     def test_https_certificate_is_verified_through_the_tunnel(self):
-        proxy = self.open_proxy()
+        proxy = self.stock
         other = tls_certs.Authority(support.temp_dir(), "other").certificate
         client = self.https("http://" + proxy.address, ca_file=other, max_attempts=1)
         outcome = client.abort(BUCKET, "key", "id")
@@ -144,14 +149,14 @@ class RealProxies:
         self.assertEqual(https_origin.take(), [])
 
     def test_password(self):
-        proxy = self.closed_proxy()
+        proxy = self.asking
         self.aborts(self.http(self.right_url(proxy)), http_origin)
         seen = self.aborts(self.https(self.right_url(proxy)), https_origin)
         self.assertNotIn("proxy-authorization", seen[0].headers)
         self.assertSecret()
 
     def test_wrong_and_missing_password_over_https(self):
-        proxy = self.closed_proxy()
+        proxy = self.asking
         for url in (f"http://{URL_USER}:wrong-secret@{proxy.address}", "http://" + proxy.address):
             with self.subTest(url=url):
                 outcome = self.https(url).abort(BUCKET, "key", "id")
@@ -164,7 +169,7 @@ class RealProxies:
         self.assertEqual(https_origin.take(), [])
 
     def test_wrong_and_missing_password_over_http(self):
-        proxy = self.closed_proxy()
+        proxy = self.asking
         for url in (f"http://{URL_USER}:wrong-secret@{proxy.address}", "http://" + proxy.address):
             with self.subTest(url=url):
                 outcome = self.http(url).abort(BUCKET, "key", "id")
@@ -179,7 +184,7 @@ class RealProxies:
 
     def test_origin_unreachable_behind_the_proxy(self):
         """No success, no hang: the proxy's own error page is not the service's answer."""
-        proxy = self.open_proxy()
+        proxy = self.stock
         http_origin_gone = f"http://{HOST}:{support.free_port()}"
         client = self.client(http_origin_gone, "http://" + proxy.address, max_attempts=2)
         outcome = client.abort(BUCKET, "key", "id")
@@ -194,17 +199,6 @@ class SquidTest(RealProxies, ProxyTest):
     def setUpClass(cls):
         cls.stock = Squid()
         cls.asking = Squid({USER: PASSWORD})
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stock.stop()
-        cls.asking.stop()
-
-    def open_proxy(self):
-        return self.stock
-
-    def closed_proxy(self):
-        return self.asking
 
     def right_url(self, proxy):
         return f"http://{URL_USER}:{URL_PASSWORD}@{proxy.address}"
@@ -245,17 +239,6 @@ class TinyproxyTest(RealProxies, ProxyTest):
     def setUpClass(cls):
         cls.stock = Tinyproxy()
         cls.asking = Tinyproxy(PLAIN_USER, PLAIN_PASSWORD)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stock.stop()
-        cls.asking.stop()
-
-    def open_proxy(self):
-        return self.stock
-
-    def closed_proxy(self):
-        return self.asking
 
     def right_url(self, proxy):
         return f"http://{PLAIN_USER}:{PLAIN_PASSWORD}@{proxy.address}"
