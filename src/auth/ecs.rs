@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tinyjson::JsonValue;
+use ureq::config::Config;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
@@ -41,9 +42,11 @@ struct ExpiringCredentials {
     renew_at: i64,
 }
 
-/// The current credentials of the provider: read without a lock, and carried over a fork.
-#[derive(Debug, Default)]
+/// The provider of an agency's credentials. The current ones are read without a lock, and carried over a fork.
+#[derive(Debug)]
 pub struct EcsProvider {
+    /// Made once, since ureq reads the environment when it makes one.
+    http: Config,
     current: ArcSwapOption<ExpiringCredentials>,
 }
 
@@ -70,11 +73,32 @@ impl FetchState {
 }
 
 impl EcsProvider {
+    /// A provider without credentials yet.
+    pub fn new(user_agent: &str) -> EcsProvider {
+        // Timeouts of single steps: for a timeout of the whole, ureq would start another thread.
+        let http = Agent::config_builder()
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent(user_agent)
+            .accept("")
+            .accept_encoding("")
+            .timeout_connect(Some(TIMEOUT))
+            .timeout_send_request(Some(TIMEOUT))
+            .timeout_recv_response(Some(TIMEOUT))
+            .timeout_recv_body(Some(TIMEOUT))
+            .build();
+        // Makes ureq initialise its statics, which it does behind a lock. If another thread forked during their first
+        // use, the lock would stay taken in the child. Port 0 refuses the connection at once.
+        let _ = Agent::from(http.clone()).get("http://127.0.0.1:0/").call();
+        EcsProvider { http, current: ArcSwapOption::empty() }
+    }
+
     /// Returns credentials that have not expired at `now`, in Unix seconds.
     pub fn credentials(
         self: &Arc<EcsProvider>,
         fetches: &Arc<FetchState>,
-        user_agent: &str,
         now: i64,
         deadline: &Deadline,
     ) -> Result<Arc<Credentials>, CredentialsError> {
@@ -89,13 +113,13 @@ impl EcsProvider {
             let failed_recently = state.failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RETRY_INTERVAL);
             if !state.under_way && !failed_recently {
                 // If no thread can be started, the next call tries again.
-                let _ = self.start_fetch(fetches, &mut state, user_agent);
+                let _ = self.start_fetch(fetches, &mut state);
             }
             return Ok(Arc::clone(&current.credentials));
         }
         let before = state.count;
         if !state.under_way {
-            self.start_fetch(fetches, &mut state, user_agent).map_err(CredentialsError::Unavailable)?;
+            self.start_fetch(fetches, &mut state).map_err(CredentialsError::Unavailable)?;
         }
         while state.count == before {
             deadline.check().map_err(CredentialsError::Interrupted)?;
@@ -117,12 +141,11 @@ impl EcsProvider {
         self: &Arc<EcsProvider>,
         fetches: &Arc<FetchState>,
         state: &mut State,
-        user_agent: &str,
     ) -> Result<(), Error> {
-        let (provider, fetches, user_agent) = (Arc::clone(self), Arc::clone(fetches), user_agent.to_owned());
+        let (provider, fetches) = (Arc::clone(self), Arc::clone(fetches));
         thread::spawn("obsabort-ecs", move || {
             let mut finish = Finish { fetches, failure: Some(unusable("the fetch panicked")) };
-            finish.failure = match fetch(&user_agent) {
+            finish.failure = match fetch(&provider.http) {
                 Ok(fetched) => {
                     provider.current.store(Some(Arc::new(fetched)));
                     None
@@ -152,32 +175,8 @@ impl Drop for Finish {
     }
 }
 
-/// Makes ureq initialise its statics, which it does behind a lock. If another thread forked during their first use,
-/// the lock would stay taken in the child. Port 0 refuses the connection at once.
-pub fn warm_up() {
-    let _ = agent("").get("http://127.0.0.1:0/").call();
-}
-
-fn agent(user_agent: &str) -> Agent {
-    // Timeouts of single steps: for a timeout of the whole, ureq would start another thread.
-    Agent::config_builder()
-        .proxy(None)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .user_agent(user_agent)
-        .accept("")
-        .accept_encoding("")
-        .timeout_connect(Some(TIMEOUT))
-        .timeout_send_request(Some(TIMEOUT))
-        .timeout_recv_response(Some(TIMEOUT))
-        .timeout_recv_body(Some(TIMEOUT))
-        .build()
-        .into()
-}
-
-fn fetch(user_agent: &str) -> Result<ExpiringCredentials, Error> {
-    let agent = agent(user_agent);
+fn fetch(http: &Config) -> Result<ExpiringCredentials, Error> {
+    let agent = Agent::from(http.clone());
     let url = |path: &str| format!("http://{HOST}{path}");
     let request = agent.put(url("/meta-data/latest/api/token"));
     let (status, token) = received(request.header("X-Metadata-Token-Ttl-Seconds", "21600").send_empty())?;

@@ -13,6 +13,7 @@ use crate::base::deadline;
 use crate::base::deadline::{CancelFlag, Deadline};
 use crate::base::error::Error;
 use crate::base::origin::Origin;
+use crate::base::panic::internal;
 use crate::base::sys::fork;
 use crate::http::proxy::Proxies;
 use crate::http::{self, HttpClient, tls};
@@ -30,7 +31,8 @@ pub struct Client {
     connections: http::HttpSettings,
     last_bucket: ArcSwapOption<Bucket>,
     source: ArcSwap<CredentialsProvider>,
-    provider: Arc<EcsProvider>,
+    /// Only if the config asks for credentials from ECS.
+    ecs: Option<Arc<EcsProvider>>,
     /// The server's clock minus this machine's, in seconds.
     clock_offset: AtomicI64,
     shutdown: CancelFlag,
@@ -95,13 +97,11 @@ impl Client {
             http::HttpSettings { max_connections: settings.max_connections as usize, proxies, tls, trust };
         fork::watch();
         let source = ProviderChoice::resolve(settings.credentials.as_ref());
-        if matches!(source, CredentialsProvider::Ecs) {
-            ecs::warm_up();
-        }
+        let ecs = matches!(source, CredentialsProvider::Ecs).then(|| Arc::new(EcsProvider::new(&user_agent)));
         Ok(Client {
             last_bucket: ArcSwapOption::empty(),
             source: ArcSwap::from_pointee(source),
-            provider: Arc::default(),
+            ecs,
             clock_offset: AtomicI64::new(0),
             shutdown: CancelFlag::default(),
             local: ArcSwap::from_pointee(ProcessState::new(&connections)),
@@ -171,15 +171,14 @@ impl Client {
             CredentialsProvider::Static(credentials) => Ok(Arc::clone(credentials)),
             CredentialsProvider::Missing(error) => Err(CredentialsError::Unavailable(error.clone())),
             CredentialsProvider::Ecs => {
-                let process = self.process_state();
-                let provider = &self.provider;
-                provider.credentials(&process.fetches, &self.user_agent, self.now(), deadline).inspect_err(
-                    |error| {
-                        if let CredentialsError::Unavailable(error) = error {
-                            log.log(Level::Warn, || error.to_string());
-                        }
-                    },
-                )
+                let ecs = self.ecs.as_ref().ok_or_else(|| {
+                    CredentialsError::Unavailable(internal("a client for ECS without its provider"))
+                })?;
+                let fetched = ecs.credentials(&self.process_state().fetches, self.now(), deadline);
+                if let Err(CredentialsError::Unavailable(error)) = &fetched {
+                    log.log(Level::Warn, || error.to_string());
+                }
+                fetched
             }
         }
     }
