@@ -100,9 +100,9 @@ pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option
 struct RawPage {
     uploads: Vec<[Option<String>; 3]>,
     truncated: Option<String>,
-    next_key: String,
-    next_upload_id: String,
-    encoding: String,
+    next_key: Option<String>,
+    next_upload_id: Option<String>,
+    encoding: Option<String>,
 }
 
 impl RawPage {
@@ -134,14 +134,20 @@ impl RawPage {
                     path.push(start.local_name().as_ref().to_owned());
                     text.clear();
                 }
-                Event::Empty(empty) => page.begin_element(&path, empty.local_name().as_ref(), complete)?,
+                Event::Empty(empty) => {
+                    page.begin_element(&path, empty.local_name().as_ref(), complete)?;
+                    path.push(empty.local_name().as_ref().to_owned());
+                    page.end_element(&path, String::new())?;
+                    path.pop();
+                }
                 Event::Text(part) => text.push_str(&part),
                 Event::CData(part) => text.push_str(&part),
                 Event::GeneralRef(part) => {
                     text.push(resolve(&part).ok_or_else(|| malformed("it has an unknown entity"))?);
                 }
                 Event::End(_) => {
-                    end_element(&mut page, &mut path, &mut text);
+                    page.end_element(&path, std::mem::take(&mut text))?;
+                    path.pop();
                     complete = path.is_empty();
                 }
                 Event::Eof => break,
@@ -166,6 +172,9 @@ impl RawPage {
         if path.len() > 16 {
             return Err(malformed("it is nested too deeply"));
         }
+        if let (Some(_), Some(field)) = (self.field(path), path.last()) {
+            return Err(malformed(format_args!("it has an element inside a {field}")));
+        }
         if path.len() == 1 && name == "Upload" {
             if self.uploads.len() == MAX_UPLOADS {
                 return Err(malformed("it has more uploads than were asked for"));
@@ -175,10 +184,44 @@ impl RawPage {
         Ok(())
     }
 
+    /// Handles the end of an element, the last one of `path`.
+    fn end_element(&mut self, path: &[String], text: String) -> Result<(), Error> {
+        let Some(field) = self.field(path) else { return Ok(()) };
+        match (field.replace(text), path.last()) {
+            // Whichever is taken may be the wrong one: another upload's key, or a time before the upload was initiated.
+            (Some(_), Some(name)) => Err(malformed(format_args!("it has two values of one {name}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The field that the text of an element goes to.
+    fn field(&mut self, path: &[String]) -> Option<&mut Option<String>> {
+        match path {
+            [_root, name] => match name.as_str() {
+                "IsTruncated" => Some(&mut self.truncated),
+                "NextKeyMarker" => Some(&mut self.next_key),
+                "NextUploadIdMarker" => Some(&mut self.next_upload_id),
+                "EncodingType" => Some(&mut self.encoding),
+                _ => None,
+            },
+            [_root, upload, name] if upload == "Upload" => {
+                let [key, upload_id, initiated] = self.uploads.last_mut()?;
+                match name.as_str() {
+                    "Key" => Some(key),
+                    "UploadId" => Some(upload_id),
+                    "Initiated" => Some(initiated),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
     /// Returns whether the keys could be read both ways, since the response does not name an encoding.
     fn is_ambiguous(&self) -> bool {
         let keys = self.uploads.iter().filter_map(|[key, ..]| key.as_deref());
-        self.encoding.is_empty() && keys.chain([self.next_key.as_str()]).any(|key| key.contains(['%', '+']))
+        self.encoding.as_deref().unwrap_or_default().is_empty()
+            && keys.chain(self.next_key.as_deref()).any(|key| key.contains(['%', '+']))
     }
 
     fn decoded(self) -> Result<Page, Error> {
@@ -188,7 +231,7 @@ impl RawPage {
             Some(_) => return Err(malformed("its IsTruncated is neither true nor false")),
             None => return Err(malformed("it lacks IsTruncated")),
         };
-        let encoded = self.encoding.trim().eq_ignore_ascii_case("url");
+        let encoded = self.encoding.unwrap_or_default().trim().eq_ignore_ascii_case("url");
         let plain = |text: String| if encoded { form_decoded(&text) } else { Ok(text) };
         let mut uploads = Vec::with_capacity(self.uploads.len());
         for [key, upload_id, initiated] in self.uploads {
@@ -199,32 +242,11 @@ impl RawPage {
                 initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EARLIEST_PLAUSIBLE);
             uploads.push(ListedUpload { key: plain(key)?, upload_id, initiated });
         }
-        let next = Marker { key: plain(self.next_key)?, upload_id: self.next_upload_id };
+        let next = Marker {
+            key: plain(self.next_key.unwrap_or_default())?,
+            upload_id: self.next_upload_id.unwrap_or_default(),
+        };
         Ok(Page { uploads, next: truncated.then_some(next) })
-    }
-}
-
-/// Handles the end of an element: assigns its text to a field.
-fn end_element(page: &mut RawPage, path: &mut Vec<String>, text: &mut String) {
-    let name = path.pop().unwrap_or_default();
-    let text = std::mem::take(text);
-    match (path.len(), name.as_str()) {
-        (1, "IsTruncated") => page.truncated = Some(text),
-        (1, "NextKeyMarker") => page.next_key = text,
-        (1, "NextUploadIdMarker") => page.next_upload_id = text,
-        (1, "EncodingType") => page.encoding = text,
-        (2, name) if path[1] == "Upload" => {
-            let field = match name {
-                "Key" => 0,
-                "UploadId" => 1,
-                "Initiated" => 2,
-                _ => return,
-            };
-            if let Some(upload) = page.uploads.last_mut() {
-                upload[field] = Some(text);
-            }
-        }
-        _ => {}
     }
 }
 

@@ -551,11 +551,14 @@ fn refused_half_way() {
 fn unfit_pages() {
     let upload = |key: &str| {
         format!(
-            "<Upload><Key>{key}</Key><UploadId>1</UploadId><Initiated>2001-01-01T00:00:00Z</Initiated></Upload>"
+            "<Upload><Key>{key}</Key><UploadId>1</UploadId><Initiated>2011-01-01T00:00:00Z</Initiated></Upload>"
         )
     };
     let (good, last) = (upload("old/1"), "<IsTruncated>false</IsTruncated>");
     let more = "<IsTruncated>true</IsTruncated>";
+    let marker = "<NextKeyMarker>old/1</NextKeyMarker>";
+    let with = |field: &str| format!("{last}{}", good.replace("</Upload>", &format!("{field}</Upload>")));
+    let with_time = |time: &str| format!("{last}{}", good.replace("2011-01-01T00:00:00Z", time));
     for (what, bad) in [
         ("no IsTruncated", page(&good)),
         ("IsTruncated of neither kind", page(&format!("<IsTruncated>maybe</IsTruncated>{good}"))),
@@ -575,6 +578,16 @@ fn unfit_pages() {
                 "<ListMultipartUploadsResult>{last}{good}</ListMultipartUploadsResult><Upload/>"
             )),
         ),
+        ("two times of one upload", page(&with("<Initiated>2011-01-01T00:00:00Z</Initiated>"))),
+        ("two times of one upload, one of them empty", page(&with("<Initiated/>"))),
+        ("two keys of one upload", page(&with("<Key>old/2</Key>"))),
+        ("two ids of one upload", page(&with("<UploadId>1</UploadId>"))),
+        ("an element inside a time", page(&with_time("2011-01-01T00:00:00Z<x/>"))),
+        ("an element before a time", page(&with_time("<x>9</x>2011-01-01T00:00:00Z"))),
+        ("an element inside IsTruncated", page(&format!("<IsTruncated><x/>false</IsTruncated>{good}"))),
+        ("IsTruncated twice", page(&format!("{last}{last}{good}"))),
+        ("two values of a marker", page(&format!("{more}{marker}{marker}{good}"))),
+        ("two encodings", page(&format!("{last}<EncodingType/><EncodingType>url</EncodingType>{good}"))),
         ("crossed tags", page(&format!("{last}<a><b></a></b>{good}"))),
         ("no Date", page(&format!("{last}{good}")).without("Date")),
         ("17 MB", page(&format!("{last}{good}<Filler>{}</Filler>", " ".repeat(17 << 20)))),
