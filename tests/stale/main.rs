@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use obs_local::{End, Fault, Initiated, ListQuirk, Options, Server};
+use obs_local::{End, Fault, Initiated, ListQuirk, Options, Server, http_date, iso_date};
 use support::process::eventually;
 use support::{Call, Client, Config, Ending, Outcome, Report, code};
 
@@ -73,7 +73,7 @@ fn only_what_is_old_enough_goes() {
     );
     server.create_upload_at("backups", "unknown/missing", &Initiated::Missing);
     server.create_upload_at("backups", "unknown/text", &Initiated::Text("the day before yesterday".into()));
-    server.create_upload_at("backups", "unknown/nozone", &Initiated::Text("2001-01-01T00:00:00".into()));
+    server.create_upload_at("backups", "unknown/nozone", &Initiated::Text("2011-01-01T00:00:00".into()));
     server.put_object("backups", "old/00001", b"an object of the same name");
     let mut told = Vec::new();
     let ending = client(&server).stale(None, "backups", None, HOUR, 0, &mut |outcome, done, total| {
@@ -128,6 +128,29 @@ fn wrong_about_time(server: &Server) -> (usize, Client) {
     (6, client(server))
 }
 
+fn unix_now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64
+}
+
+/// The uploads of [`wrong_about_time`], with these header fields and a Date as a trailer.
+fn chunked_page(fields: &str, trailer: &str) -> Fault {
+    let upload = |key: &str, age| {
+        let initiated = iso_date((unix_now() - age) * 1000);
+        format!("<Upload><Key>{key}</Key><UploadId>1</UploadId><Initiated>{initiated}</Initiated></Upload>")
+    };
+    let uploads: String = (0..5).map(|n| upload(&format!("live/{n}"), 5)).collect();
+    let page = format!(
+        "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{uploads}{}</ListMultipartUploadsResult>",
+        upload("old", 30 * HOUR as i64)
+    );
+    Fault::raw(format!(
+        "HTTP/1.1 200 OK\r\n{fields}Transfer-Encoding: chunked\r\nTrailer: Date\r\n\r\n{:x}\r\n{page}\r\n0\r\nDate: {trailer}\r\n\r\n",
+        page.len()
+    ))
+    .query("uploads")
+    .always()
+}
+
 fn of_a_day(client: &Client) -> Ending {
     client.stale(None, "backups", None, 24 * HOUR, 0, &mut |_, _, _| false)
 }
@@ -137,6 +160,7 @@ fn of_a_day(client: &Client) -> Ending {
 fn an_impossible_date_deletes_nothing() {
     let day = 86_400;
     let date = |offset| Fault::real().date_offset(offset).query("uploads").always();
+    let now = http_date(unix_now());
     let rows: Vec<(&str, Fault, &str)> = vec![
         ("two days ahead", date(2 * day), "172800 s from the clock"),
         ("two days behind: a cached page", date(-2 * day), "172800 s from the clock"),
@@ -152,7 +176,23 @@ fn an_impossible_date_deletes_nothing() {
             "can't be read",
         ),
         ("an empty one", Fault::real().header("Date", "").query("uploads").always(), "can't be read"),
+        (
+            "two in one field",
+            Fault::real().header("Date", &format!("{now}, {now}")).query("uploads").always(),
+            "can't be read",
+        ),
+        ("a number", Fault::real().header("Date", "1435728507").query("uploads").always(), "can't be read"),
         ("none", Fault::real().without("Date").query("uploads").always(), "no Date"),
+        (
+            "one that an interim response has",
+            Fault::real()
+                .without("Date")
+                .before(format!("HTTP/1.1 103 Early Hints\r\nDate: {now}\r\n\r\n"))
+                .query("uploads")
+                .always(),
+            "no Date",
+        ),
+        ("one behind the body", chunked_page("", &now), "no Date"),
         (
             "1970",
             Fault::real().header("Date", "Thu, 01 Jan 1970 00:00:00 GMT").query("uploads").always(),
@@ -166,6 +206,11 @@ fn an_impossible_date_deletes_nothing() {
         let ending = of_a_day(&client);
         assert_eq!((ending.code, counts(&ending)), (code::PROTOCOL, (0, 0, 0, 0, 0)), "{name}: {ending:?}");
         assert!(ending.error.as_deref().is_some_and(|error| error.contains(says)), "{name}: {ending:?}");
+        assert_eq!(listings(&server), 1, "{name}: a second page would have the same Date");
+        for flags in [DRY_RUN, INCLUDE_LIVE, DRY_RUN | INCLUDE_LIVE] {
+            let also = client.stale(None, "backups", None, 24 * HOUR, flags, &mut |_, _, _| false);
+            assert_eq!((also.code, counts(&also)), (code::PROTOCOL, (0, 0, 0, 0, 0)), "{name}: {also:?}");
+        }
         assert_eq!(
             (server.counts().method("DELETE"), server.upload_count("backups")),
             (0, uploads),
@@ -173,7 +218,9 @@ fn an_impossible_date_deletes_nothing() {
         );
         // If no age is asked for, a Date does not matter.
         let all = client.stale(None, "backups", None, 0, INCLUDE_LIVE, &mut |_, _, _| false);
-        assert_eq!((all.code, counts(&all).1), (code::OK, uploads as u64), "{name}: {all:?}");
+        // Those of a page that the test wrote are missing.
+        let gone = counts(&all).1 + counts(&all).2;
+        assert_eq!((all.code, gone), (code::OK, uploads as u64), "{name}: {all:?}");
     }
 }
 
@@ -192,6 +239,95 @@ fn a_date_that_can_be_is_believed() {
         assert_eq!((ending.code, counts(&ending)), (code::OK, (7, 1, 0, 0, 6)), "{name}: {ending:?}");
         assert!(!left(&server).contains("old") && left(&server).contains("border"), "{name}");
     }
+}
+
+/// Where a Date may stand, and how its name may be written; what is behind the body is not looked at.
+#[test]
+fn a_date_that_stands_elsewhere() {
+    let now = http_date(unix_now());
+    let (ahead, server_name) = (http_date(unix_now() + 172_800), "Server: gateway\r\n");
+    for (name, fault) in [
+        ("last", chunked_page(&format!("{server_name}x: y\r\nDate: {now}\r\n"), &now)),
+        ("in capitals", chunked_page(&format!("DATE: {now}\r\n"), &now)),
+        ("between spaces", chunked_page(&format!("date:  {now} \r\n"), &now)),
+        ("a wrong one behind the body", chunked_page(&format!("Date: {now}\r\n"), &ahead)),
+        (
+            "a wrong one of an interim response",
+            Fault::real()
+                .before(format!("HTTP/1.1 103 Early Hints\r\nDate: {ahead}\r\n\r\n"))
+                .query("uploads")
+                .always(),
+        ),
+    ] {
+        let server = server();
+        let (uploads, client) = wrong_about_time(&server);
+        server.fault(fault);
+        let found = client.stale(None, "backups", None, 24 * HOUR, DRY_RUN, &mut |_, _, _| false);
+        let expected = (uploads as u64, 1, 0, 0, uploads as u64 - 1);
+        assert_eq!((found.code, counts(&found)), (code::OK, expected), "{name}: {found:?}");
+    }
+}
+
+/// What was initiated in the second of the cutoff, or later, is kept. The service's Date stands still here, a minute
+/// behind, and so is the earlier of the two clocks.
+#[test]
+fn the_border_is_exact() {
+    let date = unix_now() - 60;
+    let cutoff = date - 24 * HOUR as i64;
+    let at = |second: i64, rest: &str| {
+        let text = iso_date(second * 1000);
+        format!("{}{rest}", text.strip_suffix(".000Z").unwrap())
+    };
+    let zoned = |second: i64, zone: &str, offset: i64| at(second + offset, zone);
+    let (taken, kept) = (
+        [
+            at(cutoff - 1, "Z"),
+            at(cutoff - 1, ".999999999Z"),
+            zoned(cutoff - 1, ".5+08:00", 8 * 3600),
+            zoned(cutoff - 1, "-12:00", -12 * 3600),
+            zoned(cutoff - 1, "+14:00", 14 * 3600),
+        ],
+        [
+            at(cutoff, "Z"),
+            at(cutoff, ".000Z"),
+            at(cutoff, ".001Z"),
+            at(cutoff, ".999999999Z"),
+            at(cutoff + 1, "Z"),
+            zoned(cutoff, "+08:00", 8 * 3600),
+            zoned(cutoff, "-12:00", -12 * 3600),
+            zoned(cutoff, "+14:00", 14 * 3600),
+            zoned(cutoff - 1, "+14:01", 14 * 3600 + 60),
+            zoned(cutoff - 1, "-14:01", -(14 * 3600 + 60)),
+        ],
+    );
+    let server = server();
+    for (name, times) in [("taken", &taken[..]), ("kept", &kept[..])] {
+        for time in times {
+            server.create_upload_at("backups", &format!("{name}/{time}"), &Initiated::Text(time.clone()));
+        }
+    }
+    server.fault(Fault::real().header("Date", &http_date(date)).query("uploads").always());
+    let ending = of_a_day(&client(&server));
+    let (taken, kept) = (taken.len() as u64, kept.len() as u64);
+    assert_eq!((ending.code, counts(&ending)), (code::OK, (taken + kept, taken, 0, 0, kept)), "{ending:?}");
+    assert!(left(&server).iter().all(|key| key.starts_with("kept/")), "{:?}", left(&server));
+}
+
+/// A leap second, at an hour that no cutoff of this test is near: it is a time, and of the minute that follows.
+#[test]
+fn a_leap_second_is_a_time() {
+    let server = server();
+    for time in ["2016-12-31T23:59:60Z", "2016-12-31T23:59:60.999Z", "2017-01-01T07:59:60+08:00"] {
+        server.create_upload_at("backups", time, &Initiated::Text(time.into()));
+    }
+    server.create_upload_at("backups", "no second", &Initiated::Text("2016-12-31T23:59:61Z".into()));
+    let mut seen = Vec::new();
+    let ending = client(&server).stale(None, "backups", None, 24 * HOUR, 0, &mut |outcome, _, _| {
+        seen.extend(outcome.map(|outcome| outcome.initiated));
+        false
+    });
+    assert_eq!((ending.code, counts(&ending)), (code::OK, (4, 3, 0, 0, 1)), "{ending:?}");
+    assert_eq!(seen, [1_483_228_800; 3], "2017-01-01T00:00:00Z");
 }
 
 /// Each page is judged, and the first one's cutoff holds for all.
@@ -227,6 +363,54 @@ fn a_clock_that_is_corrected_on_the_first_page() {
     }
 }
 
+/// One of the two clocks jumps while the sweep runs: the next request is refused, our clock is corrected, and the cutoff
+/// stays where the first page fixed it.
+#[test]
+fn a_clock_that_jumps_between_two_pages() {
+    for jump in [2 * 86_400, -2 * 86_400] {
+        let server = server();
+        let _ = wrong_about_time(&server);
+        // One worker, which fetches the second page when fewer than 500 uploads of the first are left.
+        server.set_page_cap(600);
+        server.create_uploads("backups", 600, &ago(60 * HOUR), |n| format!("a/{n:03}"));
+        let client = Config::new(&server.endpoint()).max_connections(1).client();
+        let ending = client.stale(None, "backups", None, 24 * HOUR, 0, &mut |outcome, _, _| {
+            if outcome.is_some() {
+                server.set_clock_offset_s(jump);
+            }
+            false
+        });
+        assert_eq!(listings(&server), 2, "{jump}");
+        let refused = server.journal().iter().filter(|entry| entry.code == "RequestTimeTooSkewed").count();
+        assert!(refused > 0, "{jump}: the clock has jumped");
+        assert_eq!((ending.code, counts(&ending)), (code::OK, (606, 601, 0, 0, 5)), "{jump}: {ending:?}");
+        assert!(left(&server).iter().all(|key| key.starts_with("live/")), "{jump}: {:?}", left(&server));
+    }
+}
+
+/// Our clock is hours off, and what would correct it is the Date of a gateway that is days off: the service refuses that
+/// as well. The next call learns the service's own.
+#[test]
+fn a_clock_that_is_corrected_by_a_wrong_date() {
+    for (name, dates) in [("one", &[172_800][..]), ("two that differ", &[172_800, 0])] {
+        let server = server();
+        server.set_clock_offset_s(3 * HOUR as i64);
+        let (uploads, client) = wrong_about_time(&server);
+        let fault = Fault::real().query("uploads").always();
+        server.fault(dates.iter().fold(fault, |fault, offset| fault.date_offset(*offset)));
+        let ending = of_a_day(&client);
+        assert_eq!(ending.code, code::CLOCK_SKEW, "{name}: {ending:?}");
+        assert_eq!(
+            (server.counts().method("DELETE"), server.upload_count("backups")),
+            (0, uploads),
+            "{name}"
+        );
+        server.clear_faults();
+        let ending = of_a_day(&client);
+        assert_eq!((ending.code, counts(&ending)), (code::OK, (6, 1, 0, 0, 5)), "{name}: {ending:?}");
+    }
+}
+
 /// A zeroed time and a zone that is none are "unknown", and not "old".
 #[test]
 fn an_impossible_initiated_deletes_nothing() {
@@ -245,6 +429,11 @@ fn an_impossible_initiated_deletes_nothing() {
         "2020-13-01T00:00:00Z",
         "20-01-01T00:00:00Z",
         "-2020-01-01T00:00:00Z",
+        "2020-01-01T00:00:00+1",
+        "2020-01-01T00:00:00 GMT",
+        "2020-00-01T00:00:00Z",
+        "2020-02-30T00:00:00Z",
+        "2020-01-01T24:00:00Z",
         "1577836800",
         "Wed, 01 Jan 2020 00:00:00 GMT",
         "",
