@@ -11,6 +11,7 @@ use std::process::Command;
 use obs_local::{AccessKey, Options, Server, Tls};
 use support::apart;
 use support::peer::Recorder;
+use support::process::is_again;
 use support::{Client, Config, c, code, lib};
 use support::{OBS_ABORT_CREDENTIALS_CHAIN as CHAIN, OBS_ABORT_CREDENTIALS_ENV as ENV};
 
@@ -33,7 +34,7 @@ fn from_source(endpoint: &str, source: i32) -> Client {
 #[test]
 fn credentials_of_the_environment_are_read_once() {
     const NAME: &str = "credentials_of_the_environment_are_read_once";
-    if !apart::is_child(NAME) {
+    if !is_again(NAME) {
         apart::run(NAME, &[("OBS_ACCESS_KEY_ID", "AKENV"), ("OBS_SECRET_ACCESS_KEY", "SK1")]);
         return;
     }
@@ -71,7 +72,7 @@ fn credentials_of_the_environment_are_read_once() {
 #[test]
 fn bad_credentials_in_the_environment_are_told_and_not_sent() {
     const NAME: &str = "bad_credentials_in_the_environment_are_told_and_not_sent";
-    if !apart::is_child(NAME) {
+    if !is_again(NAME) {
         apart::run(NAME, &[]);
         return;
     }
@@ -105,7 +106,7 @@ fn bad_credentials_in_the_environment_are_told_and_not_sent() {
 #[test]
 fn the_proxy_of_the_environment_is_read_once_and_can_be_overruled() {
     const NAME: &str = "the_proxy_of_the_environment_is_read_once_and_can_be_overruled";
-    if !apart::is_child(NAME) {
+    if !is_again(NAME) {
         apart::run(NAME, &[]);
         return;
     }
@@ -142,7 +143,7 @@ fn the_proxy_of_the_environment_is_read_once_and_can_be_overruled() {
 #[test]
 fn trust_comes_from_the_ca_file_or_else_from_ssl_cert_file() {
     const NAME: &str = "trust_comes_from_the_ca_file_or_else_from_ssl_cert_file";
-    if !apart::is_child(NAME) {
+    if !is_again(NAME) {
         apart::run(NAME, &[]);
         return;
     }
@@ -196,7 +197,7 @@ fn trust_comes_from_the_ca_file_or_else_from_ssl_cert_file() {
 #[test]
 fn dates_are_english_in_every_locale() {
     const NAME: &str = "dates_are_english_in_every_locale";
-    if !apart::is_child(NAME) {
+    if !is_again(NAME) {
         // Debian installs no locale but C: one is made from the sources of the package "locales".
         let folder = std::env::temp_dir().join(format!("obsabort-locale-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();

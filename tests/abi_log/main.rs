@@ -11,7 +11,7 @@ use std::time::Duration;
 use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Initiated, Options, SECRET_KEY, Server};
 use support::apart;
 use support::peer::{Recorder, refusing};
-use support::process::within_a_minute;
+use support::process::{is_again, within_a_minute};
 use support::{Client, Config, borrowed, code};
 use support::{
     OBS_ABORT_LOG_DEBUG as DEBUG, OBS_ABORT_LOG_ERROR as ERROR, OBS_ABORT_LOG_INFO as INFO,
@@ -375,7 +375,7 @@ fn a_slow_callback_holds_up_nobody_else() {
 #[test]
 fn nothing_goes_to_stdout_or_stderr() {
     const NAME: &str = "nothing_goes_to_stdout_or_stderr";
-    if !apart::is_child(NAME) {
+    if !is_again(NAME) {
         let output = apart::run(NAME, &[("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")]);
         let stdout = String::from_utf8(output.stdout).unwrap();
         let between = stdout.split_once("BEGIN\n").and_then(|(_, rest)| rest.split_once("END\n"));

@@ -2,24 +2,19 @@
 
 #![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::io::{BufReader, Read, Write};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use obs_local::{Initiated, JournalMode, Options, Server};
-use support::process::{Ended, status_kb};
+use support::process::{Ended, again, rest_of_line, status_kb};
 use support::{Config, code};
 
 const ROLE: &str = "OBSABORT_TEST_MEMORY_ROLE";
 
 /// This program once more, as `role`, in a process of its own.
-fn again(role: &str) -> Ended {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args(["memory_is_flat", "--exact", "--nocapture", "--test-threads=1"])
-        .env(ROLE, role)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
+fn start(role: &str) -> Ended {
+    let child = again("memory_is_flat").env(ROLE, role).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     Ended(child.expect("this program starts again"))
 }
 
@@ -57,17 +52,6 @@ fn sweep(endpoint: &str, count: u64) {
     println!("swept {} {} {}", status_kb("VmHWM"), before, took.as_millis());
 }
 
-/// The rest of the line that holds this; the test harness writes before it, on the same line.
-fn rest_of_line(output: &mut impl BufRead, holds: &str) -> String {
-    for line in output.lines() {
-        let line = line.unwrap();
-        if let Some(at) = line.find(holds) {
-            return line[at + holds.len()..].trim().to_owned();
-        }
-    }
-    panic!("no line with {holds:?}");
-}
-
 /// To its end, since the harness has more to say.
 fn success(process: &mut Ended, output: &mut impl Read) {
     let mut rest = String::new();
@@ -76,11 +60,11 @@ fn success(process: &mut Ended, output: &mut impl Read) {
 }
 
 fn measured(count: u64) -> u64 {
-    let mut server = again(&format!("serve {count}"));
+    let mut server = start(&format!("serve {count}"));
     let input = server.0.stdin.take();
     let mut said = BufReader::new(server.0.stdout.take().unwrap());
     let endpoint = rest_of_line(&mut said, "endpoint ");
-    let mut sweeper = again(&format!("sweep {endpoint} {count}"));
+    let mut sweeper = start(&format!("sweep {endpoint} {count}"));
     let mut told = BufReader::new(sweeper.0.stdout.take().unwrap());
     let figures = rest_of_line(&mut told, "swept ");
     success(&mut sweeper, &mut told);

@@ -4,15 +4,16 @@
 #![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufReader, Write};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Initiated, JournalMode, Options, SECRET_KEY, Server};
+use support::process::{Ended, again, descriptors, is_again, rest_of_line, status_kb};
 use support::{Config, code};
 
-const SERVER: &str = "OBSABORT_SOAK_SERVER";
+const TEST: &str = "every_call_is_accounted_for";
 const BUCKET: &str = "backups";
 const KEYS: usize = 8;
 const THREADS: u64 = 64;
@@ -70,54 +71,16 @@ fn serve() {
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// The next line that begins so; the test runner writes lines of its own between ours.
-fn told(output: &mut impl BufRead, what: &str) -> String {
-    loop {
-        let mut line = String::new();
-        assert!(output.read_line(&mut line).unwrap() > 0, "the server ended");
-        if let Some(at) = line.find(what) {
-            return line[at + what.len()..].trim().to_owned();
-        }
-    }
-}
-
 #[test]
 fn every_call_is_accounted_for() {
-    if std::env::var_os(SERVER).is_some() {
+    if is_again(TEST) {
         return serve();
     }
     let total = aborts();
-    let mut server = Ended(
-        Command::new(std::env::current_exe().unwrap())
-            .args(["every_call_is_accounted_for", "--exact", "--nocapture"])
-            .env(SERVER, "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
+    let mut server = Ended(again(TEST).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
     let mut output = BufReader::new(server.0.stdout.take().unwrap());
     let mut input = server.0.stdin.take().unwrap();
-    let endpoint = format!("http://127.0.0.1:{}", told(&mut output, "soak server on "));
+    let endpoint = format!("http://127.0.0.1:{}", rest_of_line(&mut output, "soak server on "));
 
     let config = Config::new(&endpoint).credentials(&access_key(0), SECRET_KEY, None).max_connections(64);
     let client = config.client();
@@ -154,7 +117,7 @@ fn every_call_is_accounted_for() {
         while next.load(Ordering::Relaxed) < total / 10 {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let early = (resident_kb(), descriptors());
+        let early = (status_kb("VmRSS"), descriptors());
         for worker in workers {
             worker.join().unwrap();
         }
@@ -163,10 +126,10 @@ fn every_call_is_accounted_for() {
     });
     let ((early_kb, early_descriptors), rotations) = early;
     let seconds = began.elapsed().as_secs_f64();
-    let (late_kb, late_descriptors) = (resident_kb(), descriptors());
+    let (late_kb, late_descriptors) = (status_kb("VmRSS"), descriptors());
 
     input.write_all(b"\n").unwrap();
-    told(&mut output, "faults cleared");
+    rest_of_line(&mut output, "faults cleared");
     // The server's own word on what is left, by a client that shares no code with the library.
     let plain = obs_local::client::Client::new(&endpoint, ACCESS_KEY, SECRET_KEY);
     let mut left: HashSet<String> = HashSet::new();

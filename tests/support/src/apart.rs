@@ -2,11 +2,11 @@
 
 #![allow(dead_code, missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-const CHILD: &str = "OBSABORT_TEST_APART";
+use crate::process::again;
 
 /// What the library reads of the environment: not inherited, so that a developer's own settings change no test.
 const READ_BY_THE_LIBRARY: [&str; 14] = [
@@ -26,19 +26,13 @@ const READ_BY_THE_LIBRARY: [&str; 14] = [
     "LC_ALL",
 ];
 
-/// Whether this is the process that `run` started for the test of this name.
-pub fn is_child(test: &str) -> bool {
-    std::env::var(CHILD).is_ok_and(|name| name == test)
-}
-
 /// Runs the test of this name again, in a new process with these variables; panics where it fails there.
 pub fn run(test: &str, env: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    let mut command = again(test);
     for name in READ_BY_THE_LIBRARY {
         command.env_remove(name);
     }
-    command.envs(env.iter().copied()).env(CHILD, test);
+    command.envs(env.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().expect("this program starts again");
     let id = child.id();

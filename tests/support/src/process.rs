@@ -1,24 +1,31 @@
 //! A test in a process of its own, and what a process has: threads, descriptors, memory.
 
+use std::io::BufRead;
 use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-const CHILD: &str = "OBSABORT_TEST_IN_OWN_PROCESS";
+const AGAIN: &str = "OBSABORT_TEST_AGAIN";
+
+/// This program once more, for the test of this name alone.
+pub fn again(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(AGAIN, test);
+    command
+}
+
+/// Whether this is the process that [`again`] started for the test of this name.
+pub fn is_again(test: &str) -> bool {
+    std::env::var(AGAIN).is_ok_and(|name| name == test)
+}
 
 /// Runs the test of this name again, alone in a new process, and says there `true`: counts of threads and descriptors
 /// are those of the test and of nothing beside it. In the first process it waits for the other and says `false`.
 pub fn in_own_process(test: &str) -> bool {
-    if std::env::var(CHILD).is_ok_and(|name| name == test) {
+    if is_again(test) {
         return true;
     }
-    let mut child = Ended(
-        Command::new(std::env::current_exe().unwrap())
-            .args([test, "--exact", "--nocapture", "--test-threads=1"])
-            .env(CHILD, test)
-            .spawn()
-            .expect("this program starts again"),
-    );
+    let mut child = Ended(again(test).spawn().expect("this program starts again"));
     let patience = Instant::now() + Duration::from_secs(300);
     loop {
         match child.0.try_wait().unwrap() {
@@ -40,6 +47,17 @@ impl Drop for Ended {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The rest of the line that holds this; the test harness writes before it, on the same line.
+pub fn rest_of_line(output: &mut impl BufRead, holds: &str) -> String {
+    for line in output.lines() {
+        let line = line.unwrap();
+        if let Some(at) = line.find(holds) {
+            return line[at + holds.len()..].trim().to_owned();
+        }
+    }
+    panic!("no line with {holds:?}");
 }
 
 /// The names of this process's threads.
