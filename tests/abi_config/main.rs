@@ -6,17 +6,14 @@
 use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
-use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Options, SECRET_KEY, Server};
+use obs_local::{ACCESS_KEY, AccessKey, End, Fault, SECRET_KEY, Server};
+use support::obs::server;
 use support::peer::Recorder;
 use support::{Call, Config, c, code, lib};
 use support::{
     OBS_ABORT_ADDRESSING_PATH as PATH, OBS_ABORT_ADDRESSING_VIRTUAL_HOST as VIRTUAL_HOST,
     OBS_ABORT_CREDENTIALS_ENV as ENV, OBS_ABORT_SIGNATURE_AWS_V2 as AWS_V2, OBS_ABORT_SIGNATURE_OBS as OBS,
 };
-
-fn server() -> Server {
-    Server::start(Options { buckets: vec!["backups".into()], ..Options::default() })
-}
 
 fn bare(server: &Server) -> Config {
     Config::bare().endpoint(&server.endpoint()).proxy("")

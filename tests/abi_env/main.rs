@@ -8,8 +8,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use std::process::Command;
 
-use obs_local::{AccessKey, Options, Server, Tls};
+use obs_local::{AccessKey, Options, Tls};
 use support::apart;
+use support::obs::{server, server_with};
 use support::peer::Recorder;
 use support::process::is_again;
 use support::{Client, Config, c, code, lib};
@@ -38,7 +39,7 @@ fn credentials_of_the_environment_are_read_once() {
         apart::run(NAME, &[("OBS_ACCESS_KEY_ID", "AKENV"), ("OBS_SECRET_ACCESS_KEY", "SK1")]);
         return;
     }
-    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    let server = server();
     server.add_access_key(&AccessKey::new("AKENV", "SK1"));
     server.add_access_key(&AccessKey::temporary("AKTMP", "SK2", "TOKEN"));
     let abort = |client: &Client| {
@@ -166,8 +167,7 @@ fn trust_comes_from_the_ca_file_or_else_from_ssl_cert_file() {
     let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let certificate = write("leaf.pem", &leaf.signed_by(&key, &issuer).unwrap().pem());
     let tls = Tls::new(certificate, write("leaf.key", &key.serialize_pem()));
-    let server =
-        Server::start(Options { tls: Some(tls), buckets: vec!["backups".into()], ..Options::default() });
+    let server = server_with(Options { tls: Some(tls), ..Options::default() });
     let code_with = |ca_file: Option<&str>, ssl_cert_file: Option<&str>| {
         set("SSL_CERT_FILE", ssl_cert_file);
         let mut config = Config::new(&server.endpoint()).max_attempts(1);

@@ -8,10 +8,13 @@ use std::ffi::{c_char, c_void};
 use std::ptr::{null, null_mut};
 
 use obs_local::{Fault, Options, Server};
+use support::obs::server;
 use support::peer::refusing;
 use support::pki::Pki;
 use support::{Call, Client, Config, c, code, lib, outcome};
-use support::{OBS_ABORT_ADDRESSING_PATH, OBS_ABORT_CREDENTIALS_ENV, OBS_ABORT_SIGNATURE_AWS_V2};
+use support::{
+    OBS_ABORT_ADDRESSING_PATH, OBS_ABORT_CREDENTIALS_ENV, OBS_ABORT_LOG_DEBUG, OBS_ABORT_SIGNATURE_AWS_V2,
+};
 
 /// Callbacks may set errno: it is the caller's thread that they run on.
 fn set_errno() {
@@ -38,9 +41,14 @@ fn every_verb(client: &Client, call: Option<&Call>, key: &str, id: &str) -> [i32
 
 #[test]
 fn after_verbs_that_succeed_and_fail() {
-    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
-    let config =
-        || Config::new(&server.endpoint()).max_attempts(2).max_connections(2).log(Some(log), null_mut(), 4);
+    let server = server();
+    let config = || {
+        Config::new(&server.endpoint()).max_attempts(2).max_connections(2).log(
+            Some(log),
+            null_mut(),
+            OBS_ABORT_LOG_DEBUG,
+        )
+    };
     let id = server.create_upload("backups", "key");
     let codes = every_verb(&config().client(), None, "key", &id);
     assert_eq!(codes, [code::OK, code::NO_SUCH_UPLOAD, code::PARTIAL, code::OK]);

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
-use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Initiated, Options, SECRET_KEY, Server};
+use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Initiated, SECRET_KEY, Server};
 use support::apart;
+use support::obs::server;
 use support::peer::{Recorder, refusing};
 use support::process::{is_again, within_a_minute};
 use support::{Client, Config, borrowed, code};
@@ -54,10 +55,6 @@ impl Told {
         }
         lines
     }
-}
-
-fn server() -> Server {
-    Server::start(Options { buckets: vec!["backups".into()], ..Options::default() })
 }
 
 /// A success, a success after a retry, and a failure.

@@ -4,13 +4,10 @@
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use obs_local::{AccessKey, Fault, Options, Server};
+use support::obs::{server, server_with};
 use support::peer::{Head, Recorder};
 use support::{Client, Config, Outcome, code, lib};
 use support::{OBS_ABORT_SIGNATURE_AWS_V2, OBS_ABORT_SIGNATURE_OBS};
-
-fn server() -> Server {
-    Server::start(Options { buckets: vec!["backups".into()], ..Options::default() })
-}
 
 fn client(server: &Server) -> Client {
     Config::new(&server.endpoint()).max_attempts(1).client()
@@ -378,8 +375,7 @@ fn a_server_that_echoes_secrets_is_not_repeated() {
 #[test]
 fn a_secret_that_is_part_of_a_service_code_changes_no_meaning() {
     let access_keys = vec![AccessKey::new("AK", "Upload")];
-    let server =
-        Server::start(Options { access_keys, buckets: vec!["backups".into()], ..Options::default() });
+    let server = server_with(Options { access_keys, ..Options::default() });
     let client = Config::new(&server.endpoint()).credentials("AK", "Upload", None).client();
     let outcome = client.outcome(None, "backups", "k", "no such id");
     assert_eq!(outcome.code, code::NO_SUCH_UPLOAD, "{outcome:?}");

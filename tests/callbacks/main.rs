@@ -9,7 +9,8 @@ use std::sync::{Mutex, OnceLock, mpsc};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use obs_local::{End, Fault, Initiated, Options, Server};
+use obs_local::{End, Fault, Options, Server};
+use support::obs::{entries, server_with, uploads};
 use support::process::within_a_minute;
 use support::{Call, Client, Config, Ending, borrowed, code};
 use support::{OBS_ABORT_LOG_DEBUG as DEBUG, OBS_ABORT_LOG_INFO as INFO};
@@ -71,8 +72,7 @@ impl Heard {
     }
 
     fn many(&self, client: &Client, call: Option<&Call>, list: &[(String, String)]) -> Ending {
-        let list: Vec<_> = list.iter().map(|(key, id)| (key.as_str(), id.as_str())).collect();
-        client.many(call, "backups", &list, &mut |outcome, _, _| {
+        client.many(call, "backups", &entries(list), &mut |outcome, _, _| {
             self.note(outcome.map_or(What::Beat, |outcome| What::Progress(outcome.upload_id.clone())));
             false
         })
@@ -98,13 +98,7 @@ impl Heard {
 }
 
 fn server(page_cap: usize) -> Server {
-    Server::start(Options { page_cap, buckets: vec!["backups".into()], ..Options::default() })
-}
-
-fn uploads(server: &Server, count: usize) -> Vec<(String, String)> {
-    let ago = Initiated::Ago(Duration::from_secs(3600));
-    let ids = server.create_uploads("backups", count, &ago, |n| format!("key/{n:05}"));
-    ids.into_iter().enumerate().map(|(n, id)| (format!("key/{n:05}"), id)).collect()
+    server_with(Options { page_cap, ..Options::default() })
 }
 
 /// Whatever a line is logged for: retries, kept connections that died, throttling, redirects, refusals.
@@ -230,8 +224,7 @@ fn two_calls_at_once_are_told_on_their_own_threads() {
             .into_iter()
             .map(|part| {
                 scope.spawn(move || {
-                    let part_borrowed: Vec<_> = part.iter().map(|(k, i)| (k.as_str(), i.as_str())).collect();
-                    let ending = client.many(None, "backups", &part_borrowed, &mut |_, _, _| false);
+                    let ending = client.many(None, "backups", &entries(part), &mut |_, _, _| false);
                     assert_eq!(ending.code, code::OK);
                     (std::thread::current().id(), part)
                 })

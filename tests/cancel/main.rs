@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use obs_local::{End, Fault, Options, Rate, Server};
+use support::obs::{server, server_with};
 use support::peer::full;
 use support::pki::Pki;
 use support::process::{descriptors, eventually, in_own_process, threads};
@@ -17,7 +18,7 @@ const INCLUDE_LIVE: u32 = support::OBS_ABORT_INCLUDE_LIVE as u32;
 
 /// obs-local, which does this to every connection or request.
 fn playing(fault: Fault) -> Server {
-    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    let server = server();
     server.fault(fault.always());
     server
 }
@@ -158,8 +159,7 @@ fn sleeping() {
 fn pacing() {
     played("pace, many", later(), "http", many, None);
     let rate = Rate { per_second: 0.001, burst: 1.0, retry_after_s: None };
-    let server =
-        Server::start(Options { rate: Some(rate), buckets: vec!["backups".into()], ..Options::default() });
+    let server = server_with(Options { rate: Some(rate), ..Options::default() });
     let config = Config::new(&server.endpoint()).max_attempts(1000);
     ended("pace at its slowest, many", config, &|| server.counts().status(503) > 10, many);
 }
@@ -293,7 +293,7 @@ fn a_handle_may_be_freed_while_calls_use_it() {
 
 #[test]
 fn a_handle_may_be_freed_by_its_own_callback() {
-    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    let server = server();
     let client = Config::new(&server.endpoint()).max_connections(2).client();
     for _ in 0..40 {
         server.create_upload("backups", "key");
@@ -320,7 +320,7 @@ fn a_handle_may_be_freed_by_its_own_callback() {
 
 #[test]
 fn a_cancelled_handle_sends_nothing() {
-    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    let server = server();
     let client = Config::new(&server.endpoint()).client();
     let id = server.create_upload("backups", "key");
     let call = Call::new();
@@ -340,7 +340,7 @@ fn a_cancelled_handle_sends_nothing() {
 
 #[test]
 fn a_calls_budget_replaces_the_clients() {
-    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    let server = server();
     server.fault(Fault::real().delay(Duration::from_millis(900)).always());
     let id = server.create_upload("backups", "key");
     let patient = Config::new(&server.endpoint()).timeout_ms(60_000).client();
@@ -364,7 +364,7 @@ fn a_calls_budget_replaces_the_clients() {
 
 #[test]
 fn shutdown_closes_what_is_idle() {
-    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    let server = server();
     let client = Config::new(&server.endpoint()).client();
     let id = server.create_upload("backups", "key");
     assert_eq!(client.abort("backups", "key", &id).0, code::OK);

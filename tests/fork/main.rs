@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use obs_local::{AccessKey, Entry, Options, Server};
+use support::obs::server_with;
 use support::pki::Pki;
 use support::process::eventually;
 use support::{Call, Client, Config, code};
@@ -70,7 +71,7 @@ fn status_of(pid: i32) -> i32 {
 
 fn server(pki: Option<&Pki>) -> Server {
     let tls = pki.map(Pki::tls);
-    Server::start(Options { tls, buckets: vec!["backups".into()], ..Options::default() })
+    server_with(Options { tls, ..Options::default() })
 }
 
 fn client(server: &Server, pki: Option<&Pki>) -> Client {

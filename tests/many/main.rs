@@ -8,24 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use obs_local::{End, Fault, Initiated, Options, Server};
+use obs_local::{End, Fault};
+use support::obs::{entries, server, uploads};
 use support::process::{descriptors, eventually, in_own_process, threads};
 use support::{Call, Config, Ending, Report, c, code, lib};
-
-fn server() -> Server {
-    Server::start(Options { buckets: vec!["backups".into()], ..Options::default() })
-}
-
-/// Uploads of `key/N`, and the list that aborts them.
-fn uploads(server: &Server, count: usize) -> Vec<(String, String)> {
-    let ago = Initiated::Ago(Duration::from_secs(3600));
-    let ids = server.create_uploads("backups", count, &ago, |n| format!("key/{n:05}"));
-    ids.into_iter().enumerate().map(|(n, id)| (format!("key/{n:05}"), id)).collect()
-}
-
-fn borrowed(list: &[(String, String)]) -> Vec<(&str, &str)> {
-    list.iter().map(|(key, id)| (key.as_str(), id.as_str())).collect()
-}
 
 fn counts(report: &Report) -> (u64, u64, u64, u64, u64) {
     (report.total, report.aborted, report.missing, report.failed, report.kept)
@@ -46,7 +32,7 @@ fn all_are_gone_over_at_most_max_connections() {
         let mut seen = BTreeSet::new();
         let mut last = 0;
         let caller = std::thread::current().id();
-        let ending = client.many(None, "backups", &borrowed(&list), &mut |outcome, done, total| {
+        let ending = client.many(None, "backups", &entries(&list), &mut |outcome, done, total| {
             assert_eq!(std::thread::current().id(), caller, "on the caller's own thread");
             assert_eq!(total, 200);
             if let Some(outcome) = outcome {
@@ -87,7 +73,7 @@ fn threads_are_gone_when_it_returns() {
     for _ in 0..200 {
         let list = uploads(&server, 16);
         let during = AtomicUsize::new(0);
-        let ending = client.many(None, "backups", &borrowed(&list), &mut |_, _, _| {
+        let ending = client.many(None, "backups", &entries(&list), &mut |_, _, _| {
             during.fetch_max(threads().len(), Ordering::Relaxed);
             false
         });
@@ -108,7 +94,7 @@ fn one_call_at_a_time_and_a_beat_without_outcomes() {
     let inside = Mutex::new(());
     let mut beats = Vec::new();
     let mut last = Instant::now();
-    let ending = client.many(None, "backups", &borrowed(&list), &mut |outcome, done, total| {
+    let ending = client.many(None, "backups", &entries(&list), &mut |outcome, done, total| {
         let _one = inside.try_lock().expect("one call at a time");
         if outcome.is_none() {
             beats.push(last.elapsed());
@@ -130,7 +116,7 @@ fn a_beat_also_where_outcomes_are_many() {
     let list = uploads(&server, 400);
     let client = Config::new(&server.endpoint()).max_connections(8).client();
     let (mut beats, began) = (0_u32, Instant::now());
-    let ending = client.many(None, "backups", &borrowed(&list), &mut |outcome, _, _| {
+    let ending = client.many(None, "backups", &entries(&list), &mut |outcome, _, _| {
         beats += u32::from(outcome.is_none());
         false
     });
@@ -146,7 +132,7 @@ fn non_zero_stops() {
     let list = uploads(&server, 500);
     let client = Config::new(&server.endpoint()).max_connections(4).client();
     let mut outcomes = 0;
-    let ending = client.many(None, "backups", &borrowed(&list), &mut |outcome, _, _| {
+    let ending = client.many(None, "backups", &entries(&list), &mut |outcome, _, _| {
         outcomes += u64::from(outcome.is_some());
         outcomes >= 20
     });
@@ -167,7 +153,7 @@ fn a_beat_can_stop_it_too() {
     server.fault(Fault::real().delay(Duration::from_millis(600)).always());
     let list = uploads(&server, 100);
     let client = Config::new(&server.endpoint()).max_connections(2).client();
-    let ending = client.many(None, "backups", &borrowed(&list), &mut |outcome, _, _| outcome.is_none());
+    let ending = client.many(None, "backups", &entries(&list), &mut |outcome, _, _| outcome.is_none());
     assert_eq!(ending.code, code::CANCELLED);
     assert_eq!(counts(told(&ending)), (100, 2, 0, 0, 98));
 }
@@ -243,7 +229,7 @@ fn duplicates_are_harmless_and_count_as_missing() {
     let server = server();
     let list = uploads(&server, 20);
     let client = Config::new(&server.endpoint()).max_connections(4).client();
-    let mut twice = borrowed(&list);
+    let mut twice = entries(&list);
     twice.extend_from_within(..);
     twice.push(("key/unknown", "0123456789ABCDEF0123456789ABCDEF"));
     let ending = client.many(None, "backups", &twice, &mut |_, _, _| false);
@@ -263,7 +249,7 @@ fn the_index_names_the_entry() {
     server
         .fault(Fault::answer(403).error("AccessDenied").method("DELETE").target_contains("denied").always());
     let made = uploads(&server, 30);
-    let mut list = borrowed(&made);
+    let mut list = entries(&made);
     list.extend_from_within(10..20);
     list.extend([
         ("", "id"),
@@ -346,7 +332,7 @@ fn each_upload_has_a_budget_of_its_own() {
     server.fault(Fault::silence().then(End::Stall).key(&list[7].0).always());
     let client = Config::new(&server.endpoint()).timeout_ms(500).max_connections(2).client();
     let began = Instant::now();
-    let ending = client.many(None, "backups", &borrowed(&list), &mut |_, _, _| false);
+    let ending = client.many(None, "backups", &entries(&list), &mut |_, _, _| false);
     assert_eq!(ending.code, code::PARTIAL, "{ending:?}");
     let report = told(&ending);
     assert_eq!(counts(report), (12, 10, 0, 2, 0));
@@ -367,7 +353,7 @@ fn the_calls_budget_bounds_the_whole() {
     server.fault(Fault::silence().then(End::Stall).skip(8).always());
     let began = Instant::now();
     let call = Call::with_timeout_ms(700);
-    let ending = client.many(Some(&call), "backups", &borrowed(&list), &mut |_, _, _| false);
+    let ending = client.many(Some(&call), "backups", &entries(&list), &mut |_, _, _| false);
     let took = began.elapsed();
     assert_eq!(ending.code, code::TIMEOUT, "{ending:?}");
     assert!(ending.error.as_ref().unwrap().starts_with("timeout: "));
@@ -390,7 +376,7 @@ fn cancelled_in_flight_is_failed_and_not_begun_is_kept() {
             std::thread::sleep(Duration::from_millis(50));
             call.cancel();
         });
-        client.many(Some(&call), "backups", &borrowed(&list), &mut |_, _, _| false)
+        client.many(Some(&call), "backups", &entries(&list), &mut |_, _, _| false)
     });
     assert_eq!(ending.code, code::CANCELLED, "{ending:?}");
     assert_eq!(counts(told(&ending)), (40, 8, 0, 4, 28));
@@ -407,7 +393,7 @@ fn a_callback_may_cancel_its_own_call() {
     let call = Call::new();
     let other = uploads(&server, 1);
     let mut inner = None;
-    let ending = client.many(Some(&call), "backups", &borrowed(&list), &mut |outcome, done, _| {
+    let ending = client.many(Some(&call), "backups", &entries(&list), &mut |outcome, done, _| {
         if outcome.is_some() && done == 10 {
             inner = Some(client.abort("backups", &other[0].0, &other[0].1).0);
             call.cancel();
@@ -427,7 +413,7 @@ fn a_thousand_failures_are_kept_and_all_are_counted() {
     server.fault(Fault::answer(403).error("AccessDenied").method("DELETE").skip(100).always());
     let client = Config::new(&server.endpoint()).max_connections(8).client();
     let (mut denied, mut in_order) = (0, Vec::new());
-    let ending = client.many(None, "backups", &borrowed(&list), &mut |outcome, _, _| {
+    let ending = client.many(None, "backups", &entries(&list), &mut |outcome, _, _| {
         if let Some(outcome) = outcome.filter(|outcome| outcome.code == code::ACCESS_DENIED) {
             denied += 1;
             in_order.push(outcome.clone());
@@ -451,7 +437,7 @@ fn what_cut_it_short_counts_beyond_a_thousand_failures() {
     server.fault(Fault::answer(403).error("AccessDenied").method("DELETE").always());
     let client = Config::new(&server.endpoint()).max_connections(4).client();
     let call = Call::new();
-    let ending = client.many(Some(&call), "backups", &borrowed(&list), &mut |outcome, done, _| {
+    let ending = client.many(Some(&call), "backups", &entries(&list), &mut |outcome, done, _| {
         // Only the last is left, and it hangs.
         if outcome.is_none() && done == 1100 {
             call.cancel();
@@ -468,7 +454,7 @@ fn cancelled_after_the_last_is_done_changes_nothing() {
     let list = uploads(&server, 5);
     let client = Config::new(&server.endpoint()).client();
     let call = Call::new();
-    let ending = client.many(Some(&call), "backups", &borrowed(&list), &mut |outcome, done, total| {
+    let ending = client.many(Some(&call), "backups", &entries(&list), &mut |outcome, done, total| {
         if outcome.is_some() && done == total {
             call.cancel();
         }
@@ -506,7 +492,7 @@ fn two_at_once_with_one_client() {
     let (mut aborted, mut missing) = (0, 0);
     std::thread::scope(|scope| {
         let both = [0, 1]
-            .map(|_| scope.spawn(|| client.many(None, "backups", &borrowed(&list), &mut |_, _, _| false)));
+            .map(|_| scope.spawn(|| client.many(None, "backups", &entries(&list), &mut |_, _, _| false)));
         for ending in both.map(|one| one.join().unwrap()) {
             assert_eq!((ending.code, told(&ending).total), (code::OK, 400), "{ending:?}");
             aborted += told(&ending).aborted;
@@ -524,7 +510,7 @@ fn retries_within_many() {
     server.fault(Fault::answer(500).error("InternalError").method("DELETE").probability(0.3).times(40));
     let client = Config::new(&server.endpoint()).max_connections(8).max_attempts(20).client();
     let mut attempts = 0;
-    let ending = client.many(None, "backups", &borrowed(&list), &mut |outcome, _, _| {
+    let ending = client.many(None, "backups", &entries(&list), &mut |outcome, _, _| {
         attempts += outcome.map_or(0, |outcome| u64::from(outcome.attempts));
         false
     });

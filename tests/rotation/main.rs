@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use obs_local::{AccessKey, Options, Server};
+use support::obs::server;
 use support::process::eventually;
 use support::{Config, code};
 
@@ -95,7 +96,7 @@ fn rotated_200_times_under_eight_threads() {
 
 #[test]
 fn credentials_set_later_replace_none_and_a_bad_pair_changes_nothing() {
-    let server = Server::start(Options { buckets: vec!["backups".into()], ..Options::default() });
+    let server = server();
     let id = server.create_upload("backups", "key");
     let client = Config::bare().endpoint(&server.endpoint()).proxy("").client();
     assert_eq!(client.abort("backups", "key", &id).0, code::NO_CREDENTIALS);

@@ -5,17 +5,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use obs_local::{End, Fault, Initiated, ListQuirk, Options, Server, http_date, iso_date};
+use obs_local::{End, Fault, Initiated, ListQuirk, Server, http_date, iso_date};
+use support::obs::server;
 use support::process::eventually;
 use support::{Call, Client, Config, Ending, Outcome, Report, code};
 
 const DRY_RUN: u32 = support::OBS_ABORT_DRY_RUN as u32;
 const INCLUDE_LIVE: u32 = support::OBS_ABORT_INCLUDE_LIVE as u32;
 const HOUR: u64 = 3600;
-
-fn server() -> Server {
-    Server::start(Options { buckets: vec!["backups".into()], ..Options::default() })
-}
 
 fn client(server: &Server) -> Client {
     Config::new(&server.endpoint()).max_connections(8).client()

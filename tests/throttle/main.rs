@@ -5,22 +5,19 @@
 use std::time::{Duration, Instant};
 
 use obs_local::{Entry, Fault, Initiated, Options, Rate, Server};
+use support::obs::{entries, server_with, uploads};
 use support::{Call, Config, Ending, Report, code};
 
 fn server(rate: Option<Rate>) -> Server {
-    Server::start(Options { rate, buckets: vec!["backups".into()], ..Options::default() })
+    server_with(Options { rate, ..Options::default() })
 }
 
 /// Aborts so many by one obs_abort_many; also the attempts they took.
 fn clean_up(server: &Server, count: usize, config: Config) -> (Ending, u64, Duration) {
-    let ago = Initiated::Ago(Duration::from_secs(3600));
-    let ids = server.create_uploads("backups", count, &ago, |n| format!("key/{n:05}"));
-    let keys: Vec<String> = (0..count).map(|n| format!("key/{n:05}")).collect();
-    let list: Vec<(&str, &str)> =
-        keys.iter().map(String::as_str).zip(ids.iter().map(String::as_str)).collect();
+    let uploads = uploads(server, count);
     let client = config.client();
     let (mut attempts, began) = (0, Instant::now());
-    let ending = client.many(None, "backups", &list, &mut |outcome, _, _| {
+    let ending = client.many(None, "backups", &entries(&uploads), &mut |outcome, _, _| {
         attempts += outcome.map_or(0, |outcome| u64::from(outcome.attempts));
         false
     });

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 pub mod apart;
 mod bindings;
+pub mod obs;
 pub mod peer;
 pub mod pki;
 pub mod process;
