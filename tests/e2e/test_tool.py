@@ -355,6 +355,25 @@ class Stale(WithServer):
         self.assertEqual(counts, [25, 25, 0, 0, 0, 0])
         self.assertEqual((summary["dry_run"], summary["interrupted"]), (False, False))
 
+    def test_clocks_that_can_not_be_right(self):
+        """A gateway's Date, and times that are none: nothing is deleted, whatever the age asked for."""
+        late, early, right = (f"date-offset-s={offset}" for offset in (2 * DAY, -2 * DAY, 0))
+        for dates in (late, early, f"{late};{right}", f"{right};{late}", "without=Date", "header=Date:soon"):
+            self.options = (*Stale.options, "--fault", f"real;{dates};query=uploads;always")
+            self.setUp()
+            for options in ("--yes",), ("--dry-run",), ("--yes", "--json"):
+                done = run("--stale", "24h", *options, "obs://leftovers", env=self.env)
+                self.assertNotEqual(done.returncode, 0, dates)
+                self.assertIn("protocol", done.stderr + done.stdout)
+                self.assertNotIn("old/", done.stdout)
+            self.assertEqual(len(self.left()), 29, dates)
+        for time in ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z", "2020-01-01T00:00:00+99:00", "2020-01-01T00:00:00"):
+            self.options = (*Stale.options, "--initiated", time)
+            self.setUp()
+            done = run("--stale", "24h", "--yes", "obs://leftovers", env=self.env)
+            self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+            self.assertEqual(len(self.left()), 29, time)
+
     def test_live_ones_only_when_asked_for(self):
         fresh = self.s3.initiate("leftovers", "fresh")
         done = run("--stale", "0s", "--include-live", "--dry-run", "--json", "obs://leftovers", env=self.env)

@@ -211,7 +211,37 @@ fn rules_can_be_written_as_text() {
     assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("Retry-After: 2\r\n"), "{text}");
     server.fault(r"raw=a\;b\r\n\x01;cut=5".parse().unwrap());
     assert_eq!(abort(&server, "1").0, "a;b\r\n");
-    for bad in ["", "method=DELETE", "answer=x", "real;silence", "real;oops", r"raw=\x0"] {
+    for bad in
+        ["", "method=DELETE", "answer=x", "real;silence", "real;oops", r"raw=\x0", "real;date-offset-s=soon"]
+    {
         assert!(bad.parse::<Fault>().is_err(), "{bad}");
+    }
+}
+
+/// The Date alone is wrong: the signature of the same request is still judged by the server's clock.
+#[test]
+fn dates_of_its_own() {
+    let server = Server::start(Options { buckets: vec!["bucket".into()], ..Options::default() });
+    let client = client::Client::new(&server.endpoint(), ACCESS_KEY, SECRET_KEY);
+    let day = 86_400;
+    let now = || unix_ms(std::time::SystemTime::now());
+    for (rule, offsets) in [
+        ("real;date-offset-s=172800", &[2 * day][..]),
+        ("real;date-offset-s=-172800", &[-2 * day]),
+        ("real;date-offset-s=0;date-offset-s=172800", &[0, 2 * day]),
+        ("answer=200;date-offset-s=172800", &[2 * day]),
+        ("real;without=Date", &[]),
+    ] {
+        server.fault(rule.parse().unwrap());
+        let before = now();
+        let response = client.list_uploads("bucket", "").unwrap();
+        assert_eq!(response.status, 200, "{rule}: {}", response.text());
+        let dates: Vec<_> =
+            response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("date")).collect();
+        assert_eq!(dates.len(), offsets.len(), "{rule}");
+        for ((_, date), offset) in dates.into_iter().zip(offsets) {
+            let mut good = (before / 1000..=now() / 1000).map(|second| http_date(second + offset));
+            assert!(good.any(|good| good == *date), "{rule}: {date}");
+        }
     }
 }

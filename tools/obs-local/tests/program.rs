@@ -108,6 +108,24 @@ fn it_is_controlled_over_standard_input() {
 }
 
 #[test]
+fn times_of_uploads_are_as_told() {
+    let mut program = Program::start(&["--uploads", "demo:1:86400:a", "--initiated", "0001-01-01T00:00:00Z"]);
+    let initiated = |program: &Program| {
+        let uploads = program.client("list-uploads", &[]);
+        text(&uploads.stdout)
+            .lines()
+            .map(|line| line.rsplit('\t').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(initiated(&program), ["0001-01-01T00:00:00Z"]);
+    assert_eq!(program.control("uploads demo:1:5:b"), "ok");
+    assert_eq!(program.control("initiated yesterday, or so"), "ok");
+    assert_eq!(initiated(&program), ["yesterday, or so"; 2]);
+    assert_eq!(program.control("initiated off"), "ok");
+    assert!(initiated(&program).iter().all(|time| time.starts_with("20")), "{:?}", initiated(&program));
+}
+
+#[test]
 fn wrong_arguments_are_told() {
     for (arguments, part) in [
         (&["--port", "99999"][..], "99999"),
