@@ -94,8 +94,9 @@
  *
  * The library starts threads of its own, which never run callbacks:
  *
- * - obs_abort_many() and obs_abort_stale() each start up to as many as obs_abort_config_set_max_connections() allows.
- *   These threads have ended when the function returns.
+ * - obs_abort_many() and obs_abort_stale() each start up to as many as obs_abort_config_set_max_connections() allows,
+ *   and fewer if the process cannot have more threads or has little address space left. These threads have ended when
+ *   the function returns.
  * - A call may start a thread to look up a host name, and a thread to fetch credentials from the metadata service of an
  *   ECS. A lookup and a fetch cannot be interrupted, so these threads may outlive the call and the client. They use no
  *   memory of the caller and end by themselves. Because of them, the shared library stays loaded after dlclose().
@@ -662,7 +663,7 @@ int32_t obs_abort_config_set_max_connections(obs_abort_config *config,
  * marked CA:TRUE is refused even if the file contains it. Certificates are always verified: no setting turns this off.
  *
  * \param config  The config.
- * \param path    The path of a PEM file. The function reads the file before it returns.
+ * \param path    The path of a PEM file of up to 16 MB. The function reads the file before it returns.
  * \return OBS_ABORT_OK. OBS_ABORT_INVALID_ARGUMENT if `path` is NULL or "". OBS_ABORT_INVALID_CONFIG if the file
  *         cannot be read or contains no usable certificate.
  *
@@ -675,10 +676,10 @@ int32_t obs_abort_config_set_ca_file(obs_abort_config *config,
  * Sets the certificate that the client presents to a server that asks for one (mutual TLS). Default: none.
  *
  * \param config     The config.
- * \param cert_path  The path of a PEM file with the certificate and its chain. The function reads the file before it
- *                   returns.
- * \param key_path   The path of a PEM file with the private key, not encrypted. It may be the same file. The function
- *                   reads the file before it returns.
+ * \param cert_path  The path of a PEM file of up to 16 MB with the certificate and its chain. The function reads the
+ *                   file before it returns.
+ * \param key_path   The path of a PEM file with the private key, not encrypted. It may be the same file, and has the
+ *                   same limit. The function reads the file before it returns.
  * \return OBS_ABORT_OK. OBS_ABORT_INVALID_ARGUMENT if a path is NULL or "". OBS_ABORT_INVALID_CONFIG if a file cannot
  *         be used, or if the key does not belong to the certificate.
  *

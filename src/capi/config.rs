@@ -366,7 +366,7 @@ pub unsafe extern "C" fn obs_abort_config_set_max_connections(config: *mut obs_a
 /// marked CA:TRUE is refused even if the file contains it. Certificates are always verified: no setting turns this off.
 ///
 /// \param config  The config.
-/// \param path    The path of a PEM file. The function reads the file before it returns.
+/// \param path    The path of a PEM file of up to 16 MB. The function reads the file before it returns.
 /// \return OBS_ABORT_OK. OBS_ABORT_INVALID_ARGUMENT if `path` is NULL or "". OBS_ABORT_INVALID_CONFIG if the file
 ///         cannot be read or contains no usable certificate.
 ///
@@ -389,10 +389,10 @@ pub unsafe extern "C" fn obs_abort_config_set_ca_file(
 /// Sets the certificate that the client presents to a server that asks for one (mutual TLS). Default: none.
 ///
 /// \param config     The config.
-/// \param cert_path  The path of a PEM file with the certificate and its chain. The function reads the file before it
-///                   returns.
-/// \param key_path   The path of a PEM file with the private key, not encrypted. It may be the same file. The function
-///                   reads the file before it returns.
+/// \param cert_path  The path of a PEM file of up to 16 MB with the certificate and its chain. The function reads the
+///                   file before it returns.
+/// \param key_path   The path of a PEM file with the private key, not encrypted. It may be the same file, and has the
+///                   same limit. The function reads the file before it returns.
 /// \return OBS_ABORT_OK. OBS_ABORT_INVALID_ARGUMENT if a path is NULL or "". OBS_ABORT_INVALID_CONFIG if a file cannot
 ///         be used, or if the key does not belong to the certificate.
 ///
