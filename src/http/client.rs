@@ -7,9 +7,10 @@ use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::origin::Origin;
 
+use super::body::Body;
 use super::connect::{Connection, Connector, HttpSettings};
 use super::error::TransportError;
-use super::exchange::{self, Body, Headers, ResponseHead};
+use super::exchange::{self, Headers, ResponseHead};
 use super::pool::Pool;
 
 /// The most that is read of a body that only explains a status.

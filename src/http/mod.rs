@@ -1,9 +1,10 @@
 //! HTTP/1.1 over kept connections. Knows nothing of OBS.
 //!
 //! An exchange is one write and, for nearly every abort, one read: the head goes out as it was built
-//! ([`RequestHead`]), and [`exchange`] reads the response. The connection is kept if nothing that follows can be
+//! ([`RequestHead`]), and [`exchange`] reads the head of the response, [`body`] the rest. The connection is kept if nothing that follows can be
 //! taken for the next response.
 
+mod body;
 mod client;
 mod connect;
 mod error;
