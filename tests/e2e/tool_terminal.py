@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import shlex
+import signal
 import subprocess
 import termios
 import time
@@ -116,6 +117,7 @@ class Pty:
     def _own_terminal():
         """A session of its own, with the terminal that is standard input: Ctrl-C then reaches it."""
         os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a runner under nohup ignores it, and so would the tool
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def read_until(self, text, seconds=10):
