@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::origin::ip_literal;
+use crate::base::panic::caught;
 use crate::base::sys::thread;
 
 use super::error::TransportError;
@@ -64,10 +65,8 @@ impl Resolver {
         let lookup = Arc::new(Lookup::default());
         let (all, mine, name) = (Arc::clone(&self.under_way), Arc::clone(&lookup), host.to_owned());
         thread::spawn("obsabort-lookup", move || {
-            let found = (name.as_str(), 0)
-                .to_socket_addrs()
-                .map(|addresses| addresses.map(|a| a.ip()).collect())
-                .map_err(|e| error_text(&e));
+            // The entry must go in any case: every later call to this host would wait for it.
+            let found = caught(|| addresses_of(&name)).unwrap_or_else(Err);
             all.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
             *mine.response.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
             mine.done.notify_all();
@@ -75,6 +74,11 @@ impl Resolver {
         under_way.insert(host.to_owned(), Arc::clone(&lookup));
         Ok(lookup)
     }
+}
+
+fn addresses_of(host: &str) -> Result<Vec<IpAddr>, String> {
+    let addresses = (host, 0).to_socket_addrs().map_err(|e| error_text(&e))?;
+    Ok(addresses.map(|address| address.ip()).collect())
 }
 
 /// The text of a resolver's error, without the prefix that std puts before it.

@@ -6,6 +6,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 
+use crate::base::panic::caught;
+
 /// The signals that a fault of the running thread raises. If a thread blocks one of them, the kernel kills the
 /// process at the fault, without calling the host's handler. .NET and Mono turn these signals into exceptions.
 const RAISED_BY_FAULTS: [libc::c_int; 7] =
@@ -34,22 +36,19 @@ pub fn has_headroom() -> bool {
 
 /// Starts a thread that blocks all signals except those that faults raise, so that the host's handlers run on the
 /// host's threads.
-pub fn spawn<T: Send + 'static>(
-    name: &str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<JoinHandle<T>> {
+pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let thread = Builder::new().name(name.to_owned()).stack_size(STACK_SIZE);
-    with_signals_blocked(|| thread.spawn(with_faults_unblocked(run)))
+    with_signals_blocked(|| thread.spawn(contained(run)))
 }
 
 /// The same for a thread that ends with a scope.
-pub fn spawn_scoped<'scope, T: Send + 'scope>(
+pub fn spawn_scoped<'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &str,
-    run: impl FnOnce() -> T + Send + 'scope,
-) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    run: impl FnOnce() + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, ()>> {
     let thread = Builder::new().name(name.to_owned()).stack_size(STACK_SIZE);
-    with_signals_blocked(|| thread.spawn_scoped(scope, with_faults_unblocked(run)))
+    with_signals_blocked(|| thread.spawn_scoped(scope, contained(run)))
 }
 
 /// Starts a thread, which inherits the signal mask. The signals of faults stay as the host has them: if one were
@@ -77,8 +76,9 @@ fn with_signals_blocked<R>(start: impl FnOnce() -> R) -> R {
     start()
 }
 
-/// The function that a new thread runs. The thread may have inherited a mask that blocks the signals of faults.
-fn with_faults_unblocked<T>(run: impl FnOnce() -> T) -> impl FnOnce() -> T {
+/// The function that a new thread runs. The thread may have inherited a mask that blocks the signals of faults. A panic
+/// ends the thread, and nothing is written to the host's standard error.
+fn contained(run: impl FnOnce()) -> impl FnOnce() {
     move || {
         let mut faults = MaybeUninit::uninit();
         // SAFETY: the set is written by sigemptyset, which can't fail for a valid pointer, before it is read.
@@ -89,6 +89,6 @@ fn with_faults_unblocked<T>(run: impl FnOnce() -> T) -> impl FnOnce() -> T {
             }
             libc::pthread_sigmask(libc::SIG_UNBLOCK, faults.as_ptr(), std::ptr::null_mut());
         }
-        run()
+        drop(caught(run));
     }
 }
