@@ -433,7 +433,8 @@ typedef struct obs_abort_upload {
  *
  * It is called with the outcome of each upload, except uploads that are kept. It is also called with NULL at least
  * every 250 ms, as long as callbacks return at once. It is called only on the thread that made the call, one call at a
- * time, never while the log callback runs for the same call.
+ * time, never while the log callback runs for the same call. If the system allows no further thread, the function works
+ * on the calling thread, and calls back only between uploads.
  *
  * The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
  * not free the client. No callback is running, and none starts, after the function that calls it has returned.

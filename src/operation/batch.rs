@@ -228,11 +228,13 @@ impl<'a> WorkerPool<'a> {
     /// For a process that can't have another thread: one upload after the other.
     fn work_on_this_thread(&self, next_job: NextJob<'_>, report: &mut Report, observer: Observer<'_>) {
         let log = self.client.logger();
+        let mut last_beat = Instant::now();
         while self.is_running() {
             let Some(job) = next_job(self, log) else { return };
             if let Some(outcome) = self.perform(job, log) {
                 self.record(outcome, report, observer);
             }
+            self.beat(&mut last_beat, report, observer);
         }
     }
 
@@ -287,14 +289,20 @@ impl<'a> WorkerPool<'a> {
             if woken {
                 std::thread::sleep(PAUSE);
             }
-            // However many outcomes there are: a caller that draws a clock relies on it.
-            if last_beat.elapsed() >= CHECK_INTERVAL {
-                if observer(None, report).is_break() {
-                    self.stopped.set();
-                }
-                last_beat = Instant::now();
-            }
+            self.beat(&mut last_beat, report, observer);
         }
+    }
+
+    /// Calls back without an outcome if it is time. However many outcomes there are: a caller that draws a clock relies
+    /// on it.
+    fn beat(&self, last: &mut Instant, report: &Report, observer: Observer<'_>) {
+        if last.elapsed() < CHECK_INTERVAL {
+            return;
+        }
+        if observer(None, report).is_break() {
+            self.stopped.set();
+        }
+        *last = Instant::now();
     }
 
     fn record(&self, outcome: Outcome, report: &mut Report, observer: Observer<'_>) {
@@ -329,6 +337,9 @@ impl<'a> WorkerPool<'a> {
         }
         if let Some(error) = listing_failure {
             return Err(Error::new(error.code, format!("{} ({sums})", error.detail)));
+        }
+        if unreached {
+            return Err(internal("not every upload was begun"));
         }
         if *failed > 0 {
             let first = report.failures.first().and_then(|first| first.message.as_deref());
