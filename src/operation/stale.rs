@@ -15,7 +15,7 @@ use crate::base::panic::{caught, internal};
 use crate::http::Headers;
 use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, read_page};
 use crate::obs::operation::Operation;
-use crate::operation::abort::{Outcome, Upload};
+use crate::operation::abort::{Outcome, Upload, log_outcome};
 use crate::operation::batch::{BatchResult, Job, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
@@ -139,7 +139,7 @@ impl<'a> Sweep<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next upload. FetchState a page if few are left, and waits for one if there are none.
+    /// The next upload. Fetches a page if few are left, and waits for one if there are none.
     fn next_job(&self, pool: &WorkerPool<'_>, log: Logger<'_>) -> Option<Job> {
         let mut state = self.lock();
         loop {
@@ -156,7 +156,7 @@ impl<'a> Sweep<'a> {
                 continue;
             }
             if let Some(listed) = state.waiting.pop_front() {
-                return Some(self.job(listed));
+                return Some(self.job(listed, log));
             }
             if !state.is_listing || !pool.is_running() {
                 return None;
@@ -168,16 +168,22 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn job(&self, listed: ListedUpload) -> Job {
+    fn job(&self, listed: ListedUpload, log: Logger<'_>) -> Job {
         let ListedUpload { key, upload_id, initiated } = listed;
         let upload = Upload { key, upload_id, initiated, index: None };
+        // C sees another key, shortened or altered, and may have that one aborted.
+        if upload.key.contains('\0') || upload.upload_id.contains('\0') {
+            let detail = "the key or the upload id contains U+0000, which no C string can hold (shown as ?)";
+            let outcome = Outcome::unsent(upload, Error::argument(detail));
+            return Job::Done(Box::new(log_outcome(log, outcome)));
+        }
         if self.selection.dry_run {
             return Job::Done(Box::new(Outcome::dry_run(upload)));
         }
         Job::Abort(upload)
     }
 
-    /// FetchState a page and takes its uploads over.
+    /// Fetches a page and takes its uploads over.
     fn fetch(&self, pool: &WorkerPool<'_>, log: Logger<'_>, marker: &Marker) {
         let deadline = pool.client.per_upload_deadline(&pool.deadline);
         let page =

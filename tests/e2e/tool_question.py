@@ -110,6 +110,24 @@ class Question(WithServer):
         self.assertIn("2502 aborted, 0 failed", output)
         self.assertEqual(self.left(), [])
 
+    def test_a_key_that_no_c_string_holds(self):
+        """It is shown as failed. Aborted is the rest, and never the key that it is shown as."""
+        with_nul, shown_as = (self.s3.initiate("leftovers", key) for key in ("old/a\0b", "old/a?b"))
+        self.s3.abort("leftovers", "old/a?b", shown_as)
+        for options in ([], ["--json"]):
+            self.server.control(f"uploads leftovers:2:{2 * DAY}:old/")
+            before = self.ids()
+            counted, status, output = self.answer(*LIVE, meanwhile=lambda: None, options=options)
+            self.assertEqual((counted, status), (len(before) - 1, 1), output)
+            self.assertIn("U+0000", output)
+            self.assertIn('"failed":1' if options else f"{counted} aborted, 1 failed", output)
+            self.assertNotIn("gone already", output)
+            self.assertEqual(self.ids(), {with_nul})
+        with Pty(*LIVE, env=self.env) as terminal:  # nothing else is left, and so there is no question
+            status, output = terminal.finish()
+        self.assertEqual(status, 1, output)
+        self.assertIn("0 aborted, 1 failed", output)
+
     def test_only_under_the_prefix(self):
         self.server.control(f"uploads leftovers:3:{2 * DAY}:other/")
         counted, status, output = self.answer(

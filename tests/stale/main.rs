@@ -610,6 +610,23 @@ fn hard_keys_are_found_and_aborted() {
     }
 }
 
+/// A C caller would be told of another key. It could only have that one aborted.
+#[test]
+fn a_key_that_no_c_string_holds() {
+    for flags in [0, DRY_RUN] {
+        let server = server();
+        for key in ["old/a\0b", "old/b"] {
+            server.create_upload_at("backups", key, &ago(2 * HOUR));
+        }
+        let ending = client(&server).stale(None, "backups", None, HOUR, flags, &mut |_, _, _| false);
+        assert_eq!(ending.code, code::PARTIAL, "{ending:?}");
+        assert_eq!(counts(&ending), (2, 1, 0, 1, 0), "{ending:?}");
+        let failure = &report(&ending).failures[0];
+        assert_eq!((failure.code, failure.attempts), (code::INVALID_ARGUMENT, 0), "{failure:?}");
+        assert_eq!(left(&server).len(), if flags == 0 { 1 } else { 2 });
+    }
+}
+
 #[test]
 fn keys_of_a_server_that_does_not_encode() {
     for quirk in [ListQuirk::IgnoreEncodingType, ListQuirk::HideEncodingType] {

@@ -17,6 +17,7 @@ struct run {
     struct view view;
     struct preview preview; /* filled by the dry run before the question */
     uint64_t younger;       /* uploads that this dry run kept */
+    uint64_t unfit;         /* uploads that this dry run showed as failed: they can't be named in C */
     bool no_memory;         /* for what it finds */
     bool told;              /* that it is stopping */
     bool reached;           /* some upload's outcome is more than "the endpoint can't be used" */
@@ -61,7 +62,10 @@ static int32_t on_preview(const obs_abort_outcome *outcome, uint64_t done, uint6
     struct run *run = userdata;
     struct preview *preview = &run->preview;
 
-    if (outcome != NULL) {
+    if (outcome != NULL && obs_abort_outcome_code(outcome) != OBS_ABORT_OK) {
+        run->reached = true;
+        view_outcome(&run->view, outcome);
+    } else if (outcome != NULL) {
         int64_t initiated = obs_abort_outcome_initiated(outcome);
 
         run->no_memory |= !upload_list_add(&preview->list, obs_abort_outcome_key(outcome),
@@ -97,10 +101,14 @@ static int exit_status(const struct run *run, int32_t code, const obs_abort_repo
 /* Shows how a verb ended, and frees what it gave. */
 static int finish(struct run *run, int32_t code, obs_abort_report *report, char *error)
 {
-    int status = exit_status(run, code, report);
     struct counts counts = {obs_abort_report_aborted(report), obs_abort_report_missing(report),
-                            obs_abort_report_failed(report), obs_abort_report_kept(report) + run->younger};
+                            obs_abort_report_failed(report) + run->unfit,
+                            obs_abort_report_kept(report) + run->younger};
+    int status;
 
+    if (code == OBS_ABORT_OK && run->unfit > 0)
+        code = OBS_ABORT_PARTIAL;
+    status = exit_status(run, code, report);
     view_summary(&run->view, code, error, &counts, status);
     if (run->view.output_failed)
         status = STATUS_SOME_LEFT;
@@ -153,6 +161,7 @@ static int run_preview(struct run *run, uint32_t flags)
     obs_abort_report *report = NULL;
     char *error = NULL;
     int32_t code;
+    bool usable;
     int status = -1;
 
     view_open(&run->view, options, true, NULL);
@@ -160,17 +169,19 @@ static int run_preview(struct run *run, uint32_t flags)
     code = obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age,
                            flags | OBS_ABORT_DRY_RUN, on_preview, run, &report, &error);
     progress_stop();
-    run->view.finding = code != OBS_ABORT_OK; /* the summary of a dry run, if it comes to nothing more */
+    usable = code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL;
+    run->view.finding = !usable; /* the summary of a dry run, if it comes to nothing more */
     if (run->no_memory) {
         fail(&failure, STATUS_COULD_NOT_START, code,
              "no memory for all that was found, nothing was aborted: take it in portions, with --prefix");
         status = give_up(run, &failure);
-    } else if (code != OBS_ABORT_OK || run->preview.list.count == 0) {
-        if (code != OBS_ABORT_OK)
+    } else if (!usable || run->preview.list.count == 0) {
+        if (!usable)
             complain("nothing was aborted");
         return finish(run, code, report, error);
     }
     run->younger = obs_abort_report_kept(report);
+    run->unfit = obs_abort_report_failed(report);
     obs_abort_report_free(report);
     obs_abort_string_free(error);
     return status;

@@ -142,7 +142,7 @@ static void put_json_outcome(const struct view *view, const obs_abort_outcome *o
         fputs(",\"age_seconds\":null", stdout);
     else
         printf(",\"age_seconds\":%lld", (long long)(time(NULL) > initiated ? time(NULL) - initiated : 0));
-    if (!view->finding) {
+    if (!view->finding || obs_abort_outcome_code(outcome) != OBS_ABORT_OK) {
         put_json_code(obs_abort_outcome_code(outcome));
         printf(",\"http_status\":%d", (int)obs_abort_outcome_http_status(outcome));
         printf(",\"attempts\":%u", (unsigned)obs_abort_outcome_attempts(outcome));
@@ -272,7 +272,7 @@ static void put_text_summary(const struct view *view, const struct counts *count
               listing ? "unfinished" : view->finding ? "would be aborted" : "aborted", view->colour, GREEN);
     if (counts->missing > 0)
         fprintf(stderr, ", %llu gone already", (unsigned long long)counts->missing);
-    if (!view->finding) {
+    if (!view->finding || counts->failed > 0) {
         fputs(", ", stderr);
         put_count(counts->failed, "failed", view->colour, RED);
     }
