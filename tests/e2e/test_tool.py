@@ -83,6 +83,7 @@ class Usage(WithListener):
         self.refused("--timeout", "99999999999", "--list", "obs://bucket")
         self.refused("--max-attempts", "0", "--list", "obs://bucket")
         self.refused("--connections", "-3", "--list", "obs://bucket")
+        self.refused("--connections", "1025", "--list", "obs://bucket", says="1024")
         self.refused("--client-cert", "cert.pem", "--list", "obs://bucket", says="--client-key")
 
     def test_an_option_without_effect_is_refused(self):

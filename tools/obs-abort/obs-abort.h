@@ -102,7 +102,7 @@ void view_outcome(struct view *view, const obs_abort_outcome *outcome);
 /* counts is NULL if the verb did not begin. */
 void view_summary(struct view *view, int32_t code, const char *error, const struct counts *counts, int status);
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...);
-/* A line on standard error that does not collide with the progress bar; any thread may call it. */
+/* A line on standard error that does not collide with the progress bar. */
 void complain(const char *format, ...);
 void log_line(int32_t level, const char *message, void *userdata);
 

@@ -289,6 +289,8 @@ static const char *misfit(const struct options *options, size_t operands)
         return "--include-live goes with --stale 0s";
     if ((options->client_cert != NULL) != (options->client_key != NULL))
         return "--client-cert and --client-key go together";
+    if (options->connections > 1024)
+        return "--connections: more than 1024 are not allowed";
     return NULL;
 }
 

@@ -13,7 +13,7 @@
 #define SAMPLE_MS 500
 #define WIDEST 160
 
-/* One bar, as there is one terminal. Written with stderr locked: log lines come from other threads. */
+/* One bar, as there is one terminal. */
 static struct {
     bool wanted, on_screen, finding;
     const char *what;
