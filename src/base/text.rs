@@ -22,7 +22,8 @@ pub fn sanitize(text: impl Into<String>, secrets: &[&str]) -> String {
 
 /// Returns whether `c` is a control character, a Unicode line end, or changes the direction of the text.
 fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -33,6 +34,8 @@ mod tests {
     fn texts_are_one_clean_line() {
         assert_eq!(sanitize("a\r\nb\u{0}\u{1b}[31m\u{2028}\u{202e}", &[]), "a??b??[31m??");
         assert_eq!(sanitize("the s3cret and the s3cret", &["s3cret", ""]), "the [secret] and the [secret]");
+        assert_eq!(sanitize("a\u{61c}\u{200e}\u{200f}\u{2029}\u{202a}\u{2066}\u{2069}b", &[]), "a???????b");
+        assert_eq!(sanitize("\u{200d}\u{5de}", &[]), "\u{200d}\u{5de}");
         assert_eq!(sanitize("é".repeat(400), &[]).len(), 512);
         assert_eq!(sanitize(format!("x{}", "é".repeat(400)), &[]).len(), 511);
     }

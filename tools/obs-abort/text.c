@@ -33,8 +33,8 @@ static size_t decode(const unsigned char *text, uint32_t *code_point)
    the direction of writing make one key look like another. */
 static bool is_unsafe(uint32_t code_point)
 {
-    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) || code_point == 0x200e ||
-           code_point == 0x200f || (code_point >= 0x2028 && code_point <= 0x202e) ||
+    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) || code_point == 0x061c ||
+           code_point == 0x200e || code_point == 0x200f || (code_point >= 0x2028 && code_point <= 0x202e) ||
            (code_point >= 0x2066 && code_point <= 0x2069);
 }
 
