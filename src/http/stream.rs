@@ -15,12 +15,28 @@ use super::tls;
 
 /// A connected socket, and the TLS session on it.
 pub struct Stream {
-    socket: TcpStream,
+    socket: TimedSocket,
     session: Option<Box<Session>>,
     /// The host, for messages.
     host: String,
+}
+
+/// A socket with the timeouts that it has, so that they are set only when they change.
+struct TimedSocket {
+    socket: TcpStream,
     receive_timeout: Duration,
     send_timeout: Duration,
+}
+
+impl TimedSocket {
+    fn until<'a>(&'a mut self, deadline: &'a Deadline) -> DeadlineIo<'a> {
+        DeadlineIo {
+            socket: &self.socket,
+            receive: &mut self.receive_timeout,
+            send: &mut self.send_timeout,
+            deadline,
+        }
+    }
 }
 
 /// A TLS session.
@@ -87,7 +103,8 @@ impl RecordTracker {
 impl Stream {
     /// A stream over a connected socket, whose timeouts must be [`CHECK_INTERVAL`].
     pub fn new(socket: TcpStream, host: String) -> Stream {
-        Stream { socket, session: None, host, receive_timeout: CHECK_INTERVAL, send_timeout: CHECK_INTERVAL }
+        let socket = TimedSocket { socket, receive_timeout: CHECK_INTERVAL, send_timeout: CHECK_INTERVAL };
+        Stream { socket, session: None, host }
     }
 
     /// Performs the TLS handshake. All later bytes pass through TLS.
@@ -100,12 +117,7 @@ impl Stream {
             )),
         };
         let mut session = Box::new(Session { tls, records: RecordTracker::default() });
-        let mut io = DeadlineIo {
-            socket: &self.socket,
-            receive: &mut self.receive_timeout,
-            send: &mut self.send_timeout,
-            deadline,
-        };
+        let mut io = self.socket.until(deadline);
         let broke = |e: io::Error| match interruption_in(&e) {
             Some(stop) => slow(stop),
             None => Error::new(
@@ -139,12 +151,7 @@ impl Stream {
 
     /// Sends all bytes.
     pub fn write_all(&mut self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), TransportError> {
-        let mut io = DeadlineIo {
-            socket: &self.socket,
-            receive: &mut self.receive_timeout,
-            send: &mut self.send_timeout,
-            deadline,
-        };
+        let mut io = self.socket.until(deadline);
         let Some(session) = &mut self.session else {
             while !bytes.is_empty() {
                 let n = io.write(bytes).map_err(|e| transport_error(&e))?;
@@ -161,12 +168,7 @@ impl Stream {
 
     /// Waits for bytes. Returns 0 at the end of the stream.
     pub fn read(&mut self, into: &mut [u8], deadline: &Deadline) -> Result<usize, TransportError> {
-        let mut io = DeadlineIo {
-            socket: &self.socket,
-            receive: &mut self.receive_timeout,
-            send: &mut self.send_timeout,
-            deadline,
-        };
+        let mut io = self.socket.until(deadline);
         let Some(session) = &mut self.session else {
             return io.read(into).map_err(|e| transport_error(&e));
         };
@@ -198,7 +200,7 @@ impl Stream {
 
     /// Returns whether nothing has arrived, not even the end of the stream. One system call.
     pub fn has_no_input(&self) -> bool {
-        socket::has_no_input(&self.socket)
+        socket::has_no_input(&self.socket.socket)
     }
 }
 
