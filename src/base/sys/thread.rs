@@ -92,3 +92,18 @@ fn contained(run: impl FnOnce()) -> impl FnOnce() {
         drop(caught(run));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_the_thread_alone() {
+        #[expect(clippy::panic, reason = "the subject of the test")]
+        let panics = || panic!("inside");
+        assert!(spawn("obsabort-test", panics).expect("a thread").join().is_ok());
+        std::thread::scope(|scope| {
+            assert!(spawn_scoped(scope, "obsabort-test", panics).expect("a thread").join().is_ok());
+        });
+    }
+}
