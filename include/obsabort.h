@@ -946,7 +946,8 @@ int32_t obs_abort_many(const obs_abort_client *client,
  *
  * Age is measured by the clock of the service. The first page of the listing fixes the cutoff: an upload that was
  * initiated at the cutoff or later is never touched, however long the function runs. An upload whose age is unknown is
- * kept, unless `older_than_seconds` is 0.
+ * kept, unless `older_than_seconds` is 0. An upload whose key or upload id contains U+0000 fails with
+ * OBS_ABORT_INVALID_ARGUMENT, in a dry run too, because no C string can hold it.
  *
  * The function stops with OBS_ABORT_PROTOCOL, and aborts nothing of the page, if a page of the listing cannot be
  * relied on: for example if it is incomplete or contains a key outside `prefix`. If age matters, this includes a Date
@@ -962,8 +963,8 @@ int32_t obs_abort_many(const obs_abort_client *client,
  *                            progress. It is refused with OBS_ABORT_INVALID_ARGUMENT unless a flag is set, so that an
  *                            atoi() that failed does not destroy a running backup.
  * \param flags               0, OBS_ABORT_DRY_RUN, OBS_ABORT_INCLUDE_LIVE, or both combined with |. Other values are
- *                            refused. In a dry run nothing is aborted, and each outcome has code 0, HTTP status 0 and
- *                            0 attempts.
+ *                            refused. In a dry run nothing is aborted, and the outcome of each upload that would be
+ *                            has code 0, HTTP status 0 and 0 attempts.
  * \param progress            A progress callback, or NULL.
  * \param userdata            A pointer that is passed to `progress`. May be NULL.
  * \param report              Receives the report, to be freed with obs_abort_report_free(). If the arguments are
