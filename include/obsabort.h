@@ -1234,6 +1234,18 @@ uint64_t obs_abort_report_failed(const obs_abort_report *report);
 uint64_t obs_abort_report_kept(const obs_abort_report *report);
 
 /**
+ * Returns how often the service asked to slow down: the number of responses with status 429 or 503, to abort requests
+ * and to requests for pages of the list. They are retried, at a lower rate; only an upload whose attempts are used up
+ * fails.
+ *
+ * \param report  The report.
+ * \return The number of responses. 0 if `report` is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+uint64_t obs_abort_report_throttled(const obs_abort_report *report);
+
+/**
  * Returns the number of failed uploads whose outcomes the report contains.
  *
  * \param report  The report.

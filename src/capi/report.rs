@@ -91,6 +91,20 @@ pub unsafe extern "C" fn obs_abort_report_kept(report: *const obs_abort_report) 
     unsafe { number(report, |report| report.kept) }
 }
 
+/// Returns how often the service asked to slow down: the number of responses with status 429 or 503, to abort requests
+/// and to requests for pages of the list. They are retried, at a lower rate; only an upload whose attempts are used up
+/// fails.
+///
+/// \param report  The report.
+/// \return The number of responses. 0 if `report` is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_report_throttled(report: *const obs_abort_report) -> u64 {
+    // SAFETY: NULL or a report of ours, as the header requires.
+    unsafe { number(report, |report| report.throttled) }
+}
+
 /// Returns the number of failed uploads whose outcomes the report contains.
 ///
 /// \param report  The report.

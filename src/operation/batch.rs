@@ -24,7 +24,7 @@ const MAX_RECORDED_FAILURES: usize = 1000;
 /// futex calls an upload, and 1.4 times the processor time of callers' own threads instead of 1.17.
 const PAUSE: Duration = Duration::from_micros(250);
 
-/// Counts of uploads. `total` is always the sum of the other four.
+/// Counts of uploads. `total` is always the sum of the four that follow.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Gone by this call.
@@ -35,6 +35,8 @@ pub struct Report {
     pub failed: u64,
     /// Not to be touched, or not reached.
     pub kept: u64,
+    /// Responses that asked to slow down, to abort and to list requests alike.
+    pub throttled: u64,
     /// The first failures.
     pub failures: Vec<Outcome>,
 }
@@ -209,6 +211,7 @@ impl<'a> WorkerPool<'a> {
                 let _ = worker.join();
             }
         });
+        report.throttled = self.rate_limiter.throttled();
         report
     }
 

@@ -4,6 +4,7 @@
 //! Not by a crate: those limit to a rate that is known beforehand.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ const SERIES_FLOOR: f64 = 1.0 / 64.0;
 #[derive(Debug)]
 pub struct RateLimiter {
     state: Mutex<State>,
+    /// Throttled responses so far.
+    throttled: AtomicU64,
     /// Set if no new upload is begun: a wait for a first turn ends.
     closed: CancelFlag,
 }
@@ -89,7 +92,7 @@ impl RateLimiter {
             line: VecDeque::new(),
             tickets: 0,
         });
-        RateLimiter { state, closed }
+        RateLimiter { state, throttled: AtomicU64::new(0), closed }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -116,9 +119,15 @@ impl RateLimiter {
         }
     }
 
+    /// Throttled responses so far.
+    pub fn throttled(&self) -> u64 {
+        self.throttled.load(Ordering::Relaxed)
+    }
+
     /// Takes note of the response to a request that was sent at `sent`. A Retry-After holds for all workers.
     pub fn observe(&self, throttled: bool, retry_after: Option<Duration>, sent: Instant) {
         if throttled {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
             self.lock().on_throttled(Instant::now(), retry_after, sent);
         }
     }

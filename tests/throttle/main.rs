@@ -59,6 +59,7 @@ fn a_rate_limit_costs_few_attempts_and_no_upload() {
         assert_eq!(ending.code, code::OK, "{per_second}: {ending:?}");
         assert_eq!((report.total, report.aborted), (count as u64, count as u64));
         assert_eq!(attempts, server.counts().requests);
+        assert_eq!(report.throttled, refused, "each refusal is counted");
         assert!(refused > 0, "the limit was met");
         // Each worker hammering on would be refused many times for each that passes.
         assert!(attempts < count as u64 * 3 / 2, "few attempts: {attempts} for {count}");
@@ -134,7 +135,8 @@ fn a_429_and_a_listing_count_too() {
     server.fault(fault);
     let client = Config::new(&server.endpoint()).client();
     let ending = client.stale(None, "backups", None, 60, 0, &mut |_, _, _| false);
-    assert_eq!((ending.code, report(&ending).aborted), (code::OK, 50), "{ending:?}");
+    let report = report(&ending);
+    assert_eq!((ending.code, report.aborted, report.throttled), (code::OK, 50, 1), "{ending:?}");
     let journal = server.journal();
     assert!(journal[1].at - journal[0].at >= Duration::from_millis(990));
 }

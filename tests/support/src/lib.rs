@@ -310,6 +310,7 @@ pub struct Report {
     pub missing: u64,
     pub failed: u64,
     pub kept: u64,
+    pub throttled: u64,
     pub failures: Vec<Outcome>,
 }
 
@@ -332,6 +333,7 @@ impl Report {
                 missing: lib.obs_abort_report_missing(report),
                 failed: lib.obs_abort_report_failed(report),
                 kept: lib.obs_abort_report_kept(report),
+                throttled: lib.obs_abort_report_throttled(report),
                 failures: (0..count)
                     .map(|i| Outcome::read(lib.obs_abort_report_failure(report, i)))
                     .collect(),
