@@ -257,6 +257,11 @@ extern "C" {
 #define OBS_ABORT_PARTIAL 39
 
 /**
+ * Only in the report of obs_abort_stale(): the service said that the upload is gone, and still lists it.
+ */
+#define OBS_ABORT_STILL_LISTED 40
+
+/**
  * A defect in the library. Please report it.
  */
 #define OBS_ABORT_INTERNAL 90
@@ -1244,6 +1249,18 @@ uint64_t obs_abort_report_kept(const obs_abort_report *report);
  * Threads: any. Since 0.1.0.
  */
 uint64_t obs_abort_report_throttled(const obs_abort_report *report);
+
+/**
+ * Returns the number of kept uploads whose age is unknown: the listing gives no time of initiation, or one that cannot
+ * be right. Such uploads cannot be cleaned up by age. obs_abort_stale() finds them with an age of 0 in a dry run, and
+ * aborts them with OBS_ABORT_INCLUDE_LIVE.
+ *
+ * \param report  The report.
+ * \return The number of uploads, which obs_abort_report_kept() includes. 0 if `report` is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+uint64_t obs_abort_report_unknown_age(const obs_abort_report *report);
 
 /**
  * Returns the number of failed uploads whose outcomes the report contains.

@@ -28,6 +28,7 @@ pub enum Code {
     Rejected = 37,
     PartsRemain = 38,
     Partial = 39,
+    StillListed = 40,
     Internal = 90,
 }
 
@@ -35,7 +36,7 @@ impl Code {
     /// All codes.
     ///
     /// cbindgen:ignore
-    pub const ALL: [Code; 22] = [
+    pub const ALL: [Code; 23] = [
         Code::Ok,
         Code::InvalidArgument,
         Code::InvalidConfig,
@@ -57,6 +58,7 @@ impl Code {
         Code::Rejected,
         Code::PartsRemain,
         Code::Partial,
+        Code::StillListed,
         Code::Internal,
     ];
 
@@ -89,6 +91,7 @@ impl Code {
             Code::Rejected => c"rejected",
             Code::PartsRemain => c"parts_remain",
             Code::Partial => c"partial",
+            Code::StillListed => c"still_listed",
             Code::Internal => c"internal",
         }
     }
@@ -134,6 +137,7 @@ impl Code {
             Code::Rejected => c"The service rejected the request.",
             Code::PartsRemain => c"Parts were still listed after the last attempt to abort.",
             Code::Partial => c"Some of the uploads could not be aborted; the report says which.",
+            Code::StillListed => c"The service said that the upload is gone, and still lists it.",
             Code::Internal => c"A defect in libobsabort; please report it.",
         }
     }

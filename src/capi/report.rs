@@ -105,6 +105,20 @@ pub unsafe extern "C" fn obs_abort_report_throttled(report: *const obs_abort_rep
     unsafe { number(report, |report| report.throttled) }
 }
 
+/// Returns the number of kept uploads whose age is unknown: the listing gives no time of initiation, or one that cannot
+/// be right. Such uploads cannot be cleaned up by age. obs_abort_stale() finds them with an age of 0 in a dry run, and
+/// aborts them with OBS_ABORT_INCLUDE_LIVE.
+///
+/// \param report  The report.
+/// \return The number of uploads, which obs_abort_report_kept() includes. 0 if `report` is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_report_unknown_age(report: *const obs_abort_report) -> u64 {
+    // SAFETY: NULL or a report of ours, as the header requires.
+    unsafe { number(report, |report| report.unknown_age) }
+}
+
 /// Returns the number of failed uploads whose outcomes the report contains.
 ///
 /// \param report  The report.

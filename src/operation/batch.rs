@@ -37,6 +37,8 @@ pub struct Report {
     pub kept: u64,
     /// Responses that asked to slow down, to abort and to list requests alike.
     pub throttled: u64,
+    /// Of those kept, the ones whose age the server does not tell.
+    pub unknown_age: u64,
     /// The first failures.
     pub failures: Vec<Outcome>,
 }

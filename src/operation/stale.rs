@@ -64,6 +64,7 @@ pub fn abort_stale(
     let state = sweep.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     let unreached = state.waiting.len() as u64 + pool.not_begun();
     report.kept = sweep.kept.into_inner() + unreached;
+    report.unknown_age = sweep.unknown_age.into_inner();
     // A listing that did not end is a reason for CANCELLED or TIMEOUT as good as an upload that was kept.
     let unfinished =
         state.next_page.is_some().then(|| internal("the list of uploads was not read to its end"));
@@ -79,6 +80,8 @@ struct Sweep<'a> {
     listed: AtomicU64,
     /// Of these, the ones that are too young, or of unknown age.
     kept: AtomicU64,
+    /// Of these, the ones of unknown age.
+    unknown_age: AtomicU64,
     /// Whether keys are asked for percent-encoded: until a server does so without saying so.
     encoded: AtomicBool,
     state: Mutex<State>,
@@ -129,6 +132,7 @@ impl<'a> Sweep<'a> {
             cutoff: OnceLock::new(),
             listed: AtomicU64::new(0),
             kept: AtomicU64::new(0),
+            unknown_age: AtomicU64::new(0),
             encoded: AtomicBool::new(true),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -191,10 +195,12 @@ impl<'a> Sweep<'a> {
         match page {
             Ok(page) => {
                 let listed = page.uploads.len() as u64;
+                let unknown = page.uploads.iter().filter(|upload| self.is_of_unknown_age(upload)).count();
                 let selected: VecDeque<_> =
                     page.uploads.into_iter().filter(|upload| self.is_old_enough(upload)).collect();
                 self.listed.fetch_add(listed, Ordering::Relaxed);
                 self.kept.fetch_add(listed - selected.len() as u64, Ordering::Relaxed);
+                self.unknown_age.fetch_add(unknown as u64, Ordering::Relaxed);
                 let mut state = self.lock();
                 state.next_page = page.next;
                 state.waiting.extend(selected);
@@ -288,6 +294,11 @@ impl<'a> Sweep<'a> {
             )));
         }
         Ok(Some(now.min(dated)))
+    }
+
+    /// Whether an upload is kept since its age is not known.
+    fn is_of_unknown_age(&self, upload: &ListedUpload) -> bool {
+        self.selection.older_than_seconds > 0 && upload.initiated.is_none()
     }
 
     /// Unknown is not old.

@@ -393,9 +393,10 @@ fn every_function_takes_null_for_its_handle() {
             lib.obs_abort_report_failed(null()) as i64,
             lib.obs_abort_report_kept(null()) as i64,
             lib.obs_abort_report_throttled(null()) as i64,
+            lib.obs_abort_report_unknown_age(null()) as i64,
             lib.obs_abort_report_failure_count(null()) as i64,
         ];
-        assert_eq!(numbers, [0; 9]);
+        assert_eq!(numbers, [0; 10]);
         assert!(matches!(lib.obs_abort_outcome_code(o), 0 | code::INVALID_ARGUMENT));
         assert_eq!((lib.obs_abort_outcome_initiated(o), lib.obs_abort_outcome_index(o)), (-1, -1));
         let strings = [

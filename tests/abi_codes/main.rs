@@ -11,7 +11,7 @@ use std::process::Command;
 use support::{borrowed, lib, library_path};
 
 /// As the contract has them: written down once more, by hand, so that a slip in the library can't bring its test along.
-const CODES: [(i32, &str); 22] = [
+const CODES: [(i32, &str); 23] = [
     (0, "ok"),
     (10, "invalid_argument"),
     (11, "invalid_config"),
@@ -33,6 +33,7 @@ const CODES: [(i32, &str); 22] = [
     (37, "rejected"),
     (38, "parts_remain"),
     (39, "partial"),
+    (40, "still_listed"),
     (90, "internal"),
 ];
 

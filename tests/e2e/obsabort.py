@@ -106,6 +106,7 @@ _SIGNATURES = {
     "report_failed": (c_uint64, [c_void_p]),
     "report_kept": (c_uint64, [c_void_p]),
     "report_throttled": (c_uint64, [c_void_p]),
+    "report_unknown_age": (c_uint64, [c_void_p]),
     "report_failure_count": (c_size_t, [c_void_p]),
     "report_failure": (c_void_p, [c_void_p, c_size_t]),
     "report_free": (None, [c_void_p]),
@@ -208,6 +209,7 @@ class Report:
         self.failed = function("report_failed")(pointer)
         self.kept = function("report_kept")(pointer)
         self.throttled = function("report_throttled")(pointer)
+        self.unknown_age = function("report_unknown_age")(pointer)
         count = function("report_failure_count")(pointer)
         failure = function("report_failure")
         self.failures = [Outcome(failure(pointer, i)) for i in range(count)]

@@ -125,7 +125,8 @@ static void null_everywhere(void)
     CHECK(obs_abort_outcome_attempts(NULL) == 0);
     CHECK(obs_abort_outcome_initiated(NULL) == -1 && obs_abort_outcome_index(NULL) == -1);
     CHECK(obs_abort_report_total(NULL) + obs_abort_report_aborted(NULL) + obs_abort_report_missing(NULL) == 0);
-    CHECK(obs_abort_report_failed(NULL) + obs_abort_report_kept(NULL) + obs_abort_report_throttled(NULL) == 0);
+    CHECK(obs_abort_report_failed(NULL) + obs_abort_report_kept(NULL) == 0);
+    CHECK(obs_abort_report_throttled(NULL) + obs_abort_report_unknown_age(NULL) == 0);
     CHECK(obs_abort_report_failure_count(NULL) == 0 && obs_abort_report_failure(NULL, 0) == NULL);
     obs_abort_outcome_free(NULL);
     obs_abort_report_free(NULL);

@@ -80,6 +80,7 @@ fn only_what_is_old_enough_goes() {
     });
     assert_eq!((ending.code, ending.error.as_deref()), (code::OK, None));
     assert_eq!(counts(&ending), (27, 21, 0, 0, 6));
+    assert_eq!(report(&ending).unknown_age, 3);
     let stay = ["future", "just/young", "live", "unknown/missing", "unknown/nozone", "unknown/text"];
     assert_eq!(left(&server), stay.map(String::from).into());
     assert!(server.object_exists("backups", "old/00001"));
@@ -442,6 +443,7 @@ fn an_impossible_initiated_deletes_nothing() {
         let ending = of_a_day(&client);
         let all = uploads as u64;
         assert_eq!((ending.code, counts(&ending)), (code::OK, (all, 0, 0, 0, all)), "{text:?}: {ending:?}");
+        assert_eq!(report(&ending).unknown_age, all, "{text:?}");
         assert_eq!(
             (server.counts().method("DELETE"), server.upload_count("backups")),
             (0, uploads),
@@ -450,6 +452,7 @@ fn an_impossible_initiated_deletes_nothing() {
         // With an age of 0 an unknown one does not matter: found in a dry run, and taken if that is meant.
         let found = client.stale(None, "backups", None, 0, DRY_RUN, &mut |_, _, _| false);
         assert_eq!((found.code, counts(&found)), (code::OK, (all, all, 0, 0, 0)), "{text:?}: {found:?}");
+        assert_eq!(report(&found).unknown_age, 0, "{text:?}: no age is asked for");
         let taken = client.stale(None, "backups", None, 0, INCLUDE_LIVE, &mut |_, _, _| false);
         assert_eq!((taken.code, counts(&taken)), (code::OK, (all, all, 0, 0, 0)), "{text:?}: {taken:?}");
     }

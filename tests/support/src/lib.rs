@@ -33,8 +33,8 @@ pub mod code {
         OBS_ABORT_NO_SUCH_BUCKET as NO_SUCH_BUCKET, OBS_ABORT_NO_SUCH_UPLOAD as NO_SUCH_UPLOAD,
         OBS_ABORT_OK as OK, OBS_ABORT_PARTIAL as PARTIAL, OBS_ABORT_PARTS_REMAIN as PARTS_REMAIN,
         OBS_ABORT_PROTOCOL as PROTOCOL, OBS_ABORT_REDIRECT as REDIRECT, OBS_ABORT_REJECTED as REJECTED,
-        OBS_ABORT_RESOLVE as RESOLVE, OBS_ABORT_SERVER as SERVER, OBS_ABORT_THROTTLED as THROTTLED,
-        OBS_ABORT_TIMEOUT as TIMEOUT, OBS_ABORT_TLS as TLS,
+        OBS_ABORT_RESOLVE as RESOLVE, OBS_ABORT_SERVER as SERVER, OBS_ABORT_STILL_LISTED as STILL_LISTED,
+        OBS_ABORT_THROTTLED as THROTTLED, OBS_ABORT_TIMEOUT as TIMEOUT, OBS_ABORT_TLS as TLS,
     };
 }
 
@@ -311,6 +311,7 @@ pub struct Report {
     pub failed: u64,
     pub kept: u64,
     pub throttled: u64,
+    pub unknown_age: u64,
     pub failures: Vec<Outcome>,
 }
 
@@ -334,11 +335,13 @@ impl Report {
                 failed: lib.obs_abort_report_failed(report),
                 kept: lib.obs_abort_report_kept(report),
                 throttled: lib.obs_abort_report_throttled(report),
+                unknown_age: lib.obs_abort_report_unknown_age(report),
                 failures: (0..count)
                     .map(|i| Outcome::read(lib.obs_abort_report_failure(report, i)))
                     .collect(),
             };
             lib.obs_abort_report_free(report);
+            assert!(all.unknown_age <= all.kept, "{all:?}");
             assert_eq!(all.total, all.aborted + all.missing + all.failed + all.kept, "{all:?}");
             Some(all)
         }
