@@ -184,7 +184,7 @@ extern "C" {
 #define OBS_ABORT_TLS 22
 
 /**
- * The time budget ran out. If a request was sent, the upload may be gone.
+ * The time budget ran out, or the last attempt got no response in time. If a request was sent, the upload may be gone.
  */
 #define OBS_ABORT_TIMEOUT 23
 
@@ -610,6 +610,24 @@ int32_t obs_abort_config_set_signature(obs_abort_config *config,
  */
 int32_t obs_abort_config_set_connect_timeout_ms(obs_abort_config *config,
                                                 uint32_t ms);
+
+/**
+ * Sets how long an attempt waits for the server to respond. The default is 20000 ms.
+ *
+ * The limit bounds the time from the last byte of the request to the end of the response's head, however slowly the
+ * head arrives, and the time between two reads of a page of a listing. If the limit is reached, the connection and the
+ * idle connections to the same server are closed, and the attempt is retried on a new connection. As after a broken
+ * connection, the request may have been carried out. If no attempt is left, the call returns OBS_ABORT_TIMEOUT. A
+ * shorter time budget ends the call first: see obs_abort_config_set_timeout_ms().
+ *
+ * \param config  The config.
+ * \param ms      The limit in milliseconds, not 0.
+ * \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+ *
+ * Threads: one at a time for each config. Since 0.1.0.
+ */
+int32_t obs_abort_config_set_response_timeout_ms(obs_abort_config *config,
+                                                 uint32_t ms);
 
 /**
  * Sets the time budget of one abort, including its retries, waits, confirmation and the fetch of credentials. The

@@ -125,6 +125,7 @@ impl State {
                 b'a' => obs_abort_config_set_addressing(config, int),
                 b'g' => obs_abort_config_set_signature(config, int),
                 b'c' => obs_abort_config_set_connect_timeout_ms(config, unsigned),
+                b'R' => obs_abort_config_set_response_timeout_ms(config, unsigned),
                 b't' => obs_abort_config_set_timeout_ms(config, unsigned),
                 b'm' => obs_abort_config_set_max_attempts(config, unsigned),
                 b'n' => obs_abort_config_set_max_connections(config, unsigned),

@@ -117,7 +117,7 @@ impl Code {
             Code::Resolve => c"The host name did not resolve.",
             Code::Connect => c"No TCP connection could be made.",
             Code::Tls => c"The TLS handshake or the verification of the certificate failed.",
-            Code::Timeout => c"The time budget of the call ran out.",
+            Code::Timeout => c"The time budget of the call ran out, or the service did not respond in time.",
             Code::Io => c"The connection broke during the exchange.",
             Code::Protocol => c"What answered does not speak this protocol.",
             Code::Cancelled => c"The call was cancelled.",

@@ -20,7 +20,7 @@ pub const OBS_ABORT_RESOLVE: i32 = 20;
 pub const OBS_ABORT_CONNECT: i32 = 21;
 /// The TLS handshake or the verification of the server's certificate failed.
 pub const OBS_ABORT_TLS: i32 = 22;
-/// The time budget ran out. If a request was sent, the upload may be gone.
+/// The time budget ran out, or the last attempt got no response in time. If a request was sent, the upload may be gone.
 pub const OBS_ABORT_TIMEOUT: i32 = 23;
 /// The connection broke during the exchange. The upload may be gone.
 pub const OBS_ABORT_IO: i32 = 24;

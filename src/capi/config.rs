@@ -288,6 +288,34 @@ pub unsafe extern "C" fn obs_abort_config_set_connect_timeout_ms(
     }
 }
 
+/// Sets how long an attempt waits for the server to respond. The default is 20000 ms.
+///
+/// The limit bounds the time from the last byte of the request to the end of the response's head, however slowly the
+/// head arrives, and the time between two reads of a page of a listing. If the limit is reached, the connection and the
+/// idle connections to the same server are closed, and the attempt is retried on a new connection. As after a broken
+/// connection, the request may have been carried out. If no attempt is left, the call returns OBS_ABORT_TIMEOUT. A
+/// shorter time budget ends the call first: see obs_abort_config_set_timeout_ms().
+///
+/// \param config  The config.
+/// \param ms      The limit in milliseconds, not 0.
+/// \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+///
+/// Threads: one at a time for each config. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_config_set_response_timeout_ms(
+    config: *mut obs_abort_config,
+    ms: u32,
+) -> i32 {
+    // SAFETY: a config of ours, as the header requires.
+    unsafe {
+        set(config, "response_timeout_ms", |settings| {
+            settings.response_timeout =
+                Duration::from_millis(check_nonzero("the response timeout", ms)?.into());
+            Ok(())
+        })
+    }
+}
+
 /// Sets the time budget of one abort, including its retries, waits, confirmation and the fetch of credentials. The
 /// default is 60000 ms.
 ///

@@ -1,6 +1,7 @@
 //! The body of a response, read by the framing that its head announces.
 
 use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
 use httparse::Status;
 
@@ -16,8 +17,10 @@ const MAX_CHUNK_LINE: usize = 4096;
 /// The body of a response, read by its framing.
 pub struct Body<'a> {
     stream: &'a mut Stream,
-    /// Bounds each read.
+    /// Bounds the whole body.
     pub deadline: Deadline,
+    /// Bounds each read, within the deadline.
+    pub read_timeout: Duration,
     /// Bytes that have arrived and are not read yet.
     arrived: Vec<u8>,
     state: State,
@@ -48,6 +51,7 @@ impl<'a> Body<'a> {
     pub fn new(
         stream: &'a mut Stream,
         deadline: Deadline,
+        read_timeout: Duration,
         head: &ResponseHead,
         arrived: Vec<u8>,
     ) -> Body<'a> {
@@ -57,13 +61,18 @@ impl<'a> Body<'a> {
             Framing::Chunked => State::ChunkSize,
             Framing::UntilClose => State::UntilClose,
         };
-        Body { stream, deadline, arrived, state, reusable: head.reusable, error: None }
+        Body { stream, deadline, read_timeout, arrived, state, reusable: head.reusable, error: None }
     }
 
     /// Returns whether the connection can serve again: the framing was unambiguous, the body was read to its end, and
     /// nothing has arrived behind it.
     pub fn connection_is_reusable(&self) -> bool {
         self.reusable && self.state == State::Done && self.arrived.is_empty() && self.error.is_none()
+    }
+
+    /// The deadline of a read that begins now.
+    fn read_deadline(&self) -> Deadline {
+        self.deadline.until(Instant::now() + self.read_timeout)
     }
 
     fn fail(&mut self, error: TransportError) -> io::Error {
@@ -73,7 +82,8 @@ impl<'a> Body<'a> {
 
     /// Reads more of the stream. Returns false at its end.
     fn fill(&mut self) -> io::Result<bool> {
-        match fill(self.stream, &mut self.arrived, &self.deadline) {
+        let deadline = self.read_deadline();
+        match fill(self.stream, &mut self.arrived, &deadline) {
             Ok(n) => Ok(n > 0),
             Err(error) => Err(self.fail(error)),
         }
@@ -84,7 +94,8 @@ impl<'a> Body<'a> {
         let most = into.len().min(usize::try_from(most).unwrap_or(usize::MAX));
         if self.arrived.is_empty() {
             // Straight from the stream, never beyond this body.
-            return match self.stream.read(&mut into[..most], &self.deadline) {
+            let deadline = self.read_deadline();
+            return match self.stream.read(&mut into[..most], &deadline) {
                 Ok(n) => Ok(n),
                 Err(error) => Err(self.fail(error)),
             };

@@ -75,8 +75,38 @@ pub struct Request<'a> {
     pub deadline: &'a Deadline,
     /// Bounds resolution, connection and handshake, within the deadline.
     pub connect_timeout: Duration,
-    /// Takes no kept connection, and closes those to this origin.
+    /// Bounds, within the deadline, the sending of the request, the wait for the whole response head, and each read of
+    /// a body that goes to a reader.
+    pub response_timeout: Duration,
+    /// Takes no kept connection.
     pub new_connection: bool,
+}
+
+impl Request<'_> {
+    /// The deadline of a step that begins now and depends on the peer.
+    fn step_deadline(&self) -> Deadline {
+        self.deadline.until(Instant::now() + self.response_timeout)
+    }
+
+    /// A step that has passed its deadline, but not that of the call, has met a silent peer.
+    fn transport_error(&self, error: TransportError) -> TransportError {
+        match error {
+            TransportError::Interrupted(Interrupted::DeadlinePassed)
+                if Instant::now() < self.deadline.instant() =>
+            {
+                TransportError::TimedOut(Error::new(
+                    Code::Timeout,
+                    format!(
+                        "{} did not respond within the response timeout of {} ms: check it and the network between, \
+                         or set a longer one with obs_abort_config_set_response_timeout_ms",
+                        self.origin,
+                        self.response_timeout.as_millis()
+                    ),
+                ))
+            }
+            other => other,
+        }
+    }
 }
 
 /// A client: settings and the connections of one process.
@@ -127,15 +157,14 @@ impl HttpClient {
         read: impl FnOnce(&mut Response, &mut Body<'_>) -> Result<(), Error>,
     ) -> Result<Response, ExchangeError> {
         request.head.0.extend_from_slice(b"\r\n");
-        let kept = if request.new_connection {
-            // Kept connections die together: none is left for the next call to stumble over.
-            self.pool.close_origin(request.origin);
-            None
-        } else {
-            self.pool.take(request.origin, Instant::now())
-        };
+        let kept = if request.new_connection { None } else { self.pool.take(request.origin, Instant::now()) };
         let was_kept = kept.is_some();
         let failed = |error: TransportError, request_sent: bool, response_begun: bool| {
+            let error = request.transport_error(error);
+            if !matches!(error, TransportError::Interrupted(Interrupted::Cancelled)) {
+                // Kept connections die together: none is left for the next call to stumble over.
+                self.pool.close_origin(request.origin);
+            }
             let broke = matches!(&error, TransportError::Transient(e) if e.code == Code::Io);
             ExchangeError { error, request_sent, stale_connection: was_kept && !response_begun && broke }
         };
@@ -146,10 +175,12 @@ impl HttpClient {
                 .connect(request.origin, request.connect_timeout, request.deadline)
                 .map_err(|error| failed(error, false, false))?,
         };
-        connection.send(&request.head.0, request.deadline).map_err(|error| failed(error, false, false))?;
-        let (head, arrived) = exchange::read_head(&mut connection.stream, request.deadline)
+        connection
+            .send(&request.head.0, &request.step_deadline())
+            .map_err(|error| failed(error, false, false))?;
+        let (head, arrived) = exchange::read_head(&mut connection.stream, &request.step_deadline())
             .map_err(|(error, begun)| failed(error, true, begun))?;
-        let (response, reusable) = receive(&mut connection, head, arrived, request.deadline, read)
+        let (response, reusable) = receive(&mut connection, head, arrived, &request, read)
             .map_err(|error| failed(error, true, true))?;
         if reusable {
             self.pool.put(request.origin, connection);
@@ -163,10 +194,11 @@ fn receive(
     connection: &mut Connection,
     head: ResponseHead,
     arrived: Vec<u8>,
-    deadline: &Deadline,
+    request: &Request<'_>,
     read: impl FnOnce(&mut Response, &mut Body<'_>) -> Result<(), Error>,
 ) -> Result<(Response, bool), TransportError> {
-    let mut body = Body::new(&mut connection.stream, deadline.clone(), &head, arrived);
+    let (deadline, read_timeout) = (request.deadline.clone(), request.response_timeout);
+    let mut body = Body::new(&mut connection.stream, deadline, read_timeout, &head, arrived);
     let mut response = Response { status: head.status, headers: head.headers, body: Vec::new() };
     if let Err(error) = read(&mut response, &mut body) {
         // What stopped the stream says more than what the reader made of it.
@@ -186,5 +218,47 @@ fn receive(
 /// Reads a body that only explains a status: as much of it as comes in time.
 fn read_error_body(response: &mut Response, body: &mut Body<'_>) {
     body.deadline = body.deadline.until(Instant::now() + ERROR_BODY_TIMEOUT);
+    body.read_timeout = ERROR_BODY_TIMEOUT;
     let _ = body.take(MAX_ERROR_BODY).read_to_end(&mut response.body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::deadline::{CancelFlag, after};
+    use crate::http::proxy::Proxies;
+    use crate::http::tls::Trust;
+    use std::net::TcpListener;
+
+    /// More than the buffers of both sockets hold, which no head that an abort can have comes near.
+    #[test]
+    fn a_peer_that_does_not_read_the_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let port = listener.local_addr().expect("its address").port();
+        let origin = Origin::new(false, "127.0.0.1", Some(port));
+        let mut head = RequestHead::new("DELETE", "/", &origin);
+        head.header("X", &[&vec![b'x'; 64 << 20]]);
+        let client = HttpClient::new(HttpSettings {
+            max_connections: 1,
+            proxies: Proxies::default(),
+            tls: None,
+            trust: Trust::default(),
+        });
+        let deadline = Deadline::new(after(Duration::from_secs(30)), CancelFlag::default(), None);
+        let timeout = Duration::from_millis(300);
+        let failed = client.send(Request {
+            origin: &origin,
+            head,
+            deadline: &deadline,
+            connect_timeout: Duration::from_secs(5),
+            response_timeout: timeout,
+            new_connection: false,
+        });
+        let failed = failed.expect_err("no response");
+        assert!(
+            matches!(&failed.error, TransportError::TimedOut(e) if e.code == Code::Timeout),
+            "{failed:?}"
+        );
+        assert!(!failed.request_sent && !failed.stale_connection, "{failed:?}");
+    }
 }

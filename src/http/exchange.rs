@@ -275,7 +275,8 @@ mod tests {
         let deadline = Deadline::new(Instant::now() + Duration::from_secs(5), CancelFlag::default(), None);
         let outcome = read_head(&mut connection.stream, &deadline).map_err(|(error, _)| format!("{error:?}"));
         let outcome = outcome.map(|(head, arrived)| {
-            let mut body = Body::new(&mut connection.stream, deadline, &head, arrived);
+            let timeout = Duration::from_secs(10);
+            let mut body = Body::new(&mut connection.stream, deadline, timeout, &head, arrived);
             let mut bytes = Vec::new();
             let _ = (&mut body).take(16 * 1024).read_to_end(&mut bytes);
             Verdict { status: head.status, kept: body.connection_is_reusable(), body: bytes }

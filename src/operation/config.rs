@@ -70,6 +70,8 @@ pub struct Settings {
     pub scheme: Option<SignatureScheme>,
     /// The timeout of one attempt's resolution, connection and handshake.
     pub connect_timeout: Duration,
+    /// The longest silence of the server within one attempt.
+    pub response_timeout: Duration,
     /// The budget of one abort, retries, waits and confirmation included.
     pub timeout: Duration,
     /// The most attempts of one operation. 1: no retry.
@@ -100,6 +102,7 @@ impl Default for Settings {
             addressing: Addressing::Auto,
             scheme: None,
             connect_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(20),
             timeout: Duration::from_secs(60),
             max_attempts: 4,
             max_connections: 32,

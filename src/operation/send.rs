@@ -264,6 +264,7 @@ impl Attempt<'_> {
             head,
             deadline,
             connect_timeout: client.settings().connect_timeout,
+            response_timeout: client.settings().response_timeout,
             new_connection: self.new_connection,
         };
         let sent_at = Instant::now();

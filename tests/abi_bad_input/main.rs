@@ -362,6 +362,7 @@ fn every_function_takes_null_for_its_handle() {
             lib.obs_abort_config_set_addressing(n, 0),
             lib.obs_abort_config_set_signature(n, 0),
             lib.obs_abort_config_set_connect_timeout_ms(n, 1),
+            lib.obs_abort_config_set_response_timeout_ms(n, 1),
             lib.obs_abort_config_set_timeout_ms(n, 1),
             lib.obs_abort_config_set_max_attempts(n, 1),
             lib.obs_abort_config_set_max_connections(n, 1),
@@ -376,7 +377,7 @@ fn every_function_takes_null_for_its_handle() {
             lib.obs_abort_call_set_timeout_ms(null_mut(), 1),
             lib.obs_abort_client_new(null(), null_mut(), null_mut()),
         ];
-        assert_eq!(codes, [code::INVALID_ARGUMENT; 19]);
+        assert_eq!(codes, [code::INVALID_ARGUMENT; 20]);
         let mut error = null_mut();
         assert_eq!(
             lib.obs_abort_client_set_credentials(null(), t, t, t, &raw mut error),

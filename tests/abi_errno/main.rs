@@ -122,7 +122,7 @@ fn after_the_others() {
             .confirm()
             .request_payer()
             .user_agent("agent/1");
-        let config = config.connect_timeout_ms(1).endpoint("127.0.0.1");
+        let config = config.connect_timeout_ms(1).response_timeout_ms(1).endpoint("127.0.0.1");
         lib.obs_abort_config_set_credential_source(config.0, OBS_ABORT_CREDENTIALS_ENV);
         lib.obs_abort_config_set_proxy(config.0, t);
         let client = Config::new("http://127.0.0.1:9").client();

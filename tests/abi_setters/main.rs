@@ -256,8 +256,9 @@ fn unknown_values_and_zeros() {
             }
         }
     }
-    let amounts: [(&str, Amount); 4] = [
+    let amounts: [(&str, Amount); 5] = [
         ("connect_timeout", lib.obs_abort_config_set_connect_timeout_ms),
+        ("response_timeout", lib.obs_abort_config_set_response_timeout_ms),
         ("timeout", lib.obs_abort_config_set_timeout_ms),
         ("max_attempts", lib.obs_abort_config_set_max_attempts),
         ("max_connections", lib.obs_abort_config_set_max_connections),

@@ -48,6 +48,7 @@ _SIGNATURES = {
     "config_set_addressing": (c_int32, [c_void_p, c_int32]),
     "config_set_signature": (c_int32, [c_void_p, c_int32]),
     "config_set_connect_timeout_ms": (c_int32, [c_void_p, c_uint32]),
+    "config_set_response_timeout_ms": (c_int32, [c_void_p, c_uint32]),
     "config_set_timeout_ms": (c_int32, [c_void_p, c_uint32]),
     "config_set_max_attempts": (c_int32, [c_void_p, c_uint32]),
     "config_set_max_connections": (c_int32, [c_void_p, c_uint32]),

@@ -12,6 +12,7 @@ mod identity;
 mod kept;
 mod redirects;
 mod retries;
+mod silent;
 mod statuses;
 mod table;
 mod time;
@@ -19,7 +20,7 @@ mod tls;
 
 use table::{Row, run};
 
-const TABLES: [fn() -> Vec<Row>; 11] = [
+const TABLES: [fn() -> Vec<Row>; 12] = [
     statuses::rows,
     bodies::rows,
     gone::rows,
@@ -28,6 +29,7 @@ const TABLES: [fn() -> Vec<Row>; 11] = [
     heads::rows,
     broken::rows,
     time::rows,
+    silent::rows,
     redirects::rows,
     tls::rows,
     confirm::rows,
@@ -71,6 +73,11 @@ fn connections_that_break_or_stall() {
 #[test]
 fn budgets() {
     run(time::rows());
+}
+
+#[test]
+fn silent_peers() {
+    run(silent::rows());
 }
 
 #[test]

@@ -281,6 +281,7 @@ fn the_largest_numbers() {
     let client = Config::new(&server.endpoint())
         .timeout_ms(u32::MAX)
         .connect_timeout_ms(u32::MAX)
+        .response_timeout_ms(u32::MAX)
         .max_attempts(u32::MAX)
         .max_connections(1024)
         .client();

@@ -97,6 +97,7 @@ static void null_everywhere(void)
     CODE(obs_abort_config_set_addressing(NULL, 0), invalid, NULL);
     CODE(obs_abort_config_set_signature(NULL, 0), invalid, NULL);
     CODE(obs_abort_config_set_connect_timeout_ms(NULL, 1), invalid, NULL);
+    CODE(obs_abort_config_set_response_timeout_ms(NULL, 1), invalid, NULL);
     CODE(obs_abort_config_set_timeout_ms(NULL, 1), invalid, NULL);
     CODE(obs_abort_config_set_max_attempts(NULL, 1), invalid, NULL);
     CODE(obs_abort_config_set_max_connections(NULL, 1), invalid, NULL);
@@ -548,6 +549,7 @@ static void *everything(void *unused)
     CODE(obs_abort_config_set_request_payer(config, 1), OBS_ABORT_OK, NULL);
     CODE(obs_abort_config_set_max_attempts(config, 6), OBS_ABORT_OK, NULL);
     CODE(obs_abort_config_set_connect_timeout_ms(config, 20000), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_config_set_response_timeout_ms(config, 20000), OBS_ABORT_OK, NULL);
     CODE(obs_abort_config_set_timeout_ms(config, 60000), OBS_ABORT_OK, NULL);
     client = new_client(config);
     single(client);

@@ -176,6 +176,11 @@ impl Config {
         self.ok(code)
     }
 
+    pub fn response_timeout_ms(self, ms: u32) -> Config {
+        let code = unsafe { lib().obs_abort_config_set_response_timeout_ms(self.0, ms) };
+        self.ok(code)
+    }
+
     pub fn max_attempts(self, attempts: u32) -> Config {
         let code = unsafe { lib().obs_abort_config_set_max_attempts(self.0, attempts) };
         self.ok(code)
