@@ -3,12 +3,8 @@
 /// Returns one line of at most 512 bytes, with control characters and secrets replaced.
 pub fn sanitize(text: impl Into<String>, secrets: &[&str]) -> String {
     const MAX_BYTES: usize = 512;
-    let mut text = text.into();
-    for secret in secrets {
-        if !secret.is_empty() && secret.len() <= text.len() && text.contains(secret) {
-            text = text.replace(secret, "[secret]");
-        }
-    }
+    // Before the text is cut, which could leave most of a secret.
+    let mut text = without_secrets(text.into(), secrets);
     let is_plain = text.bytes().all(|b| (0x20..0x7f).contains(&b));
     if !is_plain && text.chars().any(is_unprintable) {
         text = text.chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect();
@@ -20,6 +16,96 @@ pub fn sanitize(text: impl Into<String>, secrets: &[&str]) -> String {
     text
 }
 
+/// Replaces secrets, also if they are escaped in one of the usual ways.
+pub fn without_secrets(text: String, secrets: &[&str]) -> String {
+    let mut text = text;
+    for secret in secrets {
+        // An escaped secret is never shorter.
+        if !secret.is_empty() && secret.len() <= text.len() {
+            text = without_secret(text, secret.as_bytes());
+        }
+    }
+    text
+}
+
+fn without_secret(text: String, secret: &[u8]) -> String {
+    let mut cleaned = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(rest) = text.as_bytes().get(at..).filter(|rest| rest.len() >= secret.len()) {
+        // What matches begins and ends between characters, since both texts are UTF-8.
+        match length_of_secret(rest, secret) {
+            Some(length) => {
+                cleaned.push_str(&text[copied..at]);
+                cleaned.push_str("[secret]");
+                at += length;
+                copied = at;
+            }
+            None => at += 1,
+        }
+    }
+    if copied == 0 {
+        return text;
+    }
+    cleaned.push_str(&text[copied..]);
+    cleaned
+}
+
+/// The length of the secret that the text begins with, as it is or escaped.
+fn length_of_secret(text: &[u8], secret: &[u8]) -> Option<usize> {
+    if text.starts_with(secret) {
+        return Some(secret.len());
+    }
+    let mut length = 0;
+    for wanted in secret {
+        length += length_of_character(&text[length..], *wanted)?;
+    }
+    Some(length)
+}
+
+/// The length of the character `wanted` at the beginning of a text, as it is or escaped: percent-encoded any number of
+/// times, decoded as in forms, as an XML reference, or behind a backslash (JSON, and Rust's own quotes).
+fn length_of_character(text: &[u8], wanted: u8) -> Option<usize> {
+    let number = |digits: &[u8], radix| {
+        std::str::from_utf8(digits).ok().and_then(|digits| u32::from_str_radix(digits, radix).ok())
+    };
+    let is_wanted = |found: Option<u32>| found == Some(u32::from(wanted));
+    match text {
+        [b'%', encoded @ ..] => {
+            let layers = encoded.chunks_exact(2).take_while(|pair| *pair == b"25").count();
+            let escaped = (0..=layers)
+                .map(|layers| 2 * layers)
+                .find(|at| is_wanted(encoded.get(*at..at + 2).and_then(|pair| number(pair, 16))));
+            if let Some(at) = escaped {
+                return Some(1 + at + 2);
+            }
+        }
+        [b'&', reference @ ..] => {
+            let end = reference.iter().take(10).position(|b| *b == b';');
+            let name = end.map(|end| &reference[..end]).unwrap_or_default();
+            let found = match name {
+                b"amp" => Some(u32::from(b'&')),
+                b"lt" => Some(u32::from(b'<')),
+                b"gt" => Some(u32::from(b'>')),
+                b"quot" => Some(u32::from(b'"')),
+                b"apos" => Some(u32::from(b'\'')),
+                [b'#', b'x' | b'X', digits @ ..] => number(digits, 16),
+                [b'#', digits @ ..] => number(digits, 10),
+                _ => None,
+            };
+            if is_wanted(found) {
+                return Some(1 + name.len() + 1);
+            }
+        }
+        [b'\\', b'u', digits @ ..] if is_wanted(digits.get(..4).and_then(|digits| number(digits, 16))) => {
+            return Some(6);
+        }
+        [b'\\', escaped, ..] if *escaped == wanted => return Some(2),
+        [b' ', ..] if wanted == b'+' => return Some(1),
+        _ => {}
+    }
+    (text.first() == Some(&wanted)).then_some(1)
+}
+
 /// Returns whether `c` is a control character, a Unicode line end, or changes the direction of the text.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
@@ -29,6 +115,32 @@ fn is_unprintable(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_found_however_they_are_escaped() {
+        let secret = "a+/=<&\"%b";
+        for shown in [
+            "a+/=<&\"%b",
+            "a%2B%2F%3D%3C%26%22%25b",
+            "a%2b%2f%3d%3c%26%22%25b",
+            "%61%2b%2f%3d%3c%26%22%25%62",
+            "a%252B%252f%253D%25253C%2526%2522%25b",
+            "a+/=&lt;&amp;&quot;%b",
+            "a&#43;&#x2F;&#X3d;<&#38;\"%b",
+            "a+\\/=<&\\\"%b",
+            "a\\u002b/=\\u003C&\"%b",
+            "a /=<&\"%b",
+        ] {
+            let text = format!("é {shown} {shown}é");
+            assert_eq!(sanitize(text, &["none", secret]), "é [secret] [secret]é", "{shown}");
+        }
+        for other in ["a+/=<&\"%", "A+/=<&\"%b", "a%2", "a%", "a&", "a&#43", "a\\", "a\\u", "a%zz", "a&;"] {
+            assert_eq!(sanitize(other, &[secret]), other);
+        }
+        // A cut leaves no part of one.
+        let long = format!("{} {}", "x".repeat(500), "s3cret".repeat(10));
+        assert!(!sanitize(long, &["s3cret"]).contains("s3"));
+    }
 
     #[test]
     fn texts_are_one_clean_line() {

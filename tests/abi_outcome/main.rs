@@ -204,7 +204,11 @@ fn messages_count_the_attempts() {
     assert_eq!((outcome.attempts, outcome.http_status), (3, 403));
     assert_eq!(
         outcome.message.as_deref(),
-        Some("access_denied: 403 AccessDenied \"scripted by the test\" (request id R3, attempt 3 of 3)")
+        Some(
+            "access_denied: 403 AccessDenied \"scripted by the test\": the permission \
+             obs:object:AbortMultipartUpload is needed, by the initiator of the upload or the owner of the bucket \
+             (request id R3, attempt 3 of 3)"
+        )
     );
     server.fault(Fault::answer(503).error("SlowDown").header("x-obs-request-id", "R4").times(3));
     let outcome = client.outcome(None, "backups", "k", "i");

@@ -67,13 +67,14 @@ pub fn rows() -> Vec<Row> {
             })
             .max_attempts(2)
             .gives(TLS, 0, 0)
-            .says("plain HTTP port"),
+            .says("answered in plain HTTP"),
         row("plain on a TLS port")
             .tls(Identity::good)
             .config(|config, server| config.endpoint(&server.unwrap().endpoint().replace("https:", "http:")))
             .max_attempts(2)
             .not_journaled()
-            .gives(PROTOCOL, 0, 2),
+            .gives(PROTOCOL, 0, 2)
+            .says("give an https endpoint"),
         in_the_handshake("closed before the handshake", Fault::silence()),
         in_the_handshake(
             "reset in the handshake",

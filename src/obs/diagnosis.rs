@@ -1,0 +1,392 @@
+//! What a failed request comes to, in one line: what happened, and what to do about the mistakes that people make.
+//!
+//! Pure. All text of the server that a line quotes passes through [`sanitize`] with the secrets of the request.
+
+use std::io::{self, Read};
+
+use crate::base::error::{Code, Error};
+use crate::base::text::sanitize;
+use crate::http::{Headers, Response, tls};
+use crate::obs::bucket::{Addressing, Bucket, Target};
+use crate::obs::operation::Operation;
+use crate::obs::response::{ServiceError, Verdict, date_of, error_field};
+
+/// The headers that name the region of a bucket.
+const REGION: [&str; 2] = ["x-amz-bucket-region", "x-obs-bucket-location"];
+
+/// A request that failed, and what its diagnosis depends on.
+pub struct FailedRequest<'a> {
+    pub operation: Operation,
+    pub bucket: &'a Bucket,
+    pub target: &'a Target,
+    /// The proxy that it went through, as host and port.
+    pub proxy: Option<String>,
+    /// What no message may repeat.
+    pub secrets: &'a [&'a str],
+    /// The time by this machine's clock, in Unix seconds.
+    pub now: i64,
+}
+
+impl FailedRequest<'_> {
+    /// The line about a response other than success. `service` is fit for a message.
+    pub fn describe_response(&self, response: &Response, verdict: Verdict, service: &ServiceError) -> String {
+        let mut line = response.status.to_string();
+        if let Some(code) = &service.code {
+            line.push_str(&format!(" {code}"));
+        }
+        if let Some(message) = &service.message {
+            line.push_str(&format!(" \"{message}\""));
+        }
+        match verdict {
+            Verdict::Redirect | Verdict::OtherRedirect => line.push_str(&self.destination(response)),
+            Verdict::ClockSkew => line.push_str(&self.clock_difference(response)),
+            Verdict::Unexpected => line.push_str(&format!(
+                " instead of {}: {} is not an OBS service, or something between answers for it",
+                self.operation.success_status(),
+                self.target.origin
+            )),
+            _ => {}
+        }
+        if let Some(proxy) = self.forward_proxy().filter(|_| response.status == 407) {
+            line.push_str(&format!(
+                " from the proxy {proxy}: give it the right user and password in the proxy URL"
+            ));
+            return line;
+        }
+        let advice = match &service.code {
+            Some(code) => self.service_advice(verdict, code, service.message.as_deref().unwrap_or_default()),
+            None => self.foreign_advice(response, verdict),
+        };
+        with_advice(line, advice.into_iter().chain(self.bucket_in_endpoint(verdict.code())))
+    }
+
+    /// Makes an error without a response fit for a message, and adds what to do.
+    pub fn refine_transport_error(&self, error: Error) -> Error {
+        let Error { code, detail } = error;
+        let detail = sanitize(detail, self.secrets);
+        if code == Code::Resolve && self.proxy.is_some() {
+            // The proxy's own name.
+            return Error { code, detail };
+        }
+        let advice = match code {
+            Code::Resolve => self.host_names(),
+            Code::Tls if detail.contains(tls::NOT_FOR_THE_NAME) => self.path_addressing("has a certificate"),
+            _ => None,
+        };
+        let advice = advice.into_iter().chain(self.bucket_in_endpoint(code));
+        Error { code, detail: with_advice(detail, advice) }
+    }
+
+    /// Says that a page of a listing is no XML at all, if that is why it can't be read. `beginning` is what was read of
+    /// it first.
+    pub fn refine_page_error(&self, error: Error, response: &Response, beginning: &[u8]) -> Error {
+        match ForeignBody::recognize(&response.headers, beginning) {
+            Some(foreign) if error.code == Code::Protocol => {
+                let why = self.foreign_body(&foreign, response.status);
+                // The reader may quote much of it.
+                Error::new(error.code, format!("{why}: {}", error.detail))
+            }
+            _ => error,
+        }
+    }
+
+    /// Where a redirect leads. A service that knows no better Location names the endpoint or the region.
+    fn destination(&self, response: &Response) -> String {
+        let quoted = |text: &[u8]| sanitize(String::from_utf8_lossy(text), self.secrets);
+        let mut text = match response.headers.get("location") {
+            Some(location) => format!(" to {}", quoted(location)),
+            None => " without a Location".to_owned(),
+        };
+        if let Some(endpoint) = error_field(&response.body, "Endpoint") {
+            let in_bucket = endpoint.strip_prefix(self.bucket.name()).and_then(|rest| rest.strip_prefix('.'));
+            let endpoint = sanitize(in_bucket.unwrap_or(&endpoint), self.secrets);
+            text.push_str(&format!(": the endpoint of this bucket is {endpoint}"));
+        } else if let Some(region) = REGION.iter().find_map(|name| response.headers.get(name)) {
+            text.push_str(&format!(": this bucket is in the region {}", quoted(region)));
+            text.push_str(", give the endpoint of that region");
+        }
+        text
+    }
+
+    fn clock_difference(&self, response: &Response) -> String {
+        match date_of(response) {
+            Some(server) => {
+                format!(", this machine's clock is {} s from the server's: set it", self.now.abs_diff(server))
+            }
+            None => ", without a Date to correct the clock by: set this machine's clock".to_owned(),
+        }
+    }
+
+    /// What to do about a response of the service.
+    fn service_advice(&self, verdict: Verdict, code: &str, message: &str) -> Option<String> {
+        if message.contains("AWS4-HMAC-SHA256") {
+            let why = "this server takes AWS Signature Version 4 only, which OBS does not need: is it an OBS endpoint?";
+            return Some(why.to_owned());
+        }
+        match (verdict, code) {
+            (
+                Verdict::AccessDenied,
+                "AccessDenied" | "AccessForbidden" | "Forbidden" | "AllAccessDisabled",
+            ) => Some(self.permission()),
+            (Verdict::AccessDenied | Verdict::Rejected, code) => credentials_advice(code).map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// What to do about a response without a service code.
+    fn foreign_advice(&self, response: &Response, verdict: Verdict) -> Option<String> {
+        let foreign = ForeignBody::recognize(&response.headers, &response.body);
+        match (foreign, verdict) {
+            (_, Verdict::OtherRedirect) if self.wants_https(response) => {
+                Some("the server wants https: give an https endpoint".to_owned())
+            }
+            (Some(foreign), _) => Some(self.foreign_body(&foreign, response.status)),
+            (None, Verdict::AccessDenied) => Some(self.permission()),
+            (None, Verdict::OtherRedirect) if matches!(response.status, 302 | 303) => {
+                Some("is this a login page, or a captive portal?".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn permission(&self) -> String {
+        let whose = match self.operation {
+            Operation::AbortMultipartUpload => ", by the initiator of the upload or the owner of the bucket",
+            Operation::ListParts | Operation::ListMultipartUploads => "",
+        };
+        format!("the permission {} is needed{whose}", self.operation.permission())
+    }
+
+    /// Whether a redirect leads to the same host by https.
+    fn wants_https(&self, response: &Response) -> bool {
+        let location = response.headers.get("location").unwrap_or_default();
+        let location = String::from_utf8_lossy(location).to_ascii_lowercase();
+        let origin = &self.target.origin;
+        let rest = location.strip_prefix("https://").and_then(|rest| rest.strip_prefix(origin.host()));
+        !origin.is_https() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':', '?']))
+    }
+
+    /// The proxy that can answer in place of the server, since it sees http requests.
+    fn forward_proxy(&self) -> Option<&str> {
+        self.proxy.as_deref().filter(|_| !self.target.origin.is_https())
+    }
+
+    fn foreign_body(&self, body: &ForeignBody, status: u16) -> String {
+        match body {
+            ForeignBody::Html { title, .. } => {
+                let title = title.as_deref().map(|title| sanitize(title, self.secrets));
+                let title = title.map(|title| format!(" titled \"{title}\"")).unwrap_or_default();
+                format!(
+                    "the response is an HTML page{title} and not that of an OBS service: {}",
+                    self.source(body, status)
+                )
+            }
+            ForeignBody::Json => {
+                format!("the response is JSON and not that of an OBS service: {}", self.source(body, status))
+            }
+            ForeignBody::PlainText => {
+                format!("the response is not that of an OBS service: {}", self.source(body, status))
+            }
+            ForeignBody::Compressed(coding) => format!(
+                "its body is compressed ({}), which was not asked for: something on the way compresses what it should pass on",
+                sanitize(&**coding, self.secrets)
+            ),
+        }
+    }
+
+    /// The likely source of a response that is not the service's.
+    fn source(&self, body: &ForeignBody, status: u16) -> String {
+        if matches!(body, ForeignBody::PlainText | ForeignBody::Html { wants_https: true, .. }) {
+            return "the port expects https, give an https endpoint".to_owned();
+        }
+        let host = self.bucket.endpoint().host();
+        if host.contains("obs-website") || host.contains("s3-website") {
+            return "the endpoint serves static web sites, give that of the API (obs.REGION.myhuaweicloud.com)"
+                .to_owned();
+        }
+        if let Some(proxy) = self.forward_proxy() {
+            return format!("the proxy {proxy} may have sent it");
+        }
+        match status {
+            401 | 403 | 429 | 451 => "a web filter, a firewall or an API gateway refuses the request",
+            500..=599 => "a gateway or load balancer in front of the service fails, or can't reach it",
+            200..=399 => "a console, a login page or a captive portal? check host and port of the endpoint",
+            _ => "a console or another web server? check host and port of the endpoint",
+        }
+        .to_owned()
+    }
+
+    /// What to do if the host does not resolve.
+    fn host_names(&self) -> Option<String> {
+        let endpoint = self.bucket.endpoint().host();
+        let path = self.path_addressing("has a name");
+        let without_suffix = endpoint.strip_suffix(".myhuaweicloud.com").unwrap_or(endpoint);
+        let region = without_suffix.strip_prefix("obs.").unwrap_or(without_suffix);
+        let right = format!("obs.{region}.myhuaweicloud.com");
+        if endpoint == right || !looks_like_region(region) {
+            return path;
+        }
+        let path = path.map(|path| format!("; {path}")).unwrap_or_default();
+        Some(format!("is {region} a region? then give https://{right}{path}"))
+    }
+
+    fn path_addressing(&self, has: &str) -> Option<String> {
+        (self.bucket.addressing() == Addressing::VirtualHost).then(|| {
+            format!(
+                "if only {} {has}, and no host for each bucket, use path addressing \
+                 (obs_abort_config_set_addressing, OBS_ABORT_ADDRESSING_PATH)",
+                self.bucket.endpoint().host()
+            )
+        })
+    }
+
+    /// The bucket in the endpoint, if it may be the reason for such a failure. A bucket may be named as an endpoint
+    /// begins (`obs`), so that it is no more than a suspicion.
+    fn bucket_in_endpoint(&self, code: Code) -> Option<String> {
+        let endpoint = self.bucket.endpoint().host();
+        let rest = endpoint.strip_prefix(self.bucket.name())?.strip_prefix('.')?;
+        let is_likely = matches!(
+            code,
+            Code::Resolve
+                | Code::Connect
+                | Code::Tls
+                | Code::AccessDenied
+                | Code::NoSuchUpload
+                | Code::NoSuchBucket
+                | Code::Redirect
+                | Code::Rejected
+        );
+        (is_likely && self.bucket.addressing() != Addressing::CustomDomain).then(|| {
+            format!(
+                "the endpoint {endpoint} begins with the bucket, which is put before it or into the path anyway: \
+                 give {rest}"
+            )
+        })
+    }
+}
+
+fn with_advice(mut line: String, advice: impl Iterator<Item = String>) -> String {
+    for advice in advice {
+        line.push_str(": ");
+        line.push_str(&advice);
+    }
+    line
+}
+
+/// Whether a label is named as regions are: `eu-101`, `cn-north-4`.
+fn looks_like_region(label: &str) -> bool {
+    let parts: Vec<&str> = label.split('-').collect();
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return false };
+    parts.len() >= 2
+        && first.len() == 2
+        && first.bytes().all(|b| b.is_ascii_lowercase())
+        && !last.is_empty()
+        && last.bytes().all(|b| b.is_ascii_digit())
+        && !label.contains('.')
+}
+
+/// What to do about credentials that the service refuses.
+fn credentials_advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "SignatureDoesNotMatch" => {
+            "the secret key is not that of the access key, or something on the way changes the request"
+        }
+        "InvalidAccessKeyId" => "the access key does not exist (any more), or belongs to another service",
+        "ExpiredToken"
+        | "InvalidToken"
+        | "InvalidSecurityToken"
+        | "InvalidSecurity"
+        | "TokenRefreshRequired" => {
+            "the security token has expired or does not go with the access key: get new temporary credentials"
+        }
+        _ => return None,
+    })
+}
+
+/// A body that no object storage service sends.
+#[derive(Debug, PartialEq, Eq)]
+enum ForeignBody {
+    Html {
+        title: Option<String>,
+        wants_https: bool,
+    },
+    Json,
+    /// A sentence that says that the port speaks https.
+    PlainText,
+    /// Compressed, with this content coding.
+    Compressed(String),
+}
+
+impl ForeignBody {
+    /// By its beginning. The Content-Type is not believed: there are services that call their XML HTML.
+    fn recognize(headers: &Headers, body: &[u8]) -> Option<ForeignBody> {
+        let coding =
+            headers.get("content-encoding").map(|coding| String::from_utf8_lossy(coding).trim().to_owned());
+        if let Some(coding) =
+            coding.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+        {
+            return Some(ForeignBody::Compressed(coding));
+        }
+        if body.starts_with(&[0x1f, 0x8b]) {
+            return Some(ForeignBody::Compressed("gzip".to_owned()));
+        }
+        let text = String::from_utf8_lossy(body);
+        let lower = text.to_ascii_lowercase();
+        let wants_https = ["to https port", "to an https server", "ssl-enabled server port", "requires tls"]
+            .iter()
+            .any(|sentence| lower.contains(sentence));
+        let root = after_prolog(&lower);
+        if ["<!doctype html", "<html", "<head"].iter().any(|start| root.starts_with(start)) {
+            let title = lower.find("<title").and_then(|at| {
+                let (_, rest) = text[at..].split_once('>')?;
+                let end = rest.to_ascii_lowercase().find("</title")?;
+                Some(rest[..end].split_whitespace().collect::<Vec<_>>().join(" "))
+            });
+            return Some(ForeignBody::Html { title: title.filter(|title| !title.is_empty()), wants_https });
+        }
+        if root.starts_with('{') {
+            return Some(ForeignBody::Json);
+        }
+        wants_https.then_some(ForeignBody::PlainText)
+    }
+}
+
+/// What follows a byte order mark, an XML declaration and comments.
+fn after_prolog(text: &str) -> &str {
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    for (start, end) in [("<?", "?>"), ("<!--", "-->"), ("<!--", "-->")] {
+        if let Some((_, after)) = rest.strip_prefix(start).and_then(|inner| inner.split_once(end)) {
+            rest = after.trim_start();
+        }
+    }
+    rest
+}
+
+/// A body that is read, and its first bytes.
+pub struct Beginning<'a> {
+    body: &'a mut dyn Read,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Beginning<'a> {
+    /// Enough for a title.
+    const MOST: usize = 1024;
+
+    pub fn of(body: &'a mut dyn Read) -> Beginning<'a> {
+        Beginning { body, bytes: Vec::new() }
+    }
+
+    /// The first bytes that were read.
+    pub fn seen(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Read for Beginning<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.body.read(into)?;
+        let wanted = Beginning::MOST - self.bytes.len();
+        self.bytes.extend_from_slice(&into[..n.min(wanted)]);
+        Ok(n)
+    }
+}
