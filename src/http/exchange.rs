@@ -201,7 +201,12 @@ fn parse(bytes: &mut Vec<u8>) -> Result<Parsed, Error> {
     let mut response = httparse::Response::new(&mut []);
     let parsed =
         ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut fields);
-    let Status::Complete(length) = parsed.map_err(not_http)? else { return Ok(Parsed::Partial) };
+    let parsed = parsed.map_err(|error| match bytes.as_slice() {
+        // The record of an alert (RFC 8446, 5.1), with which a TLS server refuses what is not TLS.
+        [0x15, 3, ..] => Error::new(Code::Protocol, "the server speaks TLS: give an https endpoint"),
+        _ => not_http(error),
+    })?;
+    let Status::Complete(length) = parsed else { return Ok(Parsed::Partial) };
     let status = response.code.unwrap_or(0);
     let http_1_1 = response.version == Some(1);
     if status < 100 {

@@ -142,6 +142,9 @@ impl Stream {
             if let Err(e) = session.tls.process_new_packets() {
                 // Sends the alert.
                 let _ = session.tls.write_tls(&mut io);
+                if session.records.header == *b"HTTP/" {
+                    return Err(tls::plain_http(&self.host).into());
+                }
                 return Err(tls::failure(&self.host, &e));
             }
         }

@@ -164,6 +164,16 @@ fn verifying_config(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> R
     }
 }
 
+/// The failure of a handshake with a server that answers it in HTTP.
+pub fn plain_http(host: &str) -> Error {
+    let why =
+        "the server answered in plain HTTP: give its https port, or an endpoint that begins with http://";
+    Error::new(Code::Tls, format!("TLS with {host}: {why}"))
+}
+
+/// How the message begins if a certificate is for another host.
+pub const NOT_FOR_THE_NAME: &str = "the server's certificate is not for the name";
+
 /// Turns a failure into a message that says what to do. A failure that would repeat itself is permanent.
 pub fn failure(host: &str, error: &rustls::Error) -> TransportError {
     use rustls::Error as E;
@@ -232,11 +242,10 @@ fn certificate_rejection(host: &str, refusal: &CertificateError) -> String {
             "the server's certificate comes from an unknown issuer: set a CA file that holds its CA"
                 .to_owned()
         }
-        CertificateError::NotValidForName => format!("the server's certificate is not for the name {host}"),
+        CertificateError::NotValidForName => format!("{NOT_FOR_THE_NAME} {host}"),
         CertificateError::NotValidForNameContext { presented, .. } => {
-            let mut why = format!("the server's certificate is not for the name {host}");
+            let mut why = format!("{NOT_FOR_THE_NAME} {host}");
             if let Some(first) = presented.first() {
-                let first: String = first.chars().filter(|c| !c.is_control()).take(100).collect();
                 let _ = write!(why, " but for {first}");
             }
             why

@@ -30,6 +30,15 @@ pub fn parse_endpoint(text: &str) -> Result<Origin, Error> {
             "the endpoint {why}: give https://host or https://host:port and nothing more"
         ))
     };
+    if text.contains(char::is_whitespace) {
+        return Err(refuse("has white space or a line end in it (read from a file along with it?)"));
+    }
+    if text.contains(['"', '\'']) {
+        return Err(refuse("has quotation marks in it"));
+    }
+    if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic()) {
+        return Err(refuse(&format!("has the character U+{:04X}, which no host name has", u32::from(c))));
+    }
     let (https, rest) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
@@ -45,6 +54,10 @@ pub fn parse_endpoint(text: &str) -> Result<Origin, Error> {
     }
     if rest.contains(['/', '?', '#', '\\']) {
         return Err(refuse("has a path, a query or a fragment"));
+    }
+    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
+    if host.len() > 1 && host.ends_with('.') {
+        return Err(refuse("has a host that ends in a dot, which is not part of its name"));
     }
     let (host, port) = split_port(rest).map_err(refuse)?;
     Ok(Origin::new(https, &host, port))

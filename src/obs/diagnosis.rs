@@ -390,3 +390,77 @@ impl Read for Beginning<'_> {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::obs::bucket::parse_endpoint;
+
+    /// What is said of a connection that failed so.
+    fn said(endpoint: &str, addressing: Addressing, proxy: Option<&str>, code: Code, why: &str) -> String {
+        let endpoint = parse_endpoint(endpoint).expect("an endpoint");
+        let bucket = Bucket::new(&endpoint, addressing, None, "bucket").expect("a bucket");
+        let request = FailedRequest {
+            operation: Operation::AbortMultipartUpload,
+            bucket: &bucket,
+            target: &bucket.upload("k", "i").expect("a target"),
+            proxy: proxy.map(str::to_owned),
+            secrets: &["s3cret"],
+            now: 0,
+        };
+        request.refine_transport_error(Error::new(code, why)).detail
+    }
+
+    #[test]
+    fn hosts_that_do_not_resolve() {
+        const PATH: &str = "use path addressing";
+        const REGION: &str = "is eu-101 a region? then give https://obs.eu-101.myhuaweicloud.com";
+        const BUCKET: &str = "begins with the bucket";
+        let (auto, path, custom) = (Addressing::Auto, Addressing::Path, Addressing::CustomDomain);
+        for (endpoint, addressing, wanted) in [
+            ("http://localhost", auto, &[PATH][..]),
+            ("http://minio:9000", auto, &[PATH]),
+            ("http://minio-1:9000", auto, &[PATH]),
+            ("https://obs.eu-101.myhuaweicloud.com", auto, &[PATH]),
+            ("eu-101", auto, &[REGION, PATH]),
+            ("obs.eu-101", auto, &[REGION, PATH]),
+            ("eu-101.myhuaweicloud.com", auto, &[REGION, PATH]),
+            ("eu-101", path, &[REGION]),
+            ("http://minio:9000", path, &[]),
+            ("https://bucket.obs.eu-101.myhuaweicloud.com", auto, &[PATH, BUCKET]),
+            ("https://bucket.example.com", path, &[BUCKET]),
+            ("https://bucket.example.com", custom, &[]),
+            ("https://buckets.example.com", auto, &[PATH]),
+        ] {
+            let line = said(endpoint, addressing, None, Code::Resolve, "the host did not resolve");
+            for hint in [PATH, REGION, BUCKET] {
+                assert_eq!(line.contains(hint), wanted.contains(&hint), "{endpoint} {addressing:?}: {line}");
+            }
+            let proxied =
+                said(endpoint, addressing, Some("p:1"), Code::Resolve, "the proxy: p did not resolve");
+            assert_eq!(proxied, "the proxy: p did not resolve");
+        }
+    }
+
+    #[test]
+    fn regions() {
+        for region in ["eu-101", "cn-north-4", "ap-southeast-1", "na-mexico-1", "la-north-2"] {
+            assert!(looks_like_region(region), "{region}");
+        }
+        for other in ["", "obs", "localhost", "minio-1", "a-1", "eu-", "eu", "eu-1.com", "10-1", "eu-101x"] {
+            assert!(!looks_like_region(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn connections_that_fail() {
+        let auto = Addressing::Auto;
+        let said = |endpoint, code, why| said(endpoint, auto, None, code, why);
+        assert_eq!(said("http://minio", Code::Connect, "refused"), "refused");
+        assert_eq!(said("http://minio", Code::Io, "a\ns3%63ret"), "a?[secret]");
+        assert!(said("https://minio", Code::Tls, tls::NOT_FOR_THE_NAME).contains("path addressing"));
+        assert_eq!(said("https://minio", Code::Tls, "expired"), "expired");
+        assert!(said("https://bucket.h.com", Code::Tls, "expired").ends_with("give h.com"));
+        assert_eq!(said("https://bucket.h.com", Code::Io, "broke"), "broke");
+    }
+}

@@ -64,7 +64,8 @@ pub struct PageRequest<'a> {
     pub encoded: bool,
 }
 
-/// Reads and validates one page.
+/// Reads and validates one page. An error quotes the page as it came, of any length: the caller makes it fit for a
+/// message, by [`FailedRequest::refine_transport_error`](crate::obs::diagnosis::FailedRequest::refine_transport_error).
 ///
 /// None: the server was asked to encode its keys, does not say whether it did, and the page could be read both ways.
 /// It has to be asked for again without encoding. Ceph RGW encodes the keys but not the markers, and does not say so.
@@ -77,9 +78,10 @@ pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option
     }
     let page = raw.decoded()?;
     if let Some(stranger) = page.uploads.iter().find(|upload| !upload.key.starts_with(prefix)) {
+        // The key last: the caller cuts what is too long.
         return Err(malformed(format_args!(
-            "it has the key {:?} outside the prefix {prefix:?}: something on the way strips the query",
-            crate::base::text::sanitize(&*stranger.key, &[])
+            "something on the way strips the query, it has a key outside the prefix {prefix:?}: {:?}",
+            stranger.key
         )));
     }
     if let Some(next) = &page.next {
@@ -120,13 +122,7 @@ impl RawPage {
                 Err(quick_xml::Error::Io(e)) => {
                     return Err(Error::new(Code::Io, format!("the list of uploads broke off: {e}")));
                 }
-                // The parser quotes names unchanged, of any length.
-                Err(e) => {
-                    return Err(malformed(format_args!(
-                        "it is not XML: {}",
-                        crate::base::text::sanitize(e.to_string(), &[])
-                    )));
-                }
+                Err(e) => return Err(malformed(format_args!("it is not XML: {:?}", e.to_string()))),
             };
             match event {
                 Event::Start(start) => {

@@ -1,6 +1,7 @@
 //! The protocol of OBS, without I/O.
 
 pub mod bucket;
+pub mod diagnosis;
 pub mod listing;
 pub mod operation;
 pub mod redirect;

@@ -27,4 +27,13 @@ impl Operation {
             Operation::ListParts | Operation::ListMultipartUploads => 200,
         }
     }
+
+    /// The permission that it needs, by the name that policies use.
+    pub fn permission(self) -> &'static str {
+        match self {
+            Operation::AbortMultipartUpload => "obs:object:AbortMultipartUpload",
+            Operation::ListParts => "obs:object:ListMultipartUploadParts",
+            Operation::ListMultipartUploads => "obs:bucket:ListBucketMultipartUploads",
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::base::date;
 use crate::base::error::Code;
 use crate::base::text::sanitize;
 use crate::http::{Headers, Response};
@@ -127,6 +128,18 @@ fn error_fields(body: &[u8]) -> Vec<(String, String)> {
             Ok(_) => {}
         }
     }
+}
+
+/// The text of one child of `<Error>`.
+pub fn error_field(body: &[u8], name: &str) -> Option<String> {
+    let (_, text) =
+        error_fields(body).into_iter().find(|(field, text)| field == name && !text.trim().is_empty())?;
+    Some(text.trim().to_owned())
+}
+
+/// The Date of a response, in Unix seconds.
+pub fn date_of(response: &Response) -> Option<i64> {
+    date::parse_http(std::str::from_utf8(response.headers.get("date")?).ok()?)
 }
 
 /// What a response means for the operation.

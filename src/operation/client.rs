@@ -204,10 +204,9 @@ impl Client {
         self.process_state().http.close_idle();
     }
 
-    /// The proxy that an http request to this origin goes through, for messages.
-    pub fn forward_proxy(&self, origin: &Origin) -> Option<String> {
-        let proxy = self.connections.proxies.proxy_for(origin).filter(|_| !origin.is_https())?;
-        Some(proxy.to_string())
+    /// The proxy on the way to this origin, as host and port, for messages.
+    pub fn proxy_for(&self, origin: &Origin) -> Option<String> {
+        self.connections.proxies.proxy_for(origin).map(ToString::to_string)
     }
 
     /// The proxies' secrets, which a server or a proxy might echo.

@@ -8,12 +8,13 @@ use crate::auth::credentials::{Credentials, CredentialsError};
 use crate::base::date;
 use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
-use crate::base::text::sanitize;
+use crate::base::text::without_secrets;
 use crate::http::{ExchangeError, Request, RequestHead, Response, TransportError};
 use crate::obs::bucket::{Bucket, Target};
+use crate::obs::diagnosis::{Beginning, FailedRequest};
 use crate::obs::operation::Operation;
 use crate::obs::redirect;
-use crate::obs::response::{RequestIds, ServiceError, Verdict, interpret};
+use crate::obs::response::{RequestIds, ServiceError, Verdict, date_of, interpret};
 use crate::obs::sign::{Signature, StringToSign};
 use crate::operation::client::Client;
 use crate::operation::config::Level;
@@ -269,11 +270,19 @@ impl Attempt<'_> {
         };
         let sent_at = Instant::now();
         let process = client.process_state();
+        let proxy_secrets = client.proxy_secrets();
+        let secrets: Vec<&str> =
+            self.credentials.secrets().chain(proxy_secrets).chain([signature.as_str()]).collect();
         let response = match read {
-            Some(read) => process.http.send_streaming(request, |response, body| read(response, dated, body)),
+            Some(read) => process.http.send_streaming(request, |response, body| {
+                let mut body = Beginning::of(body);
+                read(response, dated, &mut body).map_err(|error| {
+                    self.failed_request(&secrets).refine_page_error(error, response, body.seen())
+                })
+            }),
             None => process.http.send(request),
         };
-        let response = response.map_err(|error| self.transport_failure(error))?;
+        let response = response.map_err(|error| self.transport_failure(error, &secrets))?;
         let (verdict, service) = interpret(operation, &response);
         let success = verdict == Verdict::Success;
         let retry_after = if success { None } else { self.retry_after(&response) };
@@ -281,11 +290,8 @@ impl Attempt<'_> {
         if let Some(rate_limiter) = self.invocation.rate_limiter {
             rate_limiter.observe(verdict == Verdict::Throttled, retry_after, sent_at);
         }
-        let proxy_secrets = client.proxy_secrets();
-        let secrets: Vec<&str> =
-            self.credentials.secrets().chain(proxy_secrets).chain([signature.as_str()]).collect();
         let service = service.sanitize(&secrets);
-        self.log_response(&response, &service.ids, sent_at);
+        self.log_response(&response, &service.ids, sent_at, &secrets);
         if success {
             return Ok(Success { status: response.status, ids: service.ids });
         }
@@ -321,8 +327,21 @@ impl Attempt<'_> {
         (head, signature)
     }
 
-    /// An exchange without a response.
-    fn transport_failure(&self, exchange: ExchangeError) -> AttemptError {
+    /// What the message about this attempt is made of, if it fails.
+    fn failed_request<'s>(&'s self, secrets: &'s [&'s str]) -> FailedRequest<'s> {
+        let Invocation { client, operation, bucket, .. } = *self.invocation;
+        FailedRequest {
+            operation,
+            bucket,
+            target: self.target,
+            proxy: client.proxy_for(&self.target.origin),
+            secrets,
+            now: date::unix_now(),
+        }
+    }
+
+    /// An exchange without a response, or with a body that its reader refused.
+    fn transport_failure(&self, exchange: ExchangeError, secrets: &[&str]) -> AttemptError {
         let ExchangeError { error, request_sent, stale_connection } = exchange;
         let (error, permanent) = match error {
             TransportError::Interrupted(interrupted) => {
@@ -331,6 +350,7 @@ impl Attempt<'_> {
             TransportError::Transient(error) | TransportError::TimedOut(error) => (error, false),
             TransportError::Permanent(error) => (error, true),
         };
+        let error = self.failed_request(secrets).refine_transport_error(error);
         let error = Error::new(error.code, format!("{} ({})", error.detail, self.ordinal));
         AttemptError::Failed(Box::new(FailedAttempt {
             failure: error.into(),
@@ -354,7 +374,11 @@ impl Attempt<'_> {
             Verdict::Redirect => self.redirect(response),
             _ => Err(""),
         };
-        let mut detail = self.describe(response, verdict, &service, secrets);
+        let mut detail = self.failed_request(secrets).describe_response(response, verdict, &service);
+        match &service.ids.request_id {
+            Some(id) => detail.push_str(&format!(" (request id {id}, {})", self.ordinal)),
+            None => detail.push_str(&format!(" ({})", self.ordinal)),
+        }
         if let (Verdict::Redirect, Err(why)) = (verdict, &redirect) {
             detail.push_str(": not followed, ");
             detail.push_str(why);
@@ -385,64 +409,14 @@ impl Attempt<'_> {
         retry::retry_after(&value, date_of(response).unwrap_or_else(|| self.invocation.client.now()))
     }
 
-    /// The line about a response other than success.
-    fn describe(
-        &self,
-        response: &Response,
-        verdict: Verdict,
-        service: &ServiceError,
-        secrets: &[&str],
-    ) -> String {
-        let mut line = response.status.to_string();
-        if let Some(code) = &service.code {
-            line.push_str(&format!(" {code}"));
-        }
-        if let Some(message) = &service.message {
-            line.push_str(&format!(" \"{message}\""));
-        }
-        match verdict {
-            Verdict::Redirect | Verdict::OtherRedirect => match response.headers.get("location") {
-                Some(location) => {
-                    let location = String::from_utf8_lossy(location);
-                    line.push_str(&format!(" to {}", sanitize(location, secrets)));
-                }
-                None => line.push_str(" without a Location"),
-            },
-            Verdict::ClockSkew => match date_of(response) {
-                Some(server) => line.push_str(&format!(
-                    ", this machine's clock is {} s from the server's",
-                    date::unix_now().abs_diff(server)
-                )),
-                None => line.push_str(", without a Date to correct the clock by"),
-            },
-            Verdict::Unexpected => line.push_str(&format!(
-                " instead of {}: {} is not an OBS service, or something between answers for it",
-                self.invocation.operation.success_status(),
-                self.target.origin
-            )),
-            _ => {}
-        }
-        if response.status == 407
-            && let Some(proxy) = self.invocation.client.forward_proxy(&self.target.origin)
-        {
-            line.push_str(&format!(
-                " from the proxy {proxy}: give it the right user and password in the proxy URL"
-            ));
-        }
-        match &service.ids.request_id {
-            Some(id) => line.push_str(&format!(" (request id {id}, {})", self.ordinal)),
-            None => line.push_str(&format!(" ({})", self.ordinal)),
-        }
-        line
-    }
-
-    fn log_response(&self, response: &Response, ids: &RequestIds, sent_at: Instant) {
+    fn log_response(&self, response: &Response, ids: &RequestIds, sent_at: Instant, secrets: &[&str]) {
         self.invocation.log.log(Level::Debug, || {
             format!(
                 "{} {} {}: {} (request id {}, {}, {} ms)",
                 self.invocation.operation.method(),
                 self.target.origin,
-                self.target.request_target,
+                // A listed key may repeat what the listing was asked with.
+                without_secrets(self.target.request_target.clone(), secrets),
                 response.status,
                 ids.request_id.as_deref().unwrap_or("none"),
                 self.ordinal,
@@ -450,11 +424,6 @@ impl Attempt<'_> {
             )
         });
     }
-}
-
-/// The Date of a response, in Unix seconds.
-fn date_of(response: &Response) -> Option<i64> {
-    date::parse_http(std::str::from_utf8(response.headers.get("date")?).ok()?)
 }
 
 /// 0 to 1: what jitter is made of. Without randomness from the system there is no jitter.
