@@ -1,20 +1,19 @@
 //! Pages of ListMultipartUploads: XML in, uploads and markers out, or the reason why the page may not be acted on.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::base::date;
 use crate::base::error::{Code, Error};
-use crate::obs::xml::resolve;
+use crate::obs::xml::{LossyReader, resolve};
 
-/// The largest page in bytes. 1000 uploads with the longest keys stay below it.
+/// The largest page in bytes. 1000 uploads with the longest keys stay below it, and it alone bounds a page: some servers
+/// (the MinIO family) ignore max-uploads.
 const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
 /// The longest text of one element. An encoded key has up to 3072 bytes.
 const MAX_TEXT: usize = 16 * 1024;
-/// The most uploads of one page: as many as were asked for.
-const MAX_UPLOADS: usize = 1000;
 
 /// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 in Go,
 /// 1970-01-01), and counts as unknown, not as old.
@@ -23,8 +22,10 @@ const EARLIEST_PLAUSIBLE: i64 = 1_136_073_600;
 /// An upload on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedUpload {
-    /// The key, decoded.
+    /// The key, decoded. As it stands on the page if it can't be decoded.
     pub key: String,
+    /// Whether key and upload id could be decoded.
+    pub is_decoded: bool,
     /// The upload id, unchanged.
     pub upload_id: String,
     /// The time of initiation in Unix seconds. None if it is missing, unreadable or impossible.
@@ -49,7 +50,8 @@ pub struct Marker {
     pub upload_id: String,
 }
 
-fn malformed(why: impl std::fmt::Display) -> Error {
+/// The error about a page that is not fit to act on.
+pub fn malformed(why: impl std::fmt::Display) -> Error {
     Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"))
 }
 
@@ -72,12 +74,14 @@ pub struct PageRequest<'a> {
 /// A wrong key would give NoSuchUpload, look like an upload that is gone, and leave the orphan for ever.
 pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option<Page>, Error> {
     let PageRequest { prefix, from, encoded } = request;
-    let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, body.take(MAX_PAGE_BYTES)))?;
+    let input = LossyReader::new(body.take(MAX_PAGE_BYTES));
+    let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, input))?;
     if encoded && raw.is_ambiguous() {
         return Ok(None);
     }
     let page = raw.decoded()?;
-    if let Some(stranger) = page.uploads.iter().find(|upload| !upload.key.starts_with(prefix)) {
+    let mut decoded = page.uploads.iter().filter(|upload| upload.is_decoded);
+    if let Some(stranger) = decoded.find(|upload| !upload.key.starts_with(prefix)) {
         // The key last: the caller cuts what is too long.
         return Err(malformed(format_args!(
             "something on the way strips the query, it has a key outside the prefix {prefix:?}: {:?}",
@@ -105,10 +109,12 @@ struct RawPage {
     next_key: Option<String>,
     next_upload_id: Option<String>,
     encoding: Option<String>,
+    /// Whether bytes that are not UTF-8 were replaced by U+FFFD.
+    is_lossy: bool,
 }
 
 impl RawPage {
-    fn parse(input: impl BufRead) -> Result<RawPage, Error> {
+    fn parse(input: BufReader<LossyReader<impl Read>>) -> Result<RawPage, Error> {
         let mut reader = Reader::from_reader(input);
         let mut page = RawPage::default();
         let mut buffer = Vec::new();
@@ -136,6 +142,10 @@ impl RawPage {
                     page.end_element(&path, String::new())?;
                     path.pop();
                 }
+                Event::Text(part) if path.is_empty() && is_white_space(&part) => {}
+                Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) if path.is_empty() => {
+                    return Err(malformed("it has text outside its root"));
+                }
                 Event::Text(part) => text.push_str(&part),
                 Event::CData(part) => text.push_str(&part),
                 Event::GeneralRef(part) => {
@@ -157,6 +167,7 @@ impl RawPage {
         if !complete {
             return Err(malformed("its XML is not complete"));
         }
+        page.is_lossy = reader.get_ref().get_ref().is_lossy;
         Ok(page)
     }
 
@@ -171,10 +182,10 @@ impl RawPage {
         if let (Some(_), Some(field)) = (self.field(path), path.last()) {
             return Err(malformed(format_args!("it has an element inside a {field}")));
         }
+        if name == "Error" {
+            return Err(malformed("it has an Error in it: the service failed half-way"));
+        }
         if path.len() == 1 && name == "Upload" {
-            if self.uploads.len() == MAX_UPLOADS {
-                return Err(malformed("it has more uploads than were asked for"));
-            }
             self.uploads.push([None, None, None]);
         }
         Ok(())
@@ -227,8 +238,20 @@ impl RawPage {
             Some(_) => return Err(malformed("its IsTruncated is neither true nor false")),
             None => return Err(malformed("it lacks IsTruncated")),
         };
-        let encoded = self.encoding.unwrap_or_default().trim().eq_ignore_ascii_case("url");
-        let plain = |text: String| if encoded { form_decoded(&text) } else { Ok(text) };
+        let encoded = match self.encoding.as_deref().unwrap_or_default().trim() {
+            "" => false,
+            name if name.eq_ignore_ascii_case("url") => true,
+            _ => return Err(malformed("its keys have an encoding other than url")),
+        };
+        let is_intact = |text: &str| !(self.is_lossy && text.contains(char::REPLACEMENT_CHARACTER));
+        // With whether that could be done. If not, it stays as it stands on the page.
+        let decoded = |text: String| match (is_intact(&text), encoded) {
+            (true, true) => match form_decoded(&text) {
+                Some(decoded) => (decoded, true),
+                None => (text, false),
+            },
+            (is_intact, _) => (text, is_intact),
+        };
         let mut uploads = Vec::with_capacity(self.uploads.len());
         for [key, upload_id, initiated] in self.uploads {
             let (Some(key), Some(upload_id)) = (key, upload_id) else {
@@ -236,22 +259,32 @@ impl RawPage {
             };
             let initiated =
                 initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EARLIEST_PLAUSIBLE);
-            uploads.push(ListedUpload { key: plain(key)?, upload_id, initiated });
+            let (key, key_is_decoded) = decoded(key);
+            let id_is_decoded = !(self.is_lossy && upload_id.contains(char::REPLACEMENT_CHARACTER));
+            uploads.push(ListedUpload {
+                key,
+                upload_id,
+                initiated,
+                is_decoded: key_is_decoded && id_is_decoded,
+            });
         }
-        let next = Marker {
-            key: plain(self.next_key.unwrap_or_default())?,
-            upload_id: self.next_upload_id.unwrap_or_default(),
-        };
+        let (key, is_decoded) = decoded(self.next_key.unwrap_or_default());
+        if !is_decoded {
+            return Err(malformed("its marker can't be decoded"));
+        }
+        let next = Marker { key, upload_id: self.next_upload_id.unwrap_or_default() };
         Ok(Page { uploads, next: truncated.then_some(next) })
     }
 }
 
-/// Decodes as forms are encoded: `+` is a space, `%2B` a plus.
-fn form_decoded(text: &str) -> Result<String, Error> {
-    let bytes = crate::base::percent::decode(&text.replace('+', "%20"));
-    bytes
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| malformed("it has a key that does not decode"))
+/// White space as XML knows it.
+fn is_white_space(text: &str) -> bool {
+    text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// Decodes as forms are encoded: `+` is a space, `%2B` a plus. None: not well encoded, or not UTF-8.
+fn form_decoded(text: &str) -> Option<String> {
+    String::from_utf8(crate::base::percent::decode(&text.replace('+', "%20"))?).ok()
 }
 
 #[cfg(test)]
@@ -283,7 +316,12 @@ mod tests {
         let page = page(&body, "", &Marker::default()).expect("a page");
         assert_eq!(
             page.uploads[0],
-            ListedUpload { key: "a&b! c".into(), upload_id: "1".into(), initiated: Some(1_435_728_507) }
+            ListedUpload {
+                key: "a&b! c".into(),
+                is_decoded: true,
+                upload_id: "1".into(),
+                initiated: Some(1_435_728_507)
+            }
         );
         assert_eq!(page.uploads[1].initiated, None);
         assert_eq!(page.next, Some(marker("b", "2")));
@@ -342,21 +380,73 @@ mod tests {
             (xml(&format!("<IsTruncated>false</IsTruncated>{one}")), "other", none.clone()),
             (xml("<IsTruncated>false</IsTruncated><Upload><Key>k</Key></Upload>"), "", none.clone()),
             (
+                xml(&format!("<IsTruncated>false</IsTruncated><EncodingType>base64</EncodingType>{one}")),
+                "",
+                none.clone(),
+            ),
+            (
+                xml(&format!(
+                    "<IsTruncated>false</IsTruncated>{one}<Error><Code>InternalError</Code></Error>"
+                )),
+                "",
+                none.clone(),
+            ),
+            (xml(&format!("<IsTruncated>false</IsTruncated>{one}")) + "\n 0", "", none.clone()),
+            (xml(&format!("<IsTruncated>false</IsTruncated>{one}")) + "<![CDATA[ ]]>", "", none.clone()),
+            (xml(&format!("<IsTruncated>false</IsTruncated>{one}")) + "&#32;", "", none.clone()),
+            (format!("HTTP {}", xml("<IsTruncated>false</IsTruncated>")), "", none.clone()),
+            (
                 xml(
-                    "<IsTruncated>false</IsTruncated><Upload><Key>%zz</Key><UploadId>1</UploadId></Upload><EncodingType>url</EncodingType>",
+                    "<IsTruncated>true</IsTruncated><NextKeyMarker>%zz</NextKeyMarker><EncodingType>url</EncodingType>",
                 ),
                 "",
                 none.clone(),
             ),
-            (xml(&format!("<IsTruncated>false</IsTruncated>{}", one.repeat(1001))), "", none.clone()),
             (format!("<!DOCTYPE x>{}", xml("<IsTruncated>false</IsTruncated>")), "", none.clone()),
         ] {
             let refused = page(&body, prefix, &from).expect_err(&body);
             assert_eq!(refused.code, Code::Protocol, "{body}");
         }
+        let commented = format!("<!-- a -->\n{}\r\n<!-- z -->\n", xml("<IsTruncated>false</IsTruncated>"));
+        assert!(page(&commented, "", &none).is_ok());
         // One key's uploads may be listed in any order.
         let same_key =
             xml(&format!("{more}<NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>"));
         assert!(page(&same_key, "", &marker("k", "2")).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_fails_alone() {
+        let upload = |key: &[u8], id: &[u8]| {
+            [b"<Upload><Key>", key, b"</Key><UploadId>", id, b"</UploadId></Upload>"].concat()
+        };
+        let named = &b"<EncodingType>url</EncodingType>"[..];
+        for (encoding, key, id, shown, is_decoded) in [
+            (named, &b"%zz"[..], &b"1"[..], "%zz", false),
+            (named, b"a%2", b"1", "a%2", false),
+            (named, b"%FF+b", b"1", "%FF+b", false),
+            (named, b"a\xff", b"1", "a\u{fffd}", false),
+            (named, b"a%EF%BF%BD", b"1", "a\u{fffd}", true),
+            (b"", b"a\xff%zz", b"1", "a\u{fffd}%zz", false),
+            (b"", "a\u{fffd}".as_bytes(), b"1", "a\u{fffd}", true),
+            (b"", b"a%zz", b"1", "a%zz", true),
+            (b"", b"a", b"\xff", "a", false),
+            (named, b"a", b"%zz", "a", true),
+        ] {
+            let body = [
+                b"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>",
+                encoding,
+                &upload(key, id)[..],
+                &upload(b"good", b"2"),
+                b"</ListMultipartUploadsResult>",
+            ]
+            .concat();
+            let from = Marker::default();
+            let request = PageRequest { prefix: "", from: &from, encoded: false };
+            let page = read_page(&mut &body[..], request).expect("fit").expect("unambiguous");
+            let [bad, good] = &page.uploads[..] else { panic!("two uploads") };
+            assert_eq!((bad.key.as_str(), bad.is_decoded), (shown, is_decoded), "{key:?} {id:?}");
+            assert!(good.is_decoded && good.key == "good");
+        }
     }
 }

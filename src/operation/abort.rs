@@ -45,6 +45,8 @@ pub struct Outcome {
     pub attempts: u32,
     /// Whether the first attempt began, rather than waited for its turn.
     pub begun: bool,
+    /// Whether an abort request may have been carried out, whatever the code says.
+    pub may_have_succeeded: bool,
 }
 
 impl Outcome {
@@ -55,8 +57,16 @@ impl Outcome {
             }
             Err(Failure { error, status, service }) => (error.code, Some(error.to_string()), status, service),
         };
-        let begun = attempts.counted > 0;
-        Outcome { upload, code, http_status, message, service, attempts: attempts.sent, begun }
+        Outcome {
+            upload,
+            code,
+            http_status,
+            message,
+            service,
+            attempts: attempts.sent,
+            begun: attempts.counted > 0,
+            may_have_succeeded: attempts.may_have_succeeded,
+        }
     }
 
     /// Of an upload for which nothing was sent.
@@ -83,16 +93,17 @@ pub fn abort(client: &Client, call: &CallOptions, bucket: &str, entry: CheckedUp
         Err((upload, error)) => return log_outcome(log, Outcome::unsent(upload, error)),
     };
     match client.bucket(bucket) {
-        Ok(bucket) => abort_upload(client, &bucket, upload, &deadline, None, log),
+        Ok(bucket) => abort_upload(client, &bucket, upload, Attempts::default(), &deadline, None, log),
         Err(error) => log_outcome(log, Outcome::unsent(upload, error)),
     }
 }
 
-/// Aborts one upload of a bucket whose name was checked.
+/// Aborts one upload of a bucket whose name was checked. `attempts` is what earlier ones of the call have come to.
 pub fn abort_upload(
     client: &Client,
     bucket: &Bucket,
     upload: Upload,
+    mut attempts: Attempts,
     deadline: &Deadline,
     rate_limiter: Option<&RateLimiter>,
     log: Logger<'_>,
@@ -103,7 +114,6 @@ pub fn abort_upload(
     };
     let operation = Operation::AbortMultipartUpload;
     let invocation = Invocation { client, operation, bucket, deadline, rate_limiter, log };
-    let mut attempts = Attempts::default();
     let mut result = request_abort(&invocation, &mut target, &mut attempts);
     if client.settings().confirm
         && let Ok(success) = result

@@ -1,7 +1,7 @@
 //! Many uploads at once: a pool of workers for the time of one call, one report, callbacks on the caller's thread.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,10 @@ use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::rate_limit::RateLimiter;
+use crate::operation::retry::Attempts;
 
 /// Failures beyond these are counted, and not kept.
-const MAX_RECORDED_FAILURES: usize = 1000;
+pub const MAX_RECORDED_FAILURES: usize = 1000;
 
 /// The pause of the caller's thread after it has taken all messages. Without it, nearly every outcome would wake it: 4.6
 /// futex calls an upload, and 1.4 times the processor time of callers' own threads instead of 1.17.
@@ -50,18 +51,26 @@ impl Report {
     }
 
     /// Uploads that have an outcome.
-    fn acted_on(&self) -> u64 {
+    pub fn acted_on(&self) -> u64 {
         self.aborted + self.missing + self.failed
     }
 
-    fn add(&mut self, outcome: Outcome) {
+    /// The counts in words.
+    pub fn sums(&self, dry_run: bool) -> String {
+        let Report { aborted, missing, failed, kept, .. } = self;
+        let aborted =
+            if dry_run { format!("{aborted} would be aborted") } else { format!("{aborted} aborted") };
+        format!("{aborted}, {missing} were gone already, {failed} failed, {kept} kept")
+    }
+
+    fn add(&mut self, outcome: &Outcome) {
         match outcome.code {
             Code::Ok => self.aborted += 1,
             Code::NoSuchUpload => self.missing += 1,
             _ => {
                 self.failed += 1;
                 if self.failures.len() < MAX_RECORDED_FAILURES {
-                    self.failures.push(outcome);
+                    self.failures.push(outcome.clone());
                 }
             }
         }
@@ -85,12 +94,28 @@ impl BatchResult {
 /// known so far.
 pub type ProgressCallback<'a> = &'a mut dyn FnMut(Option<&Outcome>, u64, u64) -> ControlFlow<()>;
 
-/// The same within the pool, which leaves the counting to the verb.
-type Observer<'a> = &'a mut dyn FnMut(Option<&Outcome>, &Report) -> ControlFlow<()>;
+/// The thread that made the call, as the pool sees it: it takes each outcome, and gets a beat without one at least every
+/// [`CHECK_INTERVAL`]. The counting is the verb's.
+pub struct Observer<'a> {
+    callback: &'a mut dyn FnMut(Option<Outcome>) -> ControlFlow<()>,
+    last_beat: Instant,
+}
+
+impl<'a> Observer<'a> {
+    /// An observer whose first beat is due after an interval.
+    pub fn new(callback: &'a mut dyn FnMut(Option<Outcome>) -> ControlFlow<()>) -> Observer<'a> {
+        Observer { callback, last_beat: Instant::now() }
+    }
+
+    fn beat_is_due(&self) -> bool {
+        self.last_beat.elapsed() >= CHECK_INTERVAL
+    }
+}
 
 /// What a worker does next.
 pub enum Job {
-    Abort(Upload),
+    /// One abort, after what earlier attempts of the call have come to.
+    Abort(Upload, Attempts),
     /// Nothing: this is the outcome.
     Done(Box<Outcome>),
 }
@@ -125,17 +150,25 @@ pub fn abort_many(
         let i = taken.fetch_add(1, Ordering::Relaxed);
         let index = Some(i);
         Some(match entry(i)? {
-            Ok(upload) => Job::Abort(Upload { index, ..upload }),
+            Ok(upload) => Job::Abort(Upload { index, ..upload }, Attempts::default()),
             Err((upload, error)) => {
                 let outcome = Outcome::unsent(Upload { index, ..upload }, error);
                 Job::Done(Box::new(log_outcome(log, outcome)))
             }
         })
     };
-    let mut report =
-        pool.run(count, &next_job, &mut |outcome, report| progress(outcome, report.acted_on(), total));
+    let mut report = Report::default();
+    let mut callback = |outcome: Option<Outcome>| {
+        if let Some(outcome) = &outcome {
+            report.add(outcome);
+        }
+        progress(outcome.as_ref(), report.acted_on(), total)
+    };
+    pool.run(count, &next_job, &mut Observer::new(&mut callback));
     report.kept = total - report.acted_on();
-    BatchResult { result: pool.result(&report, report.kept > 0, None), report }
+    report.throttled = pool.throttled();
+    let result = pool.result(&report, &report.sums(false), report.kept > 0, None);
+    BatchResult { result, report }
 }
 
 /// The workers of one call, and what they share.
@@ -153,8 +186,6 @@ pub struct WorkerPool<'a> {
     /// tell: it keeps only the first failures, and one that ran out of its own budget is neither.
     cancelled_in_flight: CancelFlag,
     timed_out_in_flight: CancelFlag,
-    /// Uploads that were taken and not begun: the call ended while they waited for their turn.
-    not_begun: AtomicU64,
 }
 
 impl<'a> WorkerPool<'a> {
@@ -172,13 +203,7 @@ impl<'a> WorkerPool<'a> {
             began_cancelled,
             cancelled_in_flight: CancelFlag::default(),
             timed_out_in_flight: CancelFlag::default(),
-            not_begun: AtomicU64::new(0),
         }
-    }
-
-    /// Uploads that were taken and not begun.
-    pub fn not_begun(&self) -> u64 {
-        self.not_begun.load(Ordering::Relaxed)
     }
 
     /// Whether new work may begin.
@@ -186,9 +211,8 @@ impl<'a> WorkerPool<'a> {
         !self.stopped.is_set() && !self.timed_out_in_flight.is_set() && self.deadline.check().is_ok()
     }
 
-    /// Runs jobs until there are none, `at_most` being how many there can be. `observer` runs on this thread.
-    pub fn run(&self, at_most: usize, next_job: NextJob<'_>, observer: Observer<'_>) -> Report {
-        let mut report = Report::default();
+    /// Runs jobs until there are none, `at_most` being how many can run at once. `observer` runs on this thread.
+    pub fn run(&self, at_most: usize, next_job: NextJob<'_>, observer: &mut Observer<'_>) {
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
             // Workers wait when it is full: a slow callback costs time, and not memory.
@@ -204,17 +228,20 @@ impl<'a> WorkerPool<'a> {
                 })
                 .collect();
             if started.is_empty() && workers > 0 {
-                self.work_on_this_thread(next_job, &mut report, observer);
+                self.work_on_this_thread(next_job, observer);
             }
             drop(sender);
-            self.receive(&messages, &mut report, observer);
+            self.receive(&messages, observer);
             for worker in started {
                 // The scope itself waits for the end of what they do, and not for that of the threads.
                 let _ = worker.join();
             }
         });
-        report.throttled = self.rate_limiter.throttled();
-        report
+    }
+
+    /// How often the service asked to slow down.
+    pub fn throttled(&self) -> u64 {
+        self.rate_limiter.throttled()
     }
 
     fn work(&self, next_job: NextJob<'_>, sender: &SyncSender<Message>) {
@@ -231,28 +258,29 @@ impl<'a> WorkerPool<'a> {
     }
 
     /// For a process that can't have another thread: one upload after the other.
-    fn work_on_this_thread(&self, next_job: NextJob<'_>, report: &mut Report, observer: Observer<'_>) {
+    fn work_on_this_thread(&self, next_job: NextJob<'_>, observer: &mut Observer<'_>) {
         let log = self.client.logger();
-        let mut last_beat = Instant::now();
         while self.is_running() {
             let Some(job) = next_job(self, log) else { return };
             if let Some(outcome) = self.perform(job, log) {
-                self.record(outcome, report, observer);
+                self.observe(observer, Some(outcome));
             }
-            self.beat(&mut last_beat, report, observer);
+            if observer.beat_is_due() {
+                self.beat(observer);
+            }
         }
     }
 
     /// The outcome of a job. None: it was not begun, since the call ended first.
     fn perform(&self, job: Job, log: Logger<'_>) -> Option<Outcome> {
-        let upload = match job {
+        let (upload, earlier) = match job {
             Job::Done(outcome) => return Some(*outcome),
-            Job::Abort(upload) => upload,
+            Job::Abort(upload, earlier) => (upload, earlier),
         };
         let deadline = self.client.per_upload_deadline(&self.deadline);
         let outcome = caught(|| {
             let (upload, limiter) = (upload.clone(), Some(&self.rate_limiter));
-            abort_upload(self.client, self.bucket, upload, &deadline, limiter, log)
+            abort_upload(self.client, self.bucket, upload, earlier, &deadline, limiter, log)
         });
         let outcome = outcome.unwrap_or_else(|panic| Outcome::unsent(upload, internal(&panic)));
         let cut_off = match (outcome.code, self.deadline.check()) {
@@ -265,16 +293,11 @@ impl<'a> WorkerPool<'a> {
             _ => return Some(outcome),
         };
         cut_off.set();
-        if !outcome.begun {
-            self.not_begun.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(outcome)
+        outcome.begun.then_some(outcome)
     }
 
-    fn receive(&self, messages: &Receiver<Message>, report: &mut Report, observer: Observer<'_>) {
+    fn receive(&self, messages: &Receiver<Message>, observer: &mut Observer<'_>) {
         let log = self.client.logger();
-        let mut last_beat = Instant::now();
         loop {
             let mut message = match messages.recv_timeout(CHECK_INTERVAL) {
                 Ok(message) => Some(message),
@@ -285,36 +308,28 @@ impl<'a> WorkerPool<'a> {
             while let Some(received) = message {
                 match received {
                     Message::LogLine(level, line) => log.log(level, || line),
-                    Message::Outcome(outcome) => self.record(outcome, report, observer),
+                    Message::Outcome(outcome) => self.observe(observer, Some(outcome)),
                 }
                 // A beat comes also if messages never end.
-                let is_due = last_beat.elapsed() >= CHECK_INTERVAL;
-                message = if is_due { None } else { messages.try_recv().ok() };
+                message = if observer.beat_is_due() { None } else { messages.try_recv().ok() };
             }
             if woken {
                 std::thread::sleep(PAUSE);
             }
-            self.beat(&mut last_beat, report, observer);
+            // However many outcomes there are: a caller that draws a clock relies on it.
+            if observer.beat_is_due() {
+                self.beat(observer);
+            }
         }
     }
 
-    /// Calls back without an outcome if it is time. However many outcomes there are: a caller that draws a clock relies
-    /// on it.
-    fn beat(&self, last: &mut Instant, report: &Report, observer: Observer<'_>) {
-        if last.elapsed() < CHECK_INTERVAL {
-            return;
-        }
-        if observer(None, report).is_break() {
-            self.stopped.set();
-        }
-        *last = Instant::now();
+    fn beat(&self, observer: &mut Observer<'_>) {
+        self.observe(observer, None);
+        observer.last_beat = Instant::now();
     }
 
-    fn record(&self, outcome: Outcome, report: &mut Report, observer: Observer<'_>) {
-        // Counted first: what is done includes the upload that the callback is told of.
-        let copy = outcome.clone();
-        report.add(outcome);
-        if observer(Some(&copy), report).is_break() {
+    fn observe(&self, observer: &mut Observer<'_>, outcome: Option<Outcome>) {
+        if (observer.callback)(outcome).is_break() {
             self.stopped.set();
         }
     }
@@ -324,11 +339,10 @@ impl<'a> WorkerPool<'a> {
     pub fn result(
         &self,
         report: &Report,
+        sums: &str,
         unreached: bool,
         listing_failure: Option<Error>,
     ) -> Result<(), Error> {
-        let Report { aborted, missing, failed, kept, .. } = report;
-        let sums = format!("{aborted} aborted, {missing} were gone already, {failed} failed, {kept} kept");
         let interrupted = self.deadline.check().err().filter(|_| unreached || listing_failure.is_some());
         if self.stopped.is_set()
             || self.began_cancelled
@@ -346,7 +360,7 @@ impl<'a> WorkerPool<'a> {
         if unreached {
             return Err(internal("not every upload was begun"));
         }
-        if *failed > 0 {
+        if report.failed > 0 {
             let first = report.failures.first().and_then(|first| first.message.as_deref());
             let detail = format!("{sums}; the first failure: {}", first.unwrap_or("unknown"));
             return Err(Error::new(Code::Partial, detail));

@@ -10,3 +10,4 @@ pub mod rate_limit;
 pub mod retry;
 pub mod send;
 pub mod stale;
+pub mod tally;

@@ -28,6 +28,11 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    /// None yet, after a request of the same call that may have been carried out, or after none.
+    pub fn after(may_have_succeeded: bool) -> Attempts {
+        Attempts { may_have_succeeded, ..Attempts::default() }
+    }
+
     /// Counts the attempt that begins.
     pub fn begin(&mut self) {
         if !std::mem::take(&mut self.next_is_free) {

@@ -1,10 +1,11 @@
 //! A sweep: finds and aborts what crashed backups left.
 //!
 //! Pages of the listing go in, jobs for the [`WorkerPool`] come out. The workers fetch the pages, too, so that no
-//! more connections are used than allowed, and no more than two pages are held.
+//! more connections are used than allowed, and no more than two pages are held. The [`Tally`] keeps count, and decides
+//! whether to list again.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
@@ -12,17 +13,19 @@ use crate::base::date;
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
+use crate::base::text::sanitize;
 use crate::http::Headers;
-use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, read_page};
+use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, malformed, read_page};
 use crate::obs::operation::Operation;
 use crate::operation::abort::{Outcome, Upload, log_outcome};
-use crate::operation::batch::{BatchResult, Job, ProgressCallback, WorkerPool};
+use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::retry::Attempts;
 use crate::operation::send::{Failure, Invocation, send};
+use crate::operation::tally::{Listed, Tally};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
 const LOW_WATER: usize = 500;
@@ -41,7 +44,7 @@ pub struct Selection<'a> {
     pub dry_run: bool,
 }
 
-/// Lists the uploads of a bucket, and aborts those that are selected.
+/// Lists the uploads of a bucket, and aborts those that are selected, until a listing shows none of them.
 pub fn abort_stale(
     client: &Client,
     call: &CallOptions,
@@ -56,19 +59,36 @@ pub fn abort_stale(
     let pool = WorkerPool::new(client, call, &bucket);
     let sweep = Sweep::new(selection);
     let next_job = |pool: &WorkerPool<'_>, log: Logger<'_>| sweep.next_job(pool, log);
-    let mut report = pool.run(usize::MAX, &next_job, &mut |outcome, report| {
-        let kept = sweep.kept.load(Ordering::Relaxed);
-        let done = report.total() + kept;
-        progress(outcome, done, sweep.listed.load(Ordering::Relaxed).max(done))
-    });
-    let state = sweep.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let unreached = state.waiting.len() as u64 + pool.not_begun();
-    report.kept = sweep.kept.into_inner() + unreached;
-    report.unknown_age = sweep.unknown_age.into_inner();
-    // A listing that did not end is a reason for CANCELLED or TIMEOUT as good as an upload that was kept.
-    let unfinished =
-        state.next_page.is_some().then(|| internal("the list of uploads was not read to its end"));
-    BatchResult { result: pool.result(&report, unreached > 0, state.failure.or(unfinished)), report }
+    let mut callback = |outcome: Option<Outcome>| {
+        let mut state = sweep.lock();
+        if let Some(outcome) = &outcome {
+            state.tally.record(outcome);
+        }
+        let (done, known) = state.tally.progress();
+        drop(state);
+        progress(outcome.as_ref(), done, known)
+    };
+    let mut observer = Observer::new(&mut callback);
+    let mut at_most = usize::MAX;
+    loop {
+        pool.run(at_most, &next_job, &mut observer);
+        match sweep.begin_pass(&pool) {
+            Some(left) => at_most = usize::try_from(left).unwrap_or(usize::MAX),
+            None => break,
+        }
+    }
+    let State { tally, failure, next_page, .. } =
+        sweep.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // A listing that did not end, or was not made again, is a reason for CANCELLED or TIMEOUT as good as an upload that
+    // was kept.
+    let unfinished = next_page.is_some() || (!selection.dry_run && tally.needs_another_pass());
+    let failure =
+        failure.or_else(|| unfinished.then(|| internal("the list of uploads was not read to its end")));
+    let unreached = tally.unreached();
+    let mut report = tally.into_report(failure.is_none() && unreached == 0);
+    report.throttled = pool.throttled();
+    let result = pool.result(&report, &report.sums(selection.dry_run), unreached > 0, failure);
+    BatchResult { result, report }
 }
 
 struct Sweep<'a> {
@@ -76,12 +96,6 @@ struct Sweep<'a> {
     /// What was initiated at this time or later is not touched, in Unix seconds. Fixed by the first page, however
     /// long the sweep takes; never set if age does not matter.
     cutoff: OnceLock<i64>,
-    /// Uploads on pages that were fit to act on.
-    listed: AtomicU64,
-    /// Of these, the ones that are too young, or of unknown age.
-    kept: AtomicU64,
-    /// Of these, the ones of unknown age.
-    unknown_age: AtomicU64,
     /// Whether keys are asked for percent-encoded: until a server does so without saying so.
     encoded: AtomicBool,
     state: Mutex<State>,
@@ -89,9 +103,12 @@ struct Sweep<'a> {
 }
 
 struct State {
-    waiting: VecDeque<ListedUpload>,
+    tally: Tally,
+    /// Uploads to be tried, and whether an earlier pass may have aborted each.
+    waiting: VecDeque<(ListedUpload, bool)>,
     /// Where the next page begins; None after the last.
     next_page: Option<Marker>,
+    circle: CircleDetector,
     /// A worker is fetching a page.
     is_listing: bool,
     /// The worker that fetched the last page. If each page were read by another one, it would leave its mark in the
@@ -118,11 +135,39 @@ impl State {
     }
 }
 
+/// Finds out whether markers come back to one that was seen before, without a list of them: one is remembered, and
+/// replaced after twice as many steps each time (Brent's algorithm).
+#[derive(Debug)]
+struct CircleDetector {
+    remembered: Marker,
+    steps: u64,
+    limit: u64,
+}
+
+impl CircleDetector {
+    fn new() -> CircleDetector {
+        CircleDetector { remembered: Marker::default(), steps: 0, limit: 1 }
+    }
+
+    fn closes(&mut self, next: &Marker) -> bool {
+        if *next == self.remembered {
+            return true;
+        }
+        self.steps += 1;
+        if self.steps == self.limit {
+            *self = CircleDetector { remembered: next.clone(), steps: 0, limit: self.limit * 2 };
+        }
+        false
+    }
+}
+
 impl<'a> Sweep<'a> {
     fn new(selection: Selection<'a>) -> Sweep<'a> {
         let state = State {
+            tally: Tally::new(),
             waiting: VecDeque::new(),
             next_page: Some(Marker::default()),
+            circle: CircleDetector::new(),
             is_listing: false,
             lister: None,
             failure: None,
@@ -130,9 +175,6 @@ impl<'a> Sweep<'a> {
         Sweep {
             selection,
             cutoff: OnceLock::new(),
-            listed: AtomicU64::new(0),
-            kept: AtomicU64::new(0),
-            unknown_age: AtomicU64::new(0),
             encoded: AtomicBool::new(true),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -141,6 +183,26 @@ impl<'a> Sweep<'a> {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins another pass, and returns how many uploads the last one listed. None: there is none to begin.
+    fn begin_pass(&self, pool: &WorkerPool<'_>) -> Option<u64> {
+        let mut state = self.lock();
+        if self.selection.dry_run
+            || state.failure.is_some()
+            || state.next_page.is_some()
+            || !pool.is_running()
+            || !state.tally.needs_another_pass()
+        {
+            return None;
+        }
+        let listed = state.tally.listed();
+        state.tally.begin_pass();
+        state.next_page = Some(Marker::default());
+        state.circle = CircleDetector::new();
+        // The threads of the last pass have ended.
+        state.lister = None;
+        Some(listed)
     }
 
     /// The next upload. Fetches a page if few are left, and waits for one if there are none.
@@ -159,8 +221,8 @@ impl<'a> Sweep<'a> {
                 }
                 continue;
             }
-            if let Some(listed) = state.waiting.pop_front() {
-                return Some(self.job(listed, log));
+            if let Some((listed, may_be_aborted)) = state.waiting.pop_front() {
+                return Some(self.job(listed, may_be_aborted, log));
             }
             if !state.is_listing || !pool.is_running() {
                 return None;
@@ -172,19 +234,26 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn job(&self, listed: ListedUpload, log: Logger<'_>) -> Job {
-        let ListedUpload { key, upload_id, initiated } = listed;
+    fn job(&self, listed: ListedUpload, may_be_aborted: bool, log: Logger<'_>) -> Job {
+        let ListedUpload { key, upload_id, initiated, .. } = listed;
         let upload = Upload { key, upload_id, initiated, index: None };
-        // C sees another key, shortened or altered, and may have that one aborted.
-        if upload.key.contains('\0') || upload.upload_id.contains('\0') {
+        let problem = if !listed.is_decoded {
+            let shown = sanitize(upload.key.as_str(), &[]);
+            Some(Error::new(Code::Protocol, format!("the listed key {shown:?} can't be decoded to UTF-8")))
+        } else if upload.key.contains('\0') || upload.upload_id.contains('\0') {
+            // C sees another key, shortened or altered, and may have that one aborted.
             let detail = "the key or the upload id contains U+0000, which no C string can hold (shown as ?)";
-            let outcome = Outcome::unsent(upload, Error::argument(detail));
-            return Job::Done(Box::new(log_outcome(log, outcome)));
+            Some(Error::argument(detail))
+        } else {
+            None
+        };
+        if let Some(error) = problem {
+            return Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error))));
         }
         if self.selection.dry_run {
             return Job::Done(Box::new(Outcome::dry_run(upload)));
         }
-        Job::Abort(upload)
+        Job::Abort(upload, Attempts::after(may_be_aborted))
     }
 
     /// Fetches a page and takes its uploads over.
@@ -192,24 +261,29 @@ impl<'a> Sweep<'a> {
         let deadline = pool.client.per_upload_deadline(&pool.deadline);
         let page =
             caught(|| self.page(pool, log, &deadline, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
-        match page {
-            Ok(page) => {
-                let listed = page.uploads.len() as u64;
-                let unknown = page.uploads.iter().filter(|upload| self.is_of_unknown_age(upload)).count();
-                let selected: VecDeque<_> =
-                    page.uploads.into_iter().filter(|upload| self.is_old_enough(upload)).collect();
-                self.listed.fetch_add(listed, Ordering::Relaxed);
-                self.kept.fetch_add(listed - selected.len() as u64, Ordering::Relaxed);
-                self.unknown_age.fetch_add(unknown as u64, Ordering::Relaxed);
-                let mut state = self.lock();
-                state.next_page = page.next;
-                state.waiting.extend(selected);
-            }
-            Err(error) => {
-                log.log(Level::Error, || error.to_string());
-                self.lock().failure = Some(error);
+        let taken = page.and_then(|page| self.take_over(page));
+        if let Err(error) = taken {
+            log.log(Level::Error, || error.to_string());
+            self.lock().failure = Some(error);
+        }
+    }
+
+    fn take_over(&self, page: Page) -> Result<(), Error> {
+        let state = &mut *self.lock();
+        if let Some(next) = &page.next
+            && state.circle.closes(next)
+        {
+            return Err(malformed("its markers come back to a page that was listed before"));
+        }
+        for upload in page.uploads {
+            if !self.is_old_enough(&upload) {
+                state.tally.keep(upload.initiated.is_none());
+            } else if let Listed::Try { may_be_aborted } = state.tally.list(&upload) {
+                state.waiting.push_back((upload, may_be_aborted));
             }
         }
+        state.next_page = page.next;
+        Ok(())
     }
 
     fn page(
@@ -274,31 +348,24 @@ impl<'a> Sweep<'a> {
         if self.selection.older_than_seconds == 0 {
             return Ok(None);
         }
-        let unfit =
-            |why: String| Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"));
         let mut dates =
             headers.all("date").map(|text| std::str::from_utf8(text).ok().and_then(date::parse_http));
         let Some(first) = dates.next() else {
-            return Err(unfit("it has no Date to measure their age by".into()));
+            return Err(malformed("it has no Date to measure their age by"));
         };
         let Some(now) = first else {
-            return Err(unfit("its Date can't be read, so that their age is not known".into()));
+            return Err(malformed("its Date can't be read, so that their age is not known"));
         };
         if dates.any(|other| other != first) {
-            return Err(unfit("it has two Dates that differ, so that their age is not known".into()));
+            return Err(malformed("it has two Dates that differ, so that their age is not known"));
         }
         if now.abs_diff(dated) > MAX_SKEW_SECONDS {
-            return Err(unfit(format!(
+            return Err(malformed(format_args!(
                 "its Date is {} s from the clock that the service accepted: something on the way writes Dates of its own",
                 now.abs_diff(dated)
             )));
         }
         Ok(Some(now.min(dated)))
-    }
-
-    /// Whether an upload is kept since its age is not known.
-    fn is_of_unknown_age(&self, upload: &ListedUpload) -> bool {
-        self.selection.older_than_seconds > 0 && upload.initiated.is_none()
     }
 
     /// Unknown is not old.

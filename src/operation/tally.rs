@@ -1,0 +1,520 @@
+//! The uploads of a sweep, each counted once, however often it is listed and tried.
+//!
+//! Listings and aborts of real servers disagree: an abort says "gone" of an upload that the next listing shows again,
+//! and a listing hides uploads that the next one shows. So a sweep consists of passes, each a listing from the start
+//! and one abort for each upload on it. What counts is the last that is known of an upload, and the last listing has
+//! the last word.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::base::error::{Code, Error};
+use crate::obs::listing::ListedUpload;
+use crate::operation::abort::Outcome;
+use crate::operation::batch::{MAX_RECORDED_FAILURES, Report};
+
+/// The most uploads that are remembered. Of those beyond, only numbers are.
+const MAX_ENTRIES: usize = 1 << 17;
+/// The entries are spread over so many maps, since a map that grows needs its old and its new memory at once.
+const MAPS: usize = 16;
+/// The most passes that show no fewer uploads than the pass before. Without a bound, a server that makes uploads up
+/// would keep a sweep busy for ever.
+const MAX_STALLED_PASSES: u32 = 100;
+
+/// A hash of key and upload id, keyed at random. Two of a million uploads agree with a probability of 7 in a million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Fingerprint([u8; 7]);
+
+/// The last that is known of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Last {
+    /// Listed, and not tried yet.
+    Waiting,
+    Aborted,
+    Missing,
+    /// Its abort failed, and can't have been carried out.
+    Refused,
+    /// Its abort failed, and may have been carried out: the response was lost.
+    Uncertain,
+}
+
+impl Last {
+    fn of(outcome: &Outcome) -> Last {
+        match outcome.code {
+            Code::Ok => Last::Aborted,
+            Code::NoSuchUpload => Last::Missing,
+            _ if outcome.may_have_succeeded => Last::Uncertain,
+            _ => Last::Refused,
+        }
+    }
+
+    /// Whether an abort of this sweep may be the reason if the upload is gone.
+    fn may_be_aborted(self) -> bool {
+        matches!(self, Last::Aborted | Last::Uncertain)
+    }
+
+    /// The same, after a listing that does not show the upload.
+    fn not_listed(self) -> Last {
+        match self {
+            Last::Uncertain => Last::Aborted,
+            Last::Refused => Last::Missing,
+            other => other,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    last: Last,
+    /// Whether the listing of this pass shows it.
+    listed: bool,
+}
+
+/// Counts of uploads, by the last that is known of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts([u64; 5]);
+
+impl Counts {
+    fn add(&mut self, last: Last, count: u64) {
+        self.0[last as usize] += count;
+    }
+
+    fn of(&self, last: Last) -> u64 {
+        self.0[last as usize]
+    }
+
+    /// Takes out one upload that is listed again: rather one that was not said to be gone.
+    fn take(&mut self) -> bool {
+        let order = [Last::Refused, Last::Uncertain, Last::Aborted, Last::Missing];
+        let last = order.into_iter().find(|last| self.of(*last) > 0);
+        if let Some(last) = last {
+            self.0[last as usize] -= 1;
+        }
+        last.is_some()
+    }
+
+    fn after_listing_without_them(self) -> Counts {
+        let mut after = Counts::default();
+        for last in [Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
+            after.add(last.not_listed(), self.of(last));
+        }
+        after
+    }
+}
+
+/// Uploads that a listing shows and that are left alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    total: u64,
+    unknown_age: u64,
+}
+
+/// What follows from an upload that a listing shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// It is to be aborted. An earlier pass may have done so already.
+    Try { may_be_aborted: bool },
+    /// This pass has tried it.
+    Again,
+}
+
+/// What a sweep knows of its uploads.
+#[derive(Debug)]
+pub struct Tally {
+    hasher: RandomState,
+    entries: [HashMap<Fingerprint, Entry>; MAPS],
+    /// Uploads beyond [`MAX_ENTRIES`]: of earlier passes, and of this one.
+    uncharted_before: Counts,
+    uncharted: Counts,
+    pass: Pass,
+    /// The pass before.
+    before: Pass,
+    stalled_passes: u32,
+    /// The most of any pass, since other clients' uploads come and go.
+    kept: Kept,
+    /// Different uploads that were listed to be tried, and those of them that have an outcome.
+    known: u64,
+    tried: u64,
+}
+
+/// What one listing showed, and what became of it.
+#[derive(Debug, Default)]
+struct Pass {
+    number: u32,
+    /// Uploads to be tried, and those of them that no earlier pass has shown.
+    listed: u64,
+    new: u64,
+    kept: Kept,
+    /// Whether one of them may be gone now.
+    anything_gone: bool,
+    /// The first that failed.
+    failures: Vec<Outcome>,
+    /// The first that are said to be gone, from the second pass on: should this listing be the last one, it contradicts.
+    gone: Vec<Outcome>,
+}
+
+impl Tally {
+    /// The tally of a sweep that begins its first pass.
+    pub fn new() -> Tally {
+        Tally {
+            hasher: RandomState::new(),
+            entries: Default::default(),
+            uncharted_before: Counts::default(),
+            uncharted: Counts::default(),
+            pass: Pass { number: 1, ..Pass::default() },
+            before: Pass::default(),
+            stalled_passes: 0,
+            kept: Kept::default(),
+            known: 0,
+            tried: 0,
+        }
+    }
+
+    fn fingerprint(&self, key: &str, upload_id: &str) -> Fingerprint {
+        let [_, rest @ ..] = self.hasher.hash_one((key, upload_id)).to_le_bytes();
+        Fingerprint(rest)
+    }
+
+    fn map(&mut self, fingerprint: Fingerprint) -> &mut HashMap<Fingerprint, Entry> {
+        &mut self.entries[usize::from(fingerprint.0[0]) % MAPS]
+    }
+
+    /// Takes note of an upload that the listing shows, and that is to be aborted.
+    pub fn list(&mut self, upload: &ListedUpload) -> Listed {
+        let fingerprint = self.fingerprint(&upload.key, &upload.upload_id);
+        let listed = self.list_fingerprint(fingerprint);
+        self.pass.listed += u64::from(listed != Listed::Again);
+        listed
+    }
+
+    fn list_fingerprint(&mut self, fingerprint: Fingerprint) -> Listed {
+        let map = self.map(fingerprint);
+        if let Some(entry) = map.get_mut(&fingerprint) {
+            if std::mem::replace(&mut entry.listed, true) {
+                return Listed::Again;
+            }
+            return Listed::Try { may_be_aborted: entry.last.may_be_aborted() };
+        }
+        if map.len() < MAX_ENTRIES / MAPS {
+            map.insert(fingerprint, Entry { last: Last::Waiting, listed: true });
+        } else {
+            self.uncharted.add(Last::Waiting, 1);
+            if self.uncharted_before.take() {
+                return Listed::Try { may_be_aborted: true };
+            }
+        }
+        self.pass.new += 1;
+        self.known += 1;
+        Listed::Try { may_be_aborted: false }
+    }
+
+    /// Takes note of an upload that the listing shows, and that is left alone.
+    pub fn keep(&mut self, unknown_age: bool) {
+        self.pass.kept.total += 1;
+        self.pass.kept.unknown_age += u64::from(unknown_age);
+        self.kept.total = self.kept.total.max(self.pass.kept.total);
+        self.kept.unknown_age = self.kept.unknown_age.max(self.pass.kept.unknown_age);
+    }
+
+    /// Takes note of the outcome of an upload that was listed.
+    pub fn record(&mut self, outcome: &Outcome) {
+        let last = Last::of(outcome);
+        let fingerprint = self.fingerprint(&outcome.upload.key, &outcome.upload.upload_id);
+        let first = match self.map(fingerprint).get_mut(&fingerprint) {
+            Some(entry) => std::mem::replace(&mut entry.last, last) == Last::Waiting,
+            None => {
+                self.uncharted.0[Last::Waiting as usize] -= 1;
+                self.uncharted.add(last, 1);
+                self.pass.number == 1
+            }
+        };
+        self.tried += u64::from(first);
+        self.pass.anything_gone |= last != Last::Refused;
+        let examples = match last {
+            Last::Refused | Last::Uncertain => &mut self.pass.failures,
+            _ if self.pass.number > 1 => &mut self.pass.gone,
+            _ => return,
+        };
+        if examples.len() < MAX_RECORDED_FAILURES {
+            examples.push(outcome.clone());
+        }
+    }
+
+    /// Uploads that are done with, and uploads that are known. Neither number ever goes down.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.tried + self.kept.total, self.known + self.kept.total)
+    }
+
+    /// Uploads that were listed to be tried, and were not.
+    pub fn unreached(&self) -> u64 {
+        let entries = self.entries.iter().flat_map(HashMap::values);
+        entries.filter(|entry| entry.last == Last::Waiting).count() as u64 + self.uncharted.of(Last::Waiting)
+    }
+
+    /// Uploads that this pass has listed to be tried.
+    pub fn listed(&self) -> u64 {
+        self.pass.listed
+    }
+
+    /// Whether another listing can show what this one does not: something may be gone since, and uploads are getting
+    /// fewer, or come to light.
+    pub fn needs_another_pass(&self) -> bool {
+        let stalled = self.pass.number > 1 && self.pass.listed >= self.before.listed;
+        self.pass.anything_gone && (!stalled || self.pass.new > 0 && self.stalled_passes < MAX_STALLED_PASSES)
+    }
+
+    /// Ends a pass whose listing is complete, and begins the next.
+    pub fn begin_pass(&mut self) {
+        self.stalled_passes += u32::from(self.pass.listed >= self.before.listed);
+        for entry in self.entries.iter_mut().flat_map(HashMap::values_mut) {
+            if !entry.listed {
+                entry.last = entry.last.not_listed();
+            }
+            entry.listed = false;
+        }
+        let mut uncharted = self.uncharted_before.after_listing_without_them();
+        for last in [Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
+            uncharted.add(last, self.uncharted.of(last));
+        }
+        self.uncharted_before = uncharted;
+        self.uncharted = Counts::default();
+        let next = Pass { number: self.pass.number + 1, ..Pass::default() };
+        self.before = std::mem::replace(&mut self.pass, next);
+    }
+
+    /// The report. If the listing of the last pass is `complete`, it has the last word: what it does not show is gone,
+    /// and what a later pass than the first still shows is not.
+    pub fn into_report(mut self, complete: bool) -> Report {
+        let contradicts = complete && self.pass.number > 1;
+        let mut counts = Counts::default();
+        let mut still_listed = 0;
+        for entry in self.entries.iter().flat_map(HashMap::values) {
+            match entry.last {
+                last if complete && !entry.listed => counts.add(last.not_listed(), 1),
+                Last::Aborted | Last::Missing if contradicts => still_listed += 1,
+                last => counts.add(last, 1),
+            }
+        }
+        let before = self.uncharted_before;
+        let before = if complete { before.after_listing_without_them() } else { before };
+        for last in [Last::Waiting, Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
+            counts.add(last, before.of(last));
+            match last {
+                Last::Aborted | Last::Missing if contradicts => still_listed += self.uncharted.of(last),
+                last => counts.add(last, self.uncharted.of(last)),
+            }
+        }
+        let mut failures = std::mem::take(&mut self.pass.failures);
+        if contradicts {
+            failures.extend(std::mem::take(&mut self.pass.gone).into_iter().map(still_listed_outcome));
+        }
+        if !complete {
+            let before = std::mem::take(&mut self.before.failures);
+            failures.extend(before.into_iter().filter(|outcome| !self.is_listed(outcome)));
+        }
+        failures.truncate(MAX_RECORDED_FAILURES);
+        Report {
+            aborted: counts.of(Last::Aborted),
+            missing: counts.of(Last::Missing),
+            failed: counts.of(Last::Refused) + counts.of(Last::Uncertain) + still_listed,
+            kept: self.kept.total + counts.of(Last::Waiting),
+            unknown_age: self.kept.unknown_age,
+            failures,
+            ..Report::default()
+        }
+    }
+
+    /// Whether the listing of this pass shows an upload. Those beyond the bound count as listed.
+    fn is_listed(&mut self, outcome: &Outcome) -> bool {
+        let fingerprint = self.fingerprint(&outcome.upload.key, &outcome.upload.upload_id);
+        self.map(fingerprint).get(&fingerprint).is_none_or(|entry| entry.listed)
+    }
+}
+
+/// The outcome of an upload that is said to be gone, and is still listed.
+fn still_listed_outcome(outcome: Outcome) -> Outcome {
+    let said = match &outcome.service.code {
+        Some(code) => format!("{} {code}", outcome.http_status),
+        None => outcome.http_status.to_string(),
+    };
+    let detail = format!(
+        "the service said {said}, and still lists the upload: its list lags, or it knows the key by another spelling; \
+         sweep again later, or abort the upload by its exact key"
+    );
+    let error = Error::new(Code::StillListed, detail);
+    Outcome { code: error.code, message: Some(error.to_string()), ..outcome }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::obs::response::ServiceError;
+    use crate::operation::abort::Upload;
+
+    fn listed(n: u64) -> ListedUpload {
+        ListedUpload { key: format!("k/{n}"), is_decoded: true, upload_id: format!("id{n}"), initiated: None }
+    }
+
+    fn outcome(n: u64, code: Code, may_have_succeeded: bool) -> Outcome {
+        let ListedUpload { key, upload_id, .. } = listed(n);
+        Outcome {
+            upload: Upload { key, upload_id, ..Upload::default() },
+            code,
+            http_status: 204,
+            message: None,
+            service: ServiceError::default(),
+            attempts: 1,
+            begun: true,
+            may_have_succeeded,
+        }
+    }
+
+    /// A pass that lists these uploads, each with the outcome of its abort.
+    fn pass(tally: &mut Tally, uploads: impl IntoIterator<Item = (u64, Code)>) {
+        for (n, code) in uploads {
+            assert_ne!(tally.list(&listed(n)), Listed::Again, "{n}");
+            assert_eq!(tally.list(&listed(n)), Listed::Again, "one abort for each upload and pass: {n}");
+            tally.record(&outcome(n, code, code == Code::Io));
+        }
+    }
+
+    fn counts(report: &Report) -> [u64; 4] {
+        [report.aborted, report.missing, report.failed, report.kept]
+    }
+
+    /// The passes of a sweep until no other one is needed, and its report.
+    fn sweep(passes: &[&[(u64, Code)]]) -> Report {
+        let mut tally = Tally::new();
+        for (n, uploads) in passes.iter().enumerate() {
+            if n > 0 {
+                assert!(tally.needs_another_pass(), "before pass {n}");
+                tally.begin_pass();
+            }
+            pass(&mut tally, uploads.iter().copied());
+        }
+        assert!(!tally.needs_another_pass() && tally.unreached() == 0);
+        tally.into_report(true)
+    }
+
+    const OK: Code = Code::Ok;
+    const MISSING: Code = Code::NoSuchUpload;
+    const DENIED: Code = Code::AccessDenied;
+    const LOST: Code = Code::Io;
+
+    #[test]
+    fn the_last_that_is_known_counts() {
+        for (passes, want) in [
+            (&[&[][..]][..], [0, 0, 0, 0]),
+            (&[&[(1, OK), (2, MISSING)], &[]], [1, 1, 0, 0]),
+            // Refused, and nothing was aborted: another listing would show the same.
+            (&[&[(1, DENIED), (2, DENIED)]], [0, 0, 2, 0]),
+            (&[&[(1, OK), (2, DENIED)], &[(2, DENIED)]], [1, 0, 1, 0]),
+            (&[&[(1, OK), (2, DENIED)], &[(2, OK)], &[]], [2, 0, 0, 0]),
+            // Refused, and gone all the same: somebody else's work.
+            (&[&[(1, OK), (2, DENIED)], &[]], [1, 1, 0, 0]),
+            // The response was lost, and the listing tells.
+            (&[&[(1, LOST)], &[]], [1, 0, 0, 0]),
+            (&[&[(1, LOST)], &[(1, LOST)]], [0, 0, 1, 0]),
+            (&[&[(1, LOST)], &[(1, OK)]], [0, 0, 1, 0]),
+            // Said to be gone, and still listed.
+            (&[&[(1, OK), (2, OK)], &[(1, OK), (2, OK)]], [0, 0, 2, 0]),
+            (
+                &[
+                    &[(1, OK), (2, MISSING), (3, OK)],
+                    &[(1, OK), (2, MISSING)],
+                    &[(2, MISSING)],
+                    &[(2, MISSING)],
+                ],
+                [2, 0, 1, 0],
+            ),
+            // A list that lags.
+            (&[&[(1, OK), (2, OK)], &[(1, OK)], &[]], [2, 0, 0, 0]),
+            // Uploads that only a later listing shows.
+            (&[&[(1, OK), (2, OK)], &[(3, OK), (4, OK)], &[(5, OK)], &[]], [5, 0, 0, 0]),
+            (&[&[(1, OK), (2, OK)], &[(3, OK), (4, OK)], &[(3, OK), (4, OK)]], [2, 0, 2, 0]),
+        ] {
+            let report = sweep(passes);
+            assert_eq!(counts(&report), want, "{passes:?}");
+            assert_eq!(report.failures.len() as u64, report.failed, "{passes:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_has_its_own_code() {
+        let report =
+            sweep(&[&[(1, OK), (2, DENIED), (3, OK)], &[(1, OK), (2, DENIED)], &[(1, MISSING), (2, DENIED)]]);
+        let codes: Vec<_> =
+            report.failures.iter().map(|failure| (failure.upload.key.as_str(), failure.code)).collect();
+        assert_eq!(codes, [("k/2", DENIED), ("k/1", Code::StillListed)]);
+        assert!(
+            report.failures[1]
+                .message
+                .as_deref()
+                .is_some_and(|message| message.starts_with("still_listed: "))
+        );
+    }
+
+    #[test]
+    fn a_sweep_that_is_cut_off() {
+        let mut tally = Tally::new();
+        pass(&mut tally, [(1, OK), (2, DENIED), (3, DENIED), (4, MISSING)]);
+        tally.begin_pass();
+        pass(&mut tally, [(2, OK)]);
+        let _ = tally.list(&listed(5));
+        assert_eq!((tally.unreached(), tally.progress()), (1, (4, 5)));
+        tally.keep(true);
+        let report = tally.into_report(false);
+        assert_eq!((counts(&report), report.unknown_age), ([2, 1, 1, 2], 1));
+        assert_eq!(report.failures.len(), 1, "of the pass before: the listing did not come to it");
+        assert_eq!(report.failures[0].upload.key, "k/3");
+    }
+
+    #[test]
+    fn a_server_that_makes_uploads_up() {
+        let mut tally = Tally::new();
+        let mut next = 0;
+        let mut passes = 0;
+        loop {
+            pass(&mut tally, (next..next + 10).map(|n| (n, OK)));
+            next += 10;
+            passes += 1;
+            if !tally.needs_another_pass() {
+                break;
+            }
+            tally.begin_pass();
+        }
+        assert_eq!(passes, u64::from(MAX_STALLED_PASSES) + 1);
+        assert_eq!(counts(&tally.into_report(true)), [next - 10, 0, 10, 0]);
+    }
+
+    /// Beyond the bound there are only numbers, and they are right as well.
+    #[test]
+    fn more_uploads_than_are_remembered() {
+        let all = MAX_ENTRIES as u64 * 3 / 2;
+        let refused = |n: u64| n % 3 == 0;
+        let first = |n| (n, if refused(n) { DENIED } else { OK });
+        for (again, want) in [(DENIED, [all - all / 3, 0, all / 3, 0]), (OK, [all, 0, 0, 0])] {
+            let mut tally = Tally::new();
+            for n in 0..all {
+                let (_, code) = first(n);
+                assert_ne!(tally.list(&listed(n)), Listed::Again);
+                tally.record(&outcome(n, code, false));
+            }
+            assert_eq!(tally.progress(), (all, all));
+            for code in [again, again] {
+                assert!(tally.needs_another_pass());
+                let left = tally.pass.number == 1 || again == DENIED;
+                tally.begin_pass();
+                for n in (0..all).filter(|n| left && refused(*n)) {
+                    assert_ne!(tally.list(&listed(n)), Listed::Again);
+                    tally.record(&outcome(n, code, false));
+                }
+                if !tally.needs_another_pass() {
+                    break;
+                }
+            }
+            assert_eq!(counts(&tally.into_report(true)), want, "{again:?}");
+        }
+    }
+}
