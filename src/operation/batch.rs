@@ -168,7 +168,7 @@ pub fn abort_many(
     report.kept = total - report.acted_on();
     report.throttled = pool.throttled();
     let result = pool.result(&report, &report.sums(false), report.kept > 0, None);
-    BatchResult { result, report }
+    BatchResult { report, result }
 }
 
 /// The workers of one call, and what they share.

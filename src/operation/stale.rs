@@ -88,7 +88,7 @@ pub fn abort_stale(
     let mut report = tally.into_report(failure.is_none() && unreached == 0);
     report.throttled = pool.throttled();
     let result = pool.result(&report, &report.sums(selection.dry_run), unreached > 0, failure);
-    BatchResult { result, report }
+    BatchResult { report, result }
 }
 
 struct Sweep<'a> {

@@ -221,13 +221,12 @@ impl Tally {
     pub fn record(&mut self, outcome: &Outcome) {
         let last = Last::of(outcome);
         let fingerprint = self.fingerprint(&outcome.upload.key, &outcome.upload.upload_id);
-        let first = match self.map(fingerprint).get_mut(&fingerprint) {
-            Some(entry) => std::mem::replace(&mut entry.last, last) == Last::Waiting,
-            None => {
-                self.uncharted.0[Last::Waiting as usize] -= 1;
-                self.uncharted.add(last, 1);
-                self.pass.number == 1
-            }
+        let first = if let Some(entry) = self.map(fingerprint).get_mut(&fingerprint) {
+            std::mem::replace(&mut entry.last, last) == Last::Waiting
+        } else {
+            self.uncharted.0[Last::Waiting as usize] -= 1;
+            self.uncharted.add(last, 1);
+            self.pass.number == 1
         };
         self.tried += u64::from(first);
         self.pass.anything_gone |= last != Last::Refused;
@@ -492,7 +491,7 @@ mod tests {
     #[test]
     fn more_uploads_than_are_remembered() {
         let all = MAX_ENTRIES as u64 * 3 / 2;
-        let refused = |n: u64| n % 3 == 0;
+        let refused = |n: u64| n.is_multiple_of(3);
         let first = |n| (n, if refused(n) { DENIED } else { OK });
         for (again, want) in [(DENIED, [all - all / 3, 0, all / 3, 0]), (OK, [all, 0, 0, 0])] {
             let mut tally = Tally::new();
