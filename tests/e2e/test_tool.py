@@ -1,8 +1,8 @@
 """obs-abort from outside: exit status, output for people and for scripts, terminal, interruption.
 
 OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program. The cases about connections,
-about the terminal and about the question of --stale are in tool_wire.py, tool_screen.py and
-tool_question.py.
+about the terminal, about the question of --stale and about lists and files are in tool_wire.py,
+tool_screen.py, tool_question.py and tool_input.py.
 """
 
 import json
@@ -12,13 +12,15 @@ import unittest
 
 import support
 import tool_terminal
+from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_question import Interrupted, Question
 from tool_screen import Output, Signals, Terminal
 from tool_servers import DAY, HOUR, WithListener, WithServer
 from tool_terminal import Pty, environment, run
 from tool_wire import Connection, Start
 
-__all__ = ["Connection", "Start", "Interrupted", "Question", "Output", "Signals", "Terminal"]  # found here by the runner
+__all__ = ["Connection", "CopiedIds", "CredentialsFile", "Interrupted", "ListFiles", "Output", "Question", "Signals",
+           "Start", "Terminal"]  # found here by the runner
 
 
 class Help(unittest.TestCase):

@@ -2,7 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,50 +19,84 @@ static void wipe(char *text)
     free(text);
 }
 
-static bool keep_secret(struct secrets *secrets, char *line)
+/* The value, as a shell or a reader of .env files takes it: without its quotes, and without the comment after it.
+   NULL: it is not well formed. */
+static const char *unwrap(char *value)
 {
-    static const char *const names[] = {"OBS_ACCESS_KEY_ID=", "OBS_SECRET_ACCESS_KEY=", "OBS_SECURITY_TOKEN="};
+    char *end, *rest;
+
+    value += strspn(value, " \t");
+    if (*value == '"' || *value == '\'') {
+        end = strchr(value + 1, *value);
+        if (end == NULL)
+            return NULL;
+        value++;
+        rest = end + 1;
+    } else {
+        end = rest = value + strcspn(value, " \t\"'");
+    }
+    if (*rest != '\0' && *rest != ' ' && *rest != '\t')
+        return NULL;
+    rest += strspn(rest, " \t");
+    *end = '\0';
+    return *rest == '\0' || *rest == '#' ? value : NULL;
+}
+
+/* What comes after NAME and "=", if the line is that; NULL otherwise. */
+static char *assigned(char *line, const char *name)
+{
+    size_t length = strlen(name);
+
+    line += strspn(line, " \t");
+    if (strncmp(line, "export", 6) == 0 && (line[6] == ' ' || line[6] == '\t'))
+        line += 6 + strspn(line + 6, " \t");
+    if (strncmp(line, name, length) != 0)
+        return NULL;
+    line += length + strspn(line + length, " \t");
+    return *line == '=' ? line + 1 : NULL;
+}
+
+/* Returns what is wrong with the line, or NULL. */
+static const char *keep_secret(struct secrets *secrets, char *line)
+{
+    static const char *const names[] = {"OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"};
     char **values[] = {&secrets->access_key, &secrets->secret_key, &secrets->security_token};
     size_t i;
 
-    line[strcspn(line, "\r\n")] = '\0';
     for (i = 0; i < 3; i++) {
-        size_t length = strlen(names[i]);
+        char *text = assigned(line, names[i]);
+        const char *value = text != NULL ? unwrap(text) : NULL;
 
-        if (strncmp(line, names[i], length) == 0) {
+        if (text != NULL && value == NULL)
+            return "the value is not well formed: a quote without its pair, or something after the value";
+        if (text != NULL) {
             wipe(*values[i]);
-            *values[i] = strdup(line + length);
-            return *values[i] != NULL;
+            *values[i] = strdup(value);
+            return *values[i] != NULL ? NULL : "out of memory";
         }
     }
-    return true; /* the file may be shared with programs that want other things, too */
+    return NULL; /* the file may be shared with programs that want other things, too */
 }
 
 static bool set_credentials_file(obs_abort_config *config, const char *path, struct failure *failure)
 {
     struct secrets secrets = {NULL, NULL, NULL};
-    FILE *file = fopen(path, "r");
-    char *line = NULL;
-    size_t size = 0;
-    bool complete = false;
+    struct lines lines;
+    char *line;
+    bool complete;
 
-    if (file == NULL) {
-        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_NO_CREDENTIALS, "%s: %s", path, strerror(errno));
-        return false;
+    lines_open(&lines, path);
+    while (lines.file != NULL && lines.wrong == NULL && (line = lines_next(&lines)) != NULL)
+        lines.wrong = keep_secret(&secrets, line);
+    complete = lines_complete(&lines, STATUS_COULD_NOT_START, OBS_ABORT_NO_CREDENTIALS, failure);
+    lines_close(&lines);
+    if (complete && (secrets.access_key == NULL || secrets.secret_key == NULL)) {
+        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_NO_CREDENTIALS, "%s: no line %s=...", path,
+             secrets.access_key == NULL ? "OBS_ACCESS_KEY_ID" : "OBS_SECRET_ACCESS_KEY");
+        complete = false;
     }
-    while (getline(&line, &size, file) >= 0 && keep_secret(&secrets, line))
-        continue;
-    if (!feof(file)) {
-        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_NO_CREDENTIALS, "%s: %s", path, strerror(errno));
-    } else if (secrets.access_key == NULL || secrets.secret_key == NULL) {
-        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_NO_CREDENTIALS,
-             "%s: no line OBS_ACCESS_KEY_ID=... or OBS_SECRET_ACCESS_KEY=...", path);
-    } else {
+    if (complete)
         obs_abort_config_set_credentials(config, secrets.access_key, secrets.secret_key, secrets.security_token);
-        complete = true;
-    }
-    fclose(file);
-    wipe(line);
     wipe(secrets.access_key);
     wipe(secrets.secret_key);
     wipe(secrets.security_token);

@@ -2,9 +2,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char malformed[] = "not a key, one tab and an upload id (a key with a tab, a line break or a leading quote "
+                                "stands in quotes, as \"a\\tb\")";
 
 /* The time column of --list: a digit or a dash is enough to tell it from the end of a key. */
 static bool looks_like_time(const char *text)
@@ -12,26 +14,36 @@ static bool looks_like_time(const char *text)
     return strcmp(text, "-") == 0 || (strlen(text) == 20 && text[4] == '-' && text[10] == 'T' && text[19] == 'Z');
 }
 
+/* Undoes the quotes of a key or an upload id, in place. Returns what is wrong with it, or NULL. */
+static const char *take_column(char *column)
+{
+    if (*column != '"' && has_blank_edge(column))
+        return "white space or an invisible character before or after the key or the upload id (copied along?); "
+               "if it is part of the key, the key stands in quotes";
+    return unquote(column) ? NULL : malformed;
+}
+
 /* Splits a line in place. What --list prints is accepted with its two further columns, so that
    it may be filtered and fed back; any other number of tabs might be a key with a tab in it. */
-static bool split(char *line, char **upload_id)
+static const char *split(char *line, size_t *count, char **upload_id)
 {
     char *columns[4];
-    size_t count = 0;
+    const char *wrong;
     char *rest = line;
 
-    while (rest != NULL) {
-        if (count == 4)
-            return false;
-        columns[count++] = rest;
+    for (*count = 0; rest != NULL; ++*count) {
+        if (*count == 4)
+            return malformed;
+        columns[*count] = rest;
         rest = strchr(rest, '\t');
         if (rest != NULL)
             *rest++ = '\0';
     }
-    if (count != 2 && !(count == 4 && looks_like_time(columns[2])))
-        return false;
+    if (*count != 2 && !(*count == 4 && looks_like_time(columns[2])))
+        return malformed;
     *upload_id = columns[1];
-    return unquote(columns[0]) && unquote(columns[1]);
+    wrong = take_column(columns[0]);
+    return wrong != NULL ? wrong : take_column(columns[1]);
 }
 
 static bool make_room(struct upload_list *list)
@@ -54,92 +66,60 @@ static bool make_room(struct upload_list *list)
     return true;
 }
 
-/* Takes over the memory at key, in which upload_id stands, too. */
-static bool append(struct upload_list *list, char *key, const char *upload_id, int64_t initiated)
-{
-    if (!make_room(list))
-        return false;
-    list->uploads[list->count].key = key;
-    list->uploads[list->count].upload_id = upload_id;
-    list->initiated[list->count] = initiated;
-    list->count++;
-    return true;
-}
-
 bool upload_list_add(struct upload_list *list, const char *key, const char *upload_id, int64_t initiated)
 {
     size_t key_size = strlen(key) + 1, id_size = strlen(upload_id) + 1;
     char *copy = malloc(key_size + id_size);
 
-    if (copy == NULL)
+    if (copy == NULL || !make_room(list)) {
+        free(copy);
         return false;
+    }
     memcpy(copy, key, key_size);
     memcpy(copy + key_size, upload_id, id_size);
-    if (append(list, copy, copy + key_size, initiated))
-        return true;
-    free(copy);
-    return false;
-}
-
-/* Takes the line over: the list's keys point to what getline allocated. */
-static bool add_line(struct upload_list *list, char *line, size_t length, const char **wrong)
-{
-    char *upload_id;
-
-    if (length > 0 && line[length - 1] == '\n')
-        line[--length] = '\0';
-    if (length > 0 && line[length - 1] == '\r')
-        line[--length] = '\0'; /* a list made on Windows: no upload id ends so */
-    if (length == 0) {
-        free(line);
-        return true;
-    }
-    if (strlen(line) != length || !split(line, &upload_id)) {
-        *wrong = "not a key, one tab and an upload id (a key with a tab, a line break or a leading quote "
-                 "stands in quotes, as \"a\\tb\")";
-        free(line);
-        return false;
-    }
-    if (!append(list, line, upload_id, -1)) {
-        *wrong = "out of memory";
-        free(line);
-        return false;
-    }
+    list->uploads[list->count].key = copy;
+    list->uploads[list->count].upload_id = copy + key_size;
+    list->initiated[list->count] = initiated;
+    list->count++;
     return true;
 }
 
-bool upload_list_read(struct upload_list *list, const char *path, struct failure *failure)
+/* Returns what is wrong with the line, or NULL. `columns`: of the line before, or 0. */
+static const char *add_line(struct upload_list *list, char *line, size_t *columns, bool unended)
 {
-    bool is_stdin = strcmp(path, "-") == 0;
-    FILE *file = is_stdin ? stdin : fopen(path, "r");
-    const char *wrong = NULL;
-    size_t number = 0;
+    char *upload_id;
+    size_t before = *columns;
+    const char *wrong = split(line, columns, &upload_id);
 
-    if (file == NULL) {
-        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INVALID_ARGUMENT, "%s: %s", path, strerror(errno));
-        return false;
-    }
-    while (wrong == NULL) {
-        char *line = NULL;
-        size_t size = 0;
-        ssize_t length = getline(&line, &size, file);
+    /* An upload id that was cut would be one that does not exist, and count as gone. */
+    if (unended && before == 4 && *columns < 4)
+        return "cut off: neither the columns of the line before nor a line end";
+    if (wrong == NULL && !upload_list_add(list, line, upload_id, -1))
+        return "out of memory";
+    return wrong;
+}
 
-        if (length < 0) {
-            free(line);
-            break;
-        }
-        number++;
-        if (!add_line(list, line, (size_t)length, &wrong))
-            fail(failure, STATUS_USAGE, OBS_ABORT_INVALID_ARGUMENT, "%s, line %zu: %s",
-                 is_stdin ? "standard input" : path, number, wrong);
-    }
-    if (wrong == NULL && ferror(file)) {
-        wrong = strerror(errno);
-        fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INVALID_ARGUMENT, "%s: %s", path, wrong);
-    }
-    if (!is_stdin)
-        fclose(file);
-    return wrong == NULL;
+bool upload_list_read(struct upload_list *list, const struct options *options, struct failure *failure)
+{
+    struct lines lines;
+    size_t columns = 0;
+    char *line;
+    bool complete;
+
+    if (strcmp(options->from, "-") == 0)
+        lines_open_stdin(&lines);
+    else
+        lines_open(&lines, options->from);
+    while (lines.file != NULL && lines.wrong == NULL && (line = lines_next(&lines)) != NULL)
+        if (*line != '\0')
+            lines.wrong = add_line(list, line, &columns, lines.unended);
+    complete = lines_complete(&lines, STATUS_USAGE, OBS_ABORT_INVALID_ARGUMENT, failure);
+    if (complete && lines.crlf && !options->quiet)
+        complain("%s: lines end in CR LF, as on Windows; the CR is no part of an upload id", lines.name);
+    if (complete && lines.unended && columns == 2 && !options->quiet)
+        complain("%s: the last line has no end; if the list was cut off, so was its last upload id", lines.name);
+    lines_close(&lines);
+    return complete;
 }
 
 void upload_list_free(struct upload_list *list)

@@ -232,7 +232,7 @@ static int run_mode(struct run *run, const struct upload_list *list)
 static bool make_list(struct upload_list *list, const struct options *options, struct failure *failure)
 {
     if (options->mode == MODE_FROM)
-        return upload_list_read(list, options->from, failure);
+        return upload_list_read(list, options, failure);
     if (options->mode != MODE_ONE || upload_list_add(list, options->key, options->upload_id, -1))
         return true;
     fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INTERNAL, "out of memory");

@@ -51,6 +51,29 @@ int options_parse(struct options *options, int argc, char **argv);
 /* NULL on failure. */
 obs_abort_client *client_open(const struct options *options, struct failure *failure);
 
+/* ---- lines.c: text files ---- */
+
+struct lines {
+    FILE *file;
+    const char *name; /* for messages */
+    char *line;
+    size_t size, number;
+    int error;         /* errno: it can't be opened or read */
+    const char *wrong; /* with the line of this number; set by the reader of its content, too */
+    bool crlf;         /* some line ended so */
+    bool unended;      /* the last line has no line end */
+};
+
+/* Returns false if it can't be opened. */
+bool lines_open(struct lines *lines, const char *path);
+void lines_open_stdin(struct lines *lines);
+/* The next line without its end, overwritten by the next call; NULL at the end, or if that can't be had. */
+char *lines_next(struct lines *lines);
+/* Returns whether all was read and nothing was wrong; fills in the failure otherwise. `status`: if a line is wrong. */
+bool lines_complete(const struct lines *lines, int status, int32_t code, struct failure *failure);
+/* Wipes what was read. */
+void lines_close(struct lines *lines);
+
 /* ---- input.c: a list of uploads ---- */
 
 struct upload_list {
@@ -60,7 +83,7 @@ struct upload_list {
 };
 
 /* Reads the file of --from. Returns false on failure. */
-bool upload_list_read(struct upload_list *list, const char *path, struct failure *failure);
+bool upload_list_read(struct upload_list *list, const struct options *options, struct failure *failure);
 /* Copies the strings. Returns false if there is no memory. */
 bool upload_list_add(struct upload_list *list, const char *key, const char *upload_id, int64_t initiated);
 void upload_list_free(struct upload_list *list);
@@ -70,6 +93,8 @@ void upload_list_free(struct upload_list *list);
 /* Bare if that is safe on a terminal and unambiguous in a line of columns, in double quotes
    with backslash escapes otherwise. */
 void put_text(FILE *out, const char *text);
+/* Whether white space or something that nobody sees comes first or last. */
+bool has_blank_edge(const char *text);
 /* Undoes put_text in place; false if the text is not well formed. */
 bool unquote(char *text);
 void put_json_string(FILE *out, const char *text /* NULL: null */);

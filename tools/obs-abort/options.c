@@ -274,6 +274,9 @@ static const char *misfit(const struct options *options, size_t operands)
         return "--stale, --list and --from exclude one another";
     if (one && (options->key == NULL || operands != 2))
         return "one upload is obs://BUCKET/KEY and UPLOAD_ID; for more: --stale, --from or --list";
+    /* The service would know no such upload, and it would count as gone. */
+    if (one && has_blank_edge(options->upload_id))
+        return "the upload id begins or ends with white space or an invisible character (copied along?)";
     if (!one && operands != 1)
         return "--stale, --from and --list take one argument: obs://BUCKET";
     if (!one && options->key != NULL)

@@ -29,13 +29,40 @@ static size_t decode(const unsigned char *text, uint32_t *code_point)
     return length;
 }
 
-/* A terminal obeys control characters, those above 0x80 included, and the marks that reverse
-   the direction of writing make one key look like another. */
+/* A terminal obeys control characters, those above 0x80 included. The marks that reverse the direction of
+   writing, and characters that nobody sees, make one key look like another. */
 static bool is_unsafe(uint32_t code_point)
 {
     return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0) || code_point == 0x061c ||
-           code_point == 0x200e || code_point == 0x200f || (code_point >= 0x2028 && code_point <= 0x202e) ||
-           (code_point >= 0x2066 && code_point <= 0x2069);
+           code_point == 0x200b || code_point == 0x200e || code_point == 0x200f ||
+           (code_point >= 0x2028 && code_point <= 0x202e) || code_point == 0x2060 ||
+           (code_point >= 0x2066 && code_point <= 0x2069) || code_point == 0xfeff;
+}
+
+/* White space that is not unsafe by itself, and the joiners, which at an end join nothing. */
+static bool is_blank(uint32_t code_point)
+{
+    return code_point == ' ' || code_point == 0xa0 || code_point == 0x1680 ||
+           (code_point >= 0x2000 && code_point <= 0x200d) || code_point == 0x202f || code_point == 0x205f ||
+           code_point == 0x3000;
+}
+
+bool has_blank_edge(const char *string)
+{
+    const unsigned char *text = (const unsigned char *)string;
+    bool blank = false, first = true;
+    uint32_t code_point;
+    size_t length;
+
+    for (; *text != '\0'; text += length) {
+        length = decode(text, &code_point);
+        blank = length > 0 && (is_blank(code_point) || is_unsafe(code_point));
+        if (first && blank)
+            return true;
+        first = false;
+        length += length == 0;
+    }
+    return blank;
 }
 
 static bool needs_quotes(const unsigned char *text)
@@ -43,7 +70,7 @@ static bool needs_quotes(const unsigned char *text)
     uint32_t code_point;
     size_t length;
 
-    if (*text == '"' || *text == '\0')
+    if (*text == '"' || *text == '\0' || has_blank_edge((const char *)text))
         return true;
     for (; *text != '\0'; text += length) {
         length = decode(text, &code_point);
@@ -66,7 +93,7 @@ void put_text(FILE *out, const char *string)
     putc('"', out);
     for (; *text != '\0'; text += length) {
         length = decode(text, &code_point);
-        if (length > 0 && !is_unsafe(code_point)) {
+        if (length > 0 && !is_unsafe(code_point) && (code_point == ' ' || !is_blank(code_point))) {
             if (*text == '"' || *text == '\\')
                 putc('\\', out);
             fwrite(text, 1, length, out);
