@@ -25,7 +25,7 @@ pub fn run(data: &[u8]) {
     let target = addressed.upload(&key, &upload_id);
     let legal = (1..=1024).contains(&key.len())
         && (1..=1024).contains(&upload_id.len())
-        && upload_id.chars().any(|c| !c.is_whitespace())
+        && upload_id.trim_matches(is_white_or_invisible) == upload_id
         && !upload_id.chars().any(char::is_control);
     assert_eq!(target.is_ok(), legal, "{key:?} {upload_id:?}");
     let Ok(target) = target else { return };
@@ -107,4 +107,12 @@ fn percent_decoded(text: &str) -> Vec<u8> {
         out.extend_from_slice(&piece.as_bytes()[2..]);
     }
     out
+}
+
+/// White space by Unicode, and what is copied along with text as invisibly.
+fn is_white_or_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || "\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{feff}".contains(c)
+        || ('\u{202a}'..='\u{202e}').contains(&c)
+        || ('\u{2060}'..='\u{206f}').contains(&c)
 }

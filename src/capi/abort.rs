@@ -22,7 +22,7 @@ use super::report::obs_abort_report;
 pub struct obs_abort_upload {
     /// The key of the object: 1 to 1024 bytes of UTF-8, not percent-encoded.
     pub key: *const c_char,
-    /// The upload id: 1 to 1024 bytes of UTF-8, not all white space, without control characters.
+    /// The upload id: 1 to 1024 bytes of UTF-8, without control characters, and without white space at either end.
     pub upload_id: *const c_char,
 }
 
@@ -73,8 +73,9 @@ pub type obs_abort_progress_fn = Option<
 /// \param bucket       The name of the bucket: 3 to 63 characters of a-z, 0-9, "-" and ".", beginning and ending with a
 ///                     letter or a digit, without "..", and not shaped like an IPv4 address.
 /// \param key          The key of the object: 1 to 1024 bytes of UTF-8, not percent-encoded.
-/// \param upload_id    The upload id: 1 to 1024 bytes of UTF-8, not all white space, without control characters. An
-///                     empty upload id is never sent, because some servers would delete the object itself.
+/// \param upload_id    The upload id: 1 to 1024 bytes of UTF-8, without control characters, and without white space at
+///                     either end. An empty upload id is never sent, because some servers would delete the object
+///                     itself.
 /// \param http_status  Receives the HTTP status of the response that decided the code, or 0 if no response did. May be
 ///                     NULL.
 /// \param error        Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free().

@@ -126,7 +126,24 @@ pub fn check_upload_id(upload_id: &str) -> Result<(), Error> {
     if upload_id.chars().any(char::is_control) {
         return Err(Error::argument("the upload id has control characters (a line end read along with it?)"));
     }
+    // Sent as it is, it would give NoSuchUpload, which looks like "gone", and leave the upload that was meant.
+    let (first, last) = (upload_id.chars().next(), upload_id.chars().next_back());
+    for (end, at) in [(first, "begins"), (last, "ends")] {
+        if let Some(c) = end.filter(|c| is_invisible(*c)) {
+            let c = u32::from(c);
+            return Err(Error::argument(format!(
+                "the upload id {at} with white space or an invisible character (U+{c:04X}): remove it"
+            )));
+        }
+    }
     Ok(())
+}
+
+/// Returns whether `c` is white space by Unicode, or one of the format characters that are copied along with text: zero
+/// width, direction, byte order mark.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// The target of one request, as it is sent and as it is signed.

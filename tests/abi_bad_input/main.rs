@@ -158,6 +158,30 @@ fn illegal_upload_ids_are_refused() {
     quiet.refuses(b"bucket", b"k", b"\xff\xfe", "upload id");
 }
 
+/// Copied along with an id, and invisible: sent, it would give NoSuchUpload, which looks like "gone".
+#[test]
+fn upload_ids_with_white_space_at_an_end_are_refused() {
+    let quiet = Quiet::new();
+    for (white, named) in [
+        (" ", "white space"),
+        ("\u{a0}", "U+00A0"),
+        ("\u{2003}", "U+2003"),
+        ("\u{202f}", "U+202F"),
+        ("\u{3000}", "U+3000"),
+        ("\u{1680}", "U+1680"),
+        ("\u{2028}", "U+2028"),
+        ("\u{feff}", "U+FEFF"),
+        ("\u{200b}", "U+200B"),
+        ("\u{200e}", "U+200E"),
+        ("\u{2060}", "U+2060"),
+    ] {
+        for id in [format!("{white}{ID}"), format!("{ID}{white}"), format!("{white}{ID}{white}")] {
+            quiet.refuses(b"bucket", b"k", id.as_bytes(), named);
+        }
+        quiet.refuses(b"bucket", b"k", format!("é{white}").as_bytes(), "upload id");
+    }
+}
+
 #[test]
 fn limits_are_reached_and_hard_keys_legal() {
     let server = Server::start(Options { buckets: vec!["abc".into(), "a".repeat(63)], ..Options::default() });
@@ -170,7 +194,7 @@ fn limits_are_reached_and_hard_keys_legal() {
         assert!(server.was_aborted(&id), "{key:?}");
     }
     let initiated = obs_local::Initiated::Ago(std::time::Duration::ZERO);
-    for id in ["i", " i ", "2~abcDEF-_.", "a&acl", "é", &"u".repeat(1024)] {
+    for id in ["i", "a b", "a\u{a0}b", "2~abcDEF-_.", "a&acl", "é", &"u".repeat(1024)] {
         server.create_upload_with_id("abc", "k", id, &initiated);
         assert_eq!(client.abort("abc", "k", id), (code::OK, 204, None), "{id:?}");
     }

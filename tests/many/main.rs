@@ -176,6 +176,7 @@ fn bad_entries_fail_alone_and_nothing_is_sent_for_them() {
         entry(key, c"".as_ptr()),
         entry(key, c" \t".as_ptr()),
         entry(key, c"a\nb".as_ptr()),
+        entry(key, c"\u{a0}0123456789ABCDEF".as_ptr()),
         entry(long.as_ptr(), id),
         entry(key, long.as_ptr()),
         entry(not_utf8, id),
@@ -206,7 +207,7 @@ fn bad_entries_fail_alone_and_nothing_is_sent_for_them() {
     assert_eq!(code, code::PARTIAL, "{error}");
     assert!(error.starts_with("partial: ") && error.contains("invalid_argument: "), "{error}");
     let report = unsafe { Report::take(report) }.unwrap();
-    assert_eq!(counts(&report), (14, 3, 0, 11, 0));
+    assert_eq!(counts(&report), (15, 3, 0, 12, 0));
     for failure in &report.failures {
         assert_eq!((failure.code, failure.http_status, failure.attempts), (code::INVALID_ARGUMENT, 0, 0));
         assert!(failure.message.as_ref().unwrap().starts_with("invalid_argument: "), "{failure:?}");

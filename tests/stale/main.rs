@@ -666,6 +666,22 @@ fn pages_that_shrink_while_uploads_vanish() {
     let server = server();
     server.set_page_cap(50);
     server.set_latency(Duration::from_millis(2));
+/// An id that begins or ends with white space is none that a service issues: it fails alone, rather than be sent, and
+/// counted as gone after NoSuchUpload.
+#[test]
+fn a_listed_id_with_white_space_at_an_end() {
+    let server = server();
+    for (key, id) in [("old/a", "0123456789ABCDEF\u{a0}"), ("old/b", "0123456789ABCDE0")] {
+        server.create_upload_with_id("backups", key, id, &ago(2 * HOUR));
+    }
+    let ending = client(&server).stale(None, "backups", None, HOUR, 0, &mut |_, _, _| false);
+    assert_eq!((ending.code, counts(&ending)), (code::PARTIAL, (2, 1, 0, 1, 0)), "{ending:?}");
+    let failure = &report(&ending).failures[0];
+    assert_eq!((failure.code, failure.attempts), (code::INVALID_ARGUMENT, 0), "{failure:?}");
+    assert!(failure.message.as_ref().unwrap().contains("U+00A0"), "{failure:?}");
+    assert_eq!(left(&server).len(), 1);
+}
+
     old(&server, 1000);
     let client = client(&server);
     let ending = std::thread::scope(|scope| {
