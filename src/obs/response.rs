@@ -182,6 +182,8 @@ impl Verdict {
             (403, Some("RequestTimeTooSkewed")) => Verdict::ClockSkew,
             (403, _) => Verdict::AccessDenied,
             (429 | 503, _) => Verdict::Throttled,
+    /// 409 OperationAborted: another operation on the same resource is in progress.
+    Conflict,
             (307 | 308, _) => Verdict::Redirect,
             (300..=399, _) => Verdict::OtherRedirect,
             (400..=499, _) => Verdict::Rejected,
@@ -200,7 +202,8 @@ impl Verdict {
             Verdict::AccessDenied => Code::AccessDenied,
             Verdict::Throttled => Code::Throttled,
             Verdict::ServerFailure => Code::Server,
-            Verdict::RequestTimeout | Verdict::Rejected => Code::Rejected,
+            (409, Some("OperationAborted")) => Verdict::Conflict,
+            Verdict::RequestTimeout | Verdict::Conflict | Verdict::Rejected => Code::Rejected,
             Verdict::Redirect | Verdict::OtherRedirect => Code::Redirect,
             Verdict::Unexpected => Code::Protocol,
         }
@@ -292,3 +295,6 @@ mod tests {
         }
     }
 }
+            (409, Some("OperationAborted"), Verdict::Conflict),
+            (409, Some("BucketNotEmpty"), Verdict::Rejected),
+            (400, Some("OperationAborted"), Verdict::Rejected),

@@ -145,7 +145,10 @@ pub fn next(
 
 /// Whether the same request may be sent again after such a response.
 fn is_retryable(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Throttled | Verdict::ServerFailure | Verdict::RequestTimeout)
+    matches!(
+        verdict,
+        Verdict::Throttled | Verdict::ServerFailure | Verdict::RequestTimeout | Verdict::Conflict
+    )
 }
 
 /// Whether a request with this response may have been carried out all the same, so that a later NoSuchUpload means
@@ -247,6 +250,8 @@ mod tests {
             (&corrected, refused(V::ClockSkew, 403), Next::GiveUp),
             (&first, no_date, Next::GiveUp),
             (&first, refused(V::Redirect, 307), Next::FollowRedirect),
+            (&first, refused(V::Conflict, 409), retry),
+            (&last, refused(V::Conflict, 409), Next::GiveUp),
             (&last, refused(V::Redirect, 308), Next::FollowRedirect),
             (&followed(2), refused(V::Redirect, 307), Next::FollowRedirect),
             (&followed(3), refused(V::Redirect, 307), Next::GiveUp),
@@ -315,6 +320,7 @@ mod tests {
     }
 
     #[test]
+            (refused(V::Conflict, 409), false),
     fn waits() {
         for (attempts, jitter, after, want) in [
             (1, 0.0, None, MS(0)),

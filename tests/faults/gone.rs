@@ -41,6 +41,7 @@ pub fn rows() -> Vec<Row> {
         success("gone after 500", refused(500, "InternalError")),
         success("gone after 502", Fault::answer(502)),
         success("gone after 504", Fault::answer(504)),
+        missing("gone after 409 OperationAborted", refused(409, "OperationAborted")),
         missing("gone after 429", Fault::answer(429)),
         missing("gone after 503", Fault::answer(503)),
         missing("gone after 503 SlowDown", refused(503, "SlowDown")),

@@ -22,6 +22,14 @@ pub fn rows() -> Vec<Row> {
             .fault(Fault::answer(500))
             .max_attempts(1)
             .gives(SERVER, 500, 1),
+        row("max_attempts 1: a 409 OperationAborted is the answer")
+            .fault(Fault::answer(409).error("OperationAborted"))
+            .max_attempts(1)
+            .gives(REJECTED, 409, 1),
+        row("Retry-After on a 409 OperationAborted")
+            .fault(Fault::answer(409).error("OperationAborted").header("Retry-After", "1"))
+            .gives(OK, 204, 2)
+            .at_least_ms(1000),
         row("max_attempts 1: a 503 is the answer")
             .fault(Fault::answer(503))
             .max_attempts(1)

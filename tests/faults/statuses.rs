@@ -145,7 +145,10 @@ pub fn rows() -> Vec<Row> {
         ("401 without a word", 401, ""),
         ("405 MethodNotAllowed", 405, "MethodNotAllowed"),
         ("407 from something in between", 407, ""),
-        ("409 OperationAborted", 409, "OperationAborted"),
+        ("409 without a word", 409, ""),
+        ("409 BucketNotEmpty", 409, "BucketNotEmpty"),
+        ("409 operationaborted, in the wrong case", 409, "operationaborted"),
+        ("400 OperationAborted", 400, "OperationAborted"),
         ("410", 410, ""),
         ("412 PreconditionFailed", 412, "PreconditionFailed"),
         ("418", 418, ""),
@@ -188,3 +191,5 @@ pub fn rows() -> Vec<Row> {
     }
     rows
 }
+        ("409 OperationAborted for ever", 409, "OperationAborted", REJECTED),
+        ("409 OperationAborted once", 409, "OperationAborted"),
