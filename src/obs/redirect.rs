@@ -1,25 +1,21 @@
 //! The rules for redirects. The official SDKs sign again for any host, and so give a valid signature and the token to
 //! any host that a response names.
 
+use std::borrow::Cow;
+
 use crate::base::origin::{Origin, split_port};
 use crate::base::percent::decode;
 use crate::obs::bucket::{Addressing, Bucket, Target};
 
 /// Returns the same request at the origin that a 307 or 308 names, or the reason why it is not sent there.
 pub fn follow(bucket: &Bucket, target: &Target, location: &str) -> Result<Target, &'static str> {
-    let (https, rest) = match location.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
-        _ => return Err("it is not an http or https URL"),
-    };
-    let path_at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, request_target) = rest.split_at(path_at);
-    let (host, port) = split_port(authority).map_err(|_| "its host can't be used")?;
-    let (from, to) = (&target.origin, Origin::new(https, &host, port));
-    if from.is_https() && !https {
+    let from = &target.origin;
+    let (to, request_target) = resolve(target, location)?;
+    let host = to.host();
+    if from.is_https() && !to.is_https() {
         return Err("it goes from https to http");
     }
-    if !same_target(&target.request_target, request_target) {
+    if !same_target(&target.request_target, &request_target) {
         return Err("it changes the path or the query");
     }
     if !to.has_default_port() && to.port() != from.port() {
@@ -45,6 +41,56 @@ pub fn follow(bucket: &Bucket, target: &Target, location: &str) -> Result<Target
         }
     }
     Ok(Target { origin: to, ..target.clone() })
+}
+
+/// Resolves a Location, absolute or relative, against the request (RFC 9110, 10.2.2; RFC 3986, 5.2): the origin and
+/// the request target that it names.
+fn resolve<'a>(target: &Target, location: &'a str) -> Result<(Origin, Cow<'a, str>), &'static str> {
+    let location = location.trim_matches([' ', '\t']);
+    if location.is_empty() {
+        return Err("its Location is empty");
+    }
+    let segment_end = location.find(['/', '?', '#']).unwrap_or(location.len());
+    let (https, rest) = match location.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, rest),
+        _ if location[..segment_end].contains(':') => return Err("it is not an http or https URL"),
+        _ => match location.strip_prefix("//") {
+            Some(rest) => (target.origin.is_https(), rest),
+            None => return Ok((target.origin.clone(), merge(&target.request_target, location))),
+        },
+    };
+    let (authority, request_target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (host, port) = split_port(authority).map_err(|_| "its host can't be used")?;
+    Ok((Origin::new(https, &host, port), Cow::Borrowed(request_target)))
+}
+
+/// The request target that a reference without an authority names. A path that begins with a slash stays as it is, since
+/// a key may have segments of dots; in one that does not, they lead upwards from the request's own path.
+fn merge<'a>(request_target: &str, reference: &'a str) -> Cow<'a, str> {
+    let base = request_target.split('?').next().unwrap_or_default();
+    match reference.as_bytes().first() {
+        Some(b'/') => Cow::Borrowed(reference),
+        Some(b'?' | b'#') => Cow::Owned(format!("{base}{reference}")),
+        _ => {
+            let (path, rest) = reference.split_at(reference.find(['?', '#']).unwrap_or(reference.len()));
+            let mut segments: Vec<&str> = base.split('/').collect();
+            segments.pop();
+            let mut parts = path.split('/').peekable();
+            while let Some(part) = parts.next() {
+                match part {
+                    // The root can't be left. A path that ends in dots names a folder.
+                    ".." if segments.len() > 1 => drop(segments.pop()),
+                    "." | ".." => {}
+                    part => segments.push(part),
+                }
+                if matches!(part, "." | "..") && parts.peek().is_none() {
+                    segments.push("");
+                }
+            }
+            Cow::Owned(format!("{}{rest}", segments.join("/")))
+        }
+    }
 }
 
 /// Returns whether two request targets name the same bytes, however they are encoded.
@@ -193,7 +239,38 @@ mod tests {
             "ftp://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
             Err("URL"),
         ),
-        ("http://obs.cn-1.hw.com", Addressing::Auto, "/k%20y?uploadId=i", Err("URL")),
+        // Relative ones. Those of a key with dots, which no path with dots of its own can name, stay as they are.
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "/k%20y?uploadId=i", Ok("bkt.obs.cn-1.hw.com")),
+        ("http://obs.cn-1.hw.com:81", Addressing::Auto, " /k%20y?uploadId=i\t", Ok("bkt.obs.cn-1.hw.com:81")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "?uploadId=i", Ok("bkt.obs.cn-1.hw.com")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "k%20y?uploadId=i", Ok("bkt.obs.cn-1.hw.com")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "./../k%20y?uploadId=i", Ok("bkt.obs.cn-1.hw.com")),
+        ("http://obs.cn-1.hw.com", Addressing::Path, "../bkt/k%20y?uploadId=i", Ok("obs.cn-1.hw.com")),
+        (
+            "http://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "//bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Ok("bkt.obs.cn-2.hw.com"),
+        ),
+        (
+            "https://obs.cn-1.hw.com",
+            Addressing::Auto,
+            "//bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Ok("bkt.obs.cn-2.hw.com"),
+        ),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "//evil.com/k%20y?uploadId=i", Err("host")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "///k%20y?uploadId=i", Err("host")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "", Err("empty")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, " ", Err("empty")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "/", Err("path")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, ".", Err("path")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "k%20y/?uploadId=i", Err("path")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "k%20y/.?uploadId=i", Err("path")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "k%20y", Err("query")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "#f", Err("query")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "?uploadId=", Err("query")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "http:/k%20y?uploadId=i", Err("URL")),
+        ("http://obs.cn-1.hw.com", Addressing::Auto, "mailto:a@b", Err("URL")),
         ("http://obs.cn-1.hw.com", Addressing::Auto, "http://10.0.0.1/k%20y?uploadId=i", Err("host")),
         ("http://127.0.0.1:81", Addressing::Auto, "http://127.0.0.2:81/bkt/k%20y?uploadId=i", Err("host")),
         ("http://localhost:81", Addressing::Auto, "http://bkt.other:81/k%20y?uploadId=i", Err("host")),

@@ -88,9 +88,55 @@ pub fn rows() -> Vec<Row> {
             .gives(REDIRECT, 301, 1)
             .service_code("PermanentRedirect"),
         refused("307 with an empty Location", 307, ""),
-        refused("307 to a path", 307, "{target}"),
+        refused("307 with a Location of white space", 307, "  "),
+        row("307 to a path: itself").redirect(307, "{target}").gives(OK, 204, 2).connections(1),
+        row("308 to a path: itself").redirect(308, "{target}").gives(OK, 204, 2),
+        row("307 to a path, three times")
+            .redirect(307, "{target}")
+            .redirect(307, "{target}")
+            .redirect(307, "{target}")
+            .gives(OK, 204, 4),
+        row("307 to a path for ever: three are followed")
+            .redirect(307, "{target}")
+            .redirect(307, "{target}")
+            .redirect(307, "{target}")
+            .redirect(307, "{target}")
+            .gives(REDIRECT, 307, 4),
+        row("307 to the query alone")
+            .redirect(307, "?uploadId=0123456789ABCDEF0123456789ABCDEF")
+            .gives(OK, 204, 2),
+        row("307 to the last segment of the path")
+            .redirect(307, "a%20b.tar?uploadId=0123456789ABCDEF0123456789ABCDEF")
+            .gives(OK, 204, 2),
+        row("307 to a path by way of its parent")
+            .redirect(307, "../dir/./a%20b.tar?uploadId=0123456789ABCDEF0123456789ABCDEF")
+            .gives(OK, 204, 2),
+        row("307 with a host and without a scheme").redirect(307, "//{here}{target}").gives(OK, 204, 2),
+        row("307 with a host and without a scheme, over https")
+            .tls(Identity::good)
+            .redirect(307, "//{here}{target}")
+            .gives(OK, 204, 2),
+        refused("307 to another host without a scheme", 307, "//localhost{target}"),
+        refused("307 to another port without a scheme", 307, "//127.0.0.1:1{target}"),
+        refused("307 to no host without a scheme", 307, "//{target}"),
+        refused("307 to three slashes", 307, "///{here}{target}"),
+        refused("307 to backslashes", 307, "\\\\{here}{target}"),
+        refused("307 to a path without the query", 307, "/bucket/dir/a%20b.tar"),
+        refused("307 to another path", 307, "/bucket/dir/x?uploadId=0123456789ABCDEF0123456789ABCDEF"),
+        refused(
+            "307 to the path of another bucket",
+            307,
+            "/other/dir/a%20b.tar?uploadId=0123456789ABCDEF0123456789ABCDEF",
+        ),
+        refused("307 to the root alone", 307, "/"),
+        refused("307 to a query without an id", 307, "?uploadId="),
+        refused("307 to a query in the wrong case", 307, "?uploadid=0123456789ABCDEF0123456789ABCDEF"),
+        refused("307 to a segment that is not ours", 307, "b.tar?uploadId=0123456789ABCDEF0123456789ABCDEF"),
+        refused("307 to the parent", 307, "../a%20b.tar?uploadId=0123456789ABCDEF0123456789ABCDEF"),
+        refused("307 to a fragment alone", 307, "#x"),
+        refused("307 to a path with a fragment", 307, "{target}#x"),
+        refused("307 to a scheme without slashes", 307, "http:{target}"),
         refused("307 to garbage", 307, "ht!tp://%%%"),
-        refused("307 to a host without a scheme", 307, "//{here}{target}"),
         refused("307 to ftp", 307, "ftp://{here}{target}"),
         refused("307 to another port", 307, "http://127.0.0.1:1{target}"),
         refused("307 to another address", 307, "http://127.0.0.2{target}"),
