@@ -279,7 +279,8 @@ extern "C" {
 #define OBS_ABORT_CREDENTIALS_ECS 2
 
 /**
- * Credential source: the environment if OBS_ACCESS_KEY_ID is set there, otherwise the agency of the ECS.
+ * Credential source: the environment if any of its three variables is set and not empty, otherwise the agency of the ECS.
+ * Half a pair of keys is OBS_ABORT_NO_CREDENTIALS, not a reason to use another identity.
  */
 #define OBS_ABORT_CREDENTIALS_CHAIN 3
 

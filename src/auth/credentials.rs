@@ -17,6 +17,9 @@ pub struct Credentials {
     signing_key: SigningKey,
 }
 
+/// The variables of the official SDKs: access key, secret key, security token.
+const VARIABLES: [&str; 3] = ["OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"];
+
 /// The greatest lengths. Longer keys do not exist, and would not fit into a request head.
 const MAX_KEY: usize = 1024;
 const MAX_TOKEN: usize = 8192;
@@ -42,25 +45,29 @@ impl Credentials {
         })
     }
 
-    /// Reads OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and OBS_SECURITY_TOKEN, as the official SDKs do.
-    pub fn from_env() -> Result<Credentials, Error> {
-        let variable = |name: &str| match std::env::var(name) {
-            Ok(value) => Ok(Some(Zeroizing::new(value)).filter(|value| !value.is_empty())),
-            Err(std::env::VarError::NotPresent) => Ok(None),
-            Err(std::env::VarError::NotUnicode(_)) => {
-                Err(Error::new(Code::NoCredentials, format!("{name} in the environment is not UTF-8")))
+    /// Reads [`VARIABLES`]. None: not one of them is set.
+    pub fn from_env() -> Option<Result<Credentials, Error>> {
+        let variables = VARIABLES.map(|name| std::env::var_os(name).filter(|value| !value.is_empty()));
+        if variables.iter().all(Option::is_none) {
+            return None;
+        }
+        let unusable = |why: String| Err(Error::new(Code::NoCredentials, why));
+        let mut values = [None, None, None];
+        for ((value, name), variable) in values.iter_mut().zip(VARIABLES).zip(variables) {
+            match variable.map(std::ffi::OsString::into_string).transpose() {
+                Ok(text) => *value = text.map(Zeroizing::new),
+                Err(_) => return Some(unusable(format!("{name} in the environment is not UTF-8"))),
             }
+        }
+        let [access_key, secret_key, security_token] = &values;
+        let (Some(access_key), Some(secret_key)) = (access_key, secret_key) else {
+            return Some(unusable(not_set(access_key.is_none(), secret_key.is_none())));
         };
-        let needed = |name: &str| {
-            variable(name)?.ok_or_else(|| {
-                Error::new(Code::NoCredentials, format!("{name} is not set in the environment"))
-            })
-        };
-        let access_key = needed("OBS_ACCESS_KEY_ID")?;
-        let secret_key = needed("OBS_SECRET_ACCESS_KEY")?;
-        let security_token = variable("OBS_SECURITY_TOKEN")?;
-        Credentials::new(&access_key, &secret_key, security_token.as_ref().map(|token| token.as_str()))
-            .map_err(|e| Error::new(Code::NoCredentials, format!("from the environment: {}", e.detail)))
+        let security_token = security_token.as_ref().map(|token| token.as_str());
+        Some(
+            Credentials::new(access_key, secret_key, security_token)
+                .or_else(|e| unusable(format!("from the environment: {}", e.detail))),
+        )
     }
 
     /// The access key, which is no secret.
@@ -87,6 +94,16 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// Names the variables that are missing.
+fn not_set(no_access_key: bool, no_secret_key: bool) -> String {
+    let [access_key, secret_key, _] = VARIABLES;
+    match (no_access_key, no_secret_key) {
+        (true, true) => format!("{access_key} and {secret_key} are not set in the environment"),
+        (true, false) => format!("{access_key} is not set in the environment, and {secret_key} is"),
+        _ => format!("{secret_key} is not set in the environment, and {access_key} is"),
     }
 }
 
@@ -149,17 +166,16 @@ impl ProviderChoice {
                 "none were configured: call obs_abort_config_set_credentials or obs_abort_config_set_credential_source",
             )),
             Some(ProviderChoice::Static(credentials)) => CredentialsProvider::Static(Arc::clone(credentials)),
-            Some(ProviderChoice::Env) => match Credentials::from_env() {
-                Ok(credentials) => CredentialsProvider::Static(Arc::new(credentials)),
-                Err(e) => CredentialsProvider::Missing(e),
-            },
             Some(ProviderChoice::Ecs) => CredentialsProvider::Ecs,
-            // Half a pair of variables is an error, not a reason to use another identity.
-            Some(ProviderChoice::Chain) => {
-                match (Credentials::from_env(), std::env::var_os("OBS_ACCESS_KEY_ID")) {
-                    (Ok(credentials), _) => CredentialsProvider::Static(Arc::new(credentials)),
-                    (Err(e), Some(name)) if !name.is_empty() => CredentialsProvider::Missing(e),
-                    (Err(_), _) => CredentialsProvider::Ecs,
+            Some(source @ (ProviderChoice::Env | ProviderChoice::Chain)) => {
+                match (Credentials::from_env(), source) {
+                    (Some(Ok(credentials)), _) => CredentialsProvider::Static(Arc::new(credentials)),
+                    // Half a pair of variables is an error, not a reason to use another identity.
+                    (Some(Err(e)), _) => CredentialsProvider::Missing(e),
+                    (None, ProviderChoice::Chain) => CredentialsProvider::Ecs,
+                    (None, _) => {
+                        CredentialsProvider::Missing(Error::new(Code::NoCredentials, not_set(true, true)))
+                    }
                 }
             }
         }

@@ -20,7 +20,8 @@ pub const OBS_ABORT_CREDENTIALS_ENV: i32 = 1;
 /// Credential source: the agency of the Elastic Cloud Server (ECS) on which the program runs. The credentials come from
 /// the metadata service of the ECS (169.254.169.254) and are renewed before they expire.
 pub const OBS_ABORT_CREDENTIALS_ECS: i32 = 2;
-/// Credential source: the environment if OBS_ACCESS_KEY_ID is set there, otherwise the agency of the ECS.
+/// Credential source: the environment if any of its three variables is set and not empty, otherwise the agency of the ECS.
+/// Half a pair of keys is OBS_ABORT_NO_CREDENTIALS, not a reason to use another identity.
 pub const OBS_ABORT_CREDENTIALS_CHAIN: i32 = 3;
 
 /// Addressing: PATH if the endpoint is an IP address, or if it is https and the bucket's name contains a dot.

@@ -79,11 +79,17 @@ fn bad_credentials_in_the_environment_are_told_and_not_sent() {
     }
     let recorder = Recorder::start();
     type Row<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>, &'a str, bool);
-    let rows: [Row<'_>; 7] = [
-        (None, None, None, "OBS_ACCESS_KEY_ID", false),
-        (Some("AK"), None, None, "OBS_SECRET_ACCESS_KEY", true),
-        (Some("AK"), Some(""), None, "OBS_SECRET_ACCESS_KEY", true),
-        (None, Some("hush"), None, "OBS_ACCESS_KEY_ID", false),
+    let rows: [Row<'_>; 13] = [
+        (None, None, None, "OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY are", false),
+        (Some(""), Some(""), Some(""), "OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY are", false),
+        (Some("AK"), None, None, "OBS_SECRET_ACCESS_KEY is", true),
+        (Some("AK"), Some(""), None, "OBS_SECRET_ACCESS_KEY is", true),
+        (None, Some("hush"), None, "OBS_ACCESS_KEY_ID is", true),
+        (Some(""), Some("hush"), None, "OBS_ACCESS_KEY_ID is", true),
+        (None, None, Some("hush"), "OBS_ACCESS_KEY_ID and OBS_SECRET_ACCESS_KEY are", true),
+        (None, Some("hush"), Some("hush"), "OBS_ACCESS_KEY_ID is", true),
+        (Some("AK"), None, Some("hush"), "OBS_SECRET_ACCESS_KEY is", true),
+        (Some(" "), Some("hush"), None, "access key", true),
         (Some("AK\n"), Some("hush"), None, "access key", true),
         (Some("AK"), Some("hush\n"), None, "secret key", true),
         (Some("AK"), Some("hush"), Some("hush hush"), "token", true),
