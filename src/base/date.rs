@@ -33,10 +33,58 @@ fn format_rfc1123(unix: i64) -> [u8; 29] {
     bytes
 }
 
-/// Parses a Date header into Unix seconds.
+/// Parses a Date header into Unix seconds: the three forms of RFC 9110, 5.6.7, and what servers write in place of the
+/// first of them.
 pub fn parse_http(text: &str) -> Option<i64> {
-    let at = httpdate::parse_http_date(text.trim()).ok()?;
-    i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+    let text = text.trim();
+    match httpdate::parse_http_date(text) {
+        Ok(at) => i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok(),
+        Err(_) => parse_nearly_http(text).filter(|at| *at >= 0),
+    }
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// From the day of the epoch on.
+const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+
+/// Parses `[Wed,] 1 Jul 2015 05:28:27 +0000`, an RFC 5322 date with a zone that is GMT or a number. A date without a zone,
+/// or with a zone that only has a name, is no point in time: None.
+fn parse_nearly_http(text: &str) -> Option<i64> {
+    let (weekday, rest) = match text.split_once(',') {
+        Some((weekday, rest)) => (Some(weekday.trim()), rest),
+        None => (None, text),
+    };
+    let mut parts = rest.split_ascii_whitespace();
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let (time, zone) = (parts.next()?, parts.next()?);
+    if parts.next().is_some() || !(1..=2).contains(&day.len()) || year.len() != 4 {
+        return None;
+    }
+    let mut clock = time.split(':');
+    let mut two_digits = || clock.next().filter(|text| text.len() == 2).and_then(digits);
+    let (hour, minute, second) = (two_digits()?, two_digits()?, two_digits()?);
+    if clock.next().is_some() {
+        return None;
+    }
+    let month = (1..).zip(MONTHS).find(|(_, name)| name.eq_ignore_ascii_case(month))?.0;
+    let at = unix_seconds([digits(year)?, month, digits(day)?, hour, minute, second])?;
+    // A weekday that contradicts the date makes both unfit, as in the forms above.
+    if let Some(weekday) = weekday {
+        let name = WEEKDAYS[usize::try_from((at - second).div_euclid(86_400).rem_euclid(7)).ok()?];
+        if !weekday.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(name)) {
+            return None;
+        }
+    }
+    let is_gmt = ["GMT", "UTC", "UT", "Z"].iter().any(|name| name.eq_ignore_ascii_case(zone));
+    Some(at - if is_gmt { 0 } else { zone_offset(zone)? })
+}
+
+/// A number of digits alone.
+fn digits(text: &str) -> Option<i64> {
+    text.bytes().try_fold(0_i64, |n, d| {
+        d.is_ascii_digit().then(|| n.checked_mul(10)?.checked_add(i64::from(d - b'0'))).flatten()
+    })
 }
 
 /// No place on Earth is further from Greenwich than 14 hours.
@@ -55,23 +103,11 @@ pub fn parse_iso8601(text: &str) -> Option<i64> {
     {
         return None;
     }
-    let number = |from: usize, to: usize| -> Option<i64> {
-        let digits = bytes.get(from..to)?;
-        digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
-    };
+    let number = |from: usize, to: usize| text.get(from..to).and_then(digits);
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let month_days = match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if day < 1 || day > month_days || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let mut zone = &text[19..];
+    let at = unix_seconds([year, month, day, hour, minute, second])?;
+    let mut zone = text.get(19..)?;
     if let Some(fraction) = zone.strip_prefix(['.', ',']) {
         let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
         if digits == 0 {
@@ -79,8 +115,12 @@ pub fn parse_iso8601(text: &str) -> Option<i64> {
         }
         zone = &fraction[digits..];
     }
-    let offset = match zone.as_bytes() {
-        b"Z" | b"z" => 0,
+    Some(at - if zone.eq_ignore_ascii_case("Z") { 0 } else { zone_offset(zone)? })
+}
+
+/// Parses `+08`, `+0800` or `+08:00` into seconds east of Greenwich.
+fn zone_offset(zone: &str) -> Option<i64> {
+    match zone.as_bytes() {
         [sign @ (b'+' | b'-'), h1 @ b'0'..=b'9', h2 @ b'0'..=b'9', rest @ ..] => {
             let minutes = match rest {
                 [] => 0,
@@ -93,11 +133,25 @@ pub fn parse_iso8601(text: &str) -> Option<i64> {
             if seconds > MAX_ZONE {
                 return None;
             }
-            if *sign == b'+' { seconds } else { -seconds }
+            Some(if *sign == b'+' { seconds } else { -seconds })
         }
+        _ => None,
+    }
+}
+
+/// Seconds since the epoch; None if there is no such day or time. The last second of a day may be a leap second.
+fn unix_seconds([year, month, day, hour, minute, second]: [i64; 6]) -> Option<i64> {
+    let month_days = match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
         _ => return None,
     };
-    Some(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset)
+    if day < 1 || day > month_days || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    Some(days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// Days since the epoch in the proleptic Gregorian calendar. The year begins in March here, so that the leap day is
@@ -120,6 +174,64 @@ mod tests {
         assert_eq!(&rfc1123(1_435_728_507), b"Wed, 01 Jul 2015 05:28:27 GMT", "from the cache");
         assert_eq!(parse_http("Wed, 01 Jul 2015 05:28:27 GMT"), Some(1_435_728_507));
         assert_eq!(parse_http("yesterday"), None);
+    }
+
+    #[test]
+    fn http_dates() {
+        for fine in [
+            " Wed, 01 Jul 2015 05:28:27 GMT\t",
+            "Wednesday, 01-Jul-15 05:28:27 GMT",
+            "Wed Jul  1 05:28:27 2015",
+            "Wed, 1 Jul 2015 05:28:27 GMT",
+            "Wed,  01 Jul 2015  05:28:27 GMT",
+            "Wed,01 Jul 2015 05:28:27 GMT",
+            "wed, 01 JUL 2015 05:28:27 gmt",
+            "Wednesday, 01 Jul 2015 05:28:27 GMT",
+            "01 Jul 2015 05:28:27 GMT",
+            "Wed, 01 Jul 2015 05:28:27 UTC",
+            "Wed, 01 Jul 2015 05:28:27 UT",
+            "Wed, 01 Jul 2015 05:28:27 Z",
+            "Wed, 01 Jul 2015 05:28:27 +0000",
+            "Wed, 01 Jul 2015 05:28:27 -0000",
+            "Wed, 01 Jul 2015 05:28:27 +00:00",
+            "Wed, 01 Jul 2015 13:28:27 +0800",
+            "Tue, 30 Jun 2015 21:58:27 -0730",
+        ] {
+            assert_eq!(parse_http(fine), Some(1_435_728_507), "{fine}");
+        }
+        assert_eq!(parse_http("Tue, 30 Jun 2015 23:59:60 +0000"), Some(1_435_708_800));
+        assert_eq!(parse_http("Fri, 02 Jan 1970 00:00:00 +2400"), None);
+        for bad in [
+            "",
+            ",",
+            "Wed, 01 Jul 2015 05:28:27",
+            "Wed, 01 Jul 2015 05:28 GMT",
+            "Wed, 01 Jul 2015 5:28:27 GMT",
+            "Wed, 01 Jul 2015 05:28:27:00 GMT",
+            "Wed, 01 Jul 2015 05:28:27 GMT GMT",
+            "Wed, 01 Jul 2015 05:28:27 CEST",
+            "Wed, 01 Jul 2015 05:28:27 PST",
+            "Wed, 01 Jul 2015 05:28:27 +8",
+            "Wed, 01 Jul 2015 05:28:27 +1500",
+            "Wed, 01 Jul 2015 05:28:27 0000",
+            "Wed, 01 Jul 2015 24:28:27 UTC",
+            "Wed, 01 Jul 2015 05:60:27 UTC",
+            "Wed, 01 Jul 2015 05:28:61 UTC",
+            "Wed, 31 Jun 2015 05:28:27 UTC",
+            "Wed, 00 Jul 2015 05:28:27 UTC",
+            "Wed, 001 Jul 2015 05:28:27 UTC",
+            "Wed, 01 Juli 2015 05:28:27 UTC",
+            "Mit, 01 Jul 2015 05:28:27 UTC",
+            "Mon, 01 Jul 2015 05:28:27 UTC",
+            "W\u{e9}d, 01 Jul 2015 05:28:27 UTC",
+            "Wed, 01 Jul 15 05:28:27 UTC",
+            "Wed, 01 Jul 99999999999999999999 05:28:27 UTC",
+            "Wed, +1 Jul 2015 05:28:27 UTC",
+            "2015-07-01T05:28:27Z",
+            "1435728507",
+        ] {
+            assert_eq!(parse_http(bad), None, "{bad}");
+        }
     }
 
     #[test]

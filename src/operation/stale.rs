@@ -348,13 +348,17 @@ impl<'a> Sweep<'a> {
         if self.selection.older_than_seconds == 0 {
             return Ok(None);
         }
-        let mut dates =
-            headers.all("date").map(|text| std::str::from_utf8(text).ok().and_then(date::parse_http));
-        let Some(first) = dates.next() else {
+        let Some(text) = headers.get("date") else {
             return Err(malformed("it has no Date to measure their age by"));
         };
+        let mut dates =
+            headers.all("date").map(|text| std::str::from_utf8(text).ok().and_then(date::parse_http));
+        let first = dates.next().flatten();
         let Some(now) = first else {
-            return Err(malformed("its Date can't be read, so that their age is not known"));
+            let text = sanitize(String::from_utf8_lossy(text), &[]);
+            return Err(malformed(format_args!(
+                "its Date \"{text}\" can't be read, so that their age is not known"
+            )));
         };
         if dates.any(|other| other != first) {
             return Err(malformed("it has two Dates that differ, so that their age is not known"));

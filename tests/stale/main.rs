@@ -240,6 +240,41 @@ fn a_date_that_can_be_is_believed() {
     }
 }
 
+/// Servers write Dates that are nearly RFC 9110, and RFC 9110 itself has two obsolete forms.
+#[test]
+fn dates_that_are_nearly_in_the_form_of_rfc_9110() {
+    let gmt = obs_local::http_date(unix_now());
+    let (weekday, rest) = gmt.split_once(", ").unwrap();
+    let parts: Vec<&str> = rest.split(' ').collect();
+    let &[day, month, year, time, _] = parts.as_slice() else { panic!("{gmt}") };
+    let long = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+    let long = long.iter().find(|name| name.starts_with(weekday)).unwrap();
+    let in_china = obs_local::http_date(unix_now() + 8 * HOUR as i64);
+    for date in [
+        format!("{weekday}, {day} {month} {year} {time} +0000"),
+        format!("{weekday}, {day} {month} {year} {time} UTC"),
+        format!("{weekday}, {} {month} {year} {time} GMT", day.trim_start_matches('0')),
+        format!("{long}, {day}-{month}-{} {time} GMT", &year[2..]),
+        format!("{weekday} {month} {:>2} {time} {year}", day.trim_start_matches('0')),
+        in_china.replace("GMT", "+0800"),
+    ] {
+        let server = server();
+        let (_, client) = wrong_about_time(&server);
+        server.fault(Fault::real().query("uploads").header("Date", &date).always());
+        let ending = of_a_day(&client);
+        assert_eq!((ending.code, counts(&ending)), (code::OK, (6, 1, 0, 0, 5)), "{date}: {ending:?}");
+    }
+    for date in ["next Tuesday", "Wed, 31 Feb 2024 05:28:27 GMT", "Wed, 01 Jul 2015 05:28:27 CEST"] {
+        let server = server();
+        let (uploads, client) = wrong_about_time(&server);
+        server.fault(Fault::real().query("uploads").header("Date", date).always());
+        let ending = of_a_day(&client);
+        assert_eq!(ending.code, code::PROTOCOL, "{date}: {ending:?}");
+        assert!(ending.error.as_ref().unwrap().contains(&format!("\"{date}\"")), "{ending:?}");
+        assert_eq!(server.upload_count("backups"), uploads, "{date}");
+    }
+}
+
 /// Where a Date may stand, and how its name may be written; what is behind the body is not looked at.
 #[test]
 fn a_date_that_stands_elsewhere() {
@@ -631,6 +666,22 @@ fn a_key_that_no_c_string_holds() {
     }
 }
 
+/// An id that begins or ends with white space is none that a service issues: it fails alone, rather than be sent, and
+/// counted as gone after NoSuchUpload.
+#[test]
+fn a_listed_id_with_white_space_at_an_end() {
+    let server = server();
+    for (key, id) in [("old/a", "0123456789ABCDEF\u{a0}"), ("old/b", "0123456789ABCDE0")] {
+        server.create_upload_with_id("backups", key, id, &ago(2 * HOUR));
+    }
+    let ending = client(&server).stale(None, "backups", None, HOUR, 0, &mut |_, _, _| false);
+    assert_eq!((ending.code, counts(&ending)), (code::PARTIAL, (2, 1, 0, 1, 0)), "{ending:?}");
+    let failure = &report(&ending).failures[0];
+    assert_eq!((failure.code, failure.attempts), (code::INVALID_ARGUMENT, 0), "{failure:?}");
+    assert!(failure.message.as_ref().unwrap().contains("U+00A0"), "{failure:?}");
+    assert_eq!(left(&server).len(), 1);
+}
+
 #[test]
 fn keys_of_a_server_that_does_not_encode() {
     for quirk in [ListQuirk::IgnoreEncodingType, ListQuirk::HideEncodingType] {
@@ -666,22 +717,6 @@ fn pages_that_shrink_while_uploads_vanish() {
     let server = server();
     server.set_page_cap(50);
     server.set_latency(Duration::from_millis(2));
-/// An id that begins or ends with white space is none that a service issues: it fails alone, rather than be sent, and
-/// counted as gone after NoSuchUpload.
-#[test]
-fn a_listed_id_with_white_space_at_an_end() {
-    let server = server();
-    for (key, id) in [("old/a", "0123456789ABCDEF\u{a0}"), ("old/b", "0123456789ABCDE0")] {
-        server.create_upload_with_id("backups", key, id, &ago(2 * HOUR));
-    }
-    let ending = client(&server).stale(None, "backups", None, HOUR, 0, &mut |_, _, _| false);
-    assert_eq!((ending.code, counts(&ending)), (code::PARTIAL, (2, 1, 0, 1, 0)), "{ending:?}");
-    let failure = &report(&ending).failures[0];
-    assert_eq!((failure.code, failure.attempts), (code::INVALID_ARGUMENT, 0), "{failure:?}");
-    assert!(failure.message.as_ref().unwrap().contains("U+00A0"), "{failure:?}");
-    assert_eq!(left(&server).len(), 1);
-}
-
     old(&server, 1000);
     let client = client(&server);
     let ending = std::thread::scope(|scope| {
