@@ -274,7 +274,7 @@ extern "C" {
 
 /**
  * Credential source: the agency of the Elastic Cloud Server (ECS) on which the program runs. The credentials come from
- * the metadata service of the ECS (169.254.169.254) and are renewed before they expire.
+ * the metadata service of the ECS (169.254.169.254) and are renewed before they expire, or when the service refuses them.
  */
 #define OBS_ABORT_CREDENTIALS_ECS 2
 

@@ -30,6 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const RENEW_AHEAD: i64 = 300;
 /// The shortest time between a failed renewal and the next one.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// The shortest time between two fetches because of a refusal. Without it, a sweep whose every request is refused would
+/// ask once per upload.
+const REFETCH_INTERVAL: Duration = Duration::from_secs(1);
 /// The largest response that is read.
 const MAX_RESPONSE: u64 = 16 * 1024;
 
@@ -64,6 +67,8 @@ struct State {
     count: u64,
     /// The failure of the last fetch, if it failed, and its time.
     failure: Option<(Instant, Error)>,
+    /// The time of the last fetch because of a refusal.
+    refetched: Option<Instant>,
 }
 
 impl FetchState {
@@ -117,6 +122,42 @@ impl EcsProvider {
             }
             return Ok(Arc::clone(&current.credentials));
         }
+        self.fetched(fetches, state, deadline)
+    }
+
+    /// Has the credentials fetched anew because the service refuses these, unless others have taken their place already:
+    /// many workers are refused at once, and one of them asks.
+    pub fn renew(
+        self: &Arc<EcsProvider>,
+        fetches: &Arc<FetchState>,
+        refused: &Arc<Credentials>,
+        deadline: &Deadline,
+    ) -> Result<(), CredentialsError> {
+        let mut state = fetches.lock();
+        if self.current.load().as_ref().is_some_and(|now| !Arc::ptr_eq(&now.credentials, refused)) {
+            return Ok(());
+        }
+        if !state.under_way {
+            if let Some((at, error)) = &state.failure
+                && at.elapsed() < RETRY_INTERVAL
+            {
+                return Err(CredentialsError::Unavailable(error.clone()));
+            }
+            if state.refetched.is_some_and(|at| at.elapsed() < REFETCH_INTERVAL) {
+                return Err(CredentialsError::Unavailable(unusable("it was asked for others a moment ago")));
+            }
+            state.refetched = Some(Instant::now());
+        }
+        self.fetched(fetches, state, deadline).map(drop)
+    }
+
+    /// Waits for a fetch, and begins it if none is under way.
+    fn fetched(
+        self: &Arc<EcsProvider>,
+        fetches: &Arc<FetchState>,
+        mut state: MutexGuard<'_, State>,
+        deadline: &Deadline,
+    ) -> Result<Arc<Credentials>, CredentialsError> {
         let before = state.count;
         if !state.under_way {
             self.start_fetch(fetches, &mut state).map_err(CredentialsError::Unavailable)?;
@@ -179,35 +220,64 @@ fn fetch(http: &Config) -> Result<ExpiringCredentials, Error> {
     let agent = Agent::from(http.clone());
     let url = |path: &str| format!("http://{HOST}{path}");
     let request = agent.put(url("/meta-data/latest/api/token"));
-    let (status, token) = received(request.header("X-Metadata-Token-Ttl-Seconds", "21600").send_empty())?;
+    let token = received(request.header("X-Metadata-Token-Ttl-Seconds", "21600").send_empty());
     let request = agent.get(url("/openstack/latest/securitykey"));
-    let request = match status.as_u16() {
-        200..=299 => {
-            let token = token.trim_ascii();
-            if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-                return Err(unusable("its token can't be sent back"));
+    let request = match &token {
+        Ok((status, token)) => match status.as_u16() {
+            200..=299 => {
+                let token = token.trim_ascii();
+                if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
+                    return Err(unusable("its token can't be sent back"));
+                }
+                request.header("X-Metadata-Token", token)
             }
-            request.header("X-Metadata-Token", token)
-        }
-        // Version 1 of the service knows no tokens.
-        404 | 405 => request,
-        status => return Err(unusable(format_args!("it answered {status} when asked for a token"))),
+            // Version 1 of the service knows no tokens.
+            404 | 405 => request,
+            status => return Err(unusable(format_args!("it answered {status} when asked for a token"))),
+        },
+        // A response with a token has a limit of hops, by default 1: it does not reach a container behind a bridge.
+        // Version 1 has no such limit.
+        Err(FetchError::Silence) => request,
+        Err(FetchError::Other(error)) => return Err(error.clone()),
     };
-    let (status, body) = received(request.call())?;
-    match status.as_u16() {
-        200 => parse(&body, date::unix_now()),
-        404 => Err(unusable("it knows no credentials: give this ECS an agency")),
-        status => Err(unusable(format_args!("it answered {status} when asked for credentials"))),
-    }
+    let credentials = match received(request.call()) {
+        Ok((status, body)) => match status.as_u16() {
+            200 => parse(&body, date::unix_now()),
+            404 => Err(unusable("it knows no credentials: give this ECS an agency")),
+            status => Err(unusable(format_args!("it answered {status} when asked for credentials"))),
+        },
+        Err(FetchError::Silence) => Err(unusable("it does not respond (is this an ECS?)")),
+        Err(FetchError::Other(error)) => Err(error),
+    };
+    credentials.map_err(|error| match token {
+        Err(FetchError::Silence) => Error::new(
+            error.code,
+            format!(
+                "{}; nor did it respond when asked for a token: in a container, raise the hop limit of this ECS's metadata options to 2",
+                error.detail
+            ),
+        ),
+        _ => error,
+    })
+}
+
+/// Why there is no response.
+enum FetchError {
+    /// There is a connection, and no response came.
+    Silence,
+    Other(Error),
 }
 
 /// Status and body of a response.
 fn received(
     response: Result<Response<Body>, ureq::Error>,
-) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Error> {
+) -> Result<(StatusCode, Zeroizing<Vec<u8>>), FetchError> {
     let failed = |error: ureq::Error| match error {
-        ureq::Error::Timeout(_) => unusable("it does not respond (is this an ECS?)"),
-        error => unusable(format_args!("{error} (is this an ECS?)")),
+        ureq::Error::Timeout(ureq::Timeout::Connect) => {
+            FetchError::Other(unusable("it does not respond (is this an ECS?)"))
+        }
+        ureq::Error::Timeout(_) => FetchError::Silence,
+        error => FetchError::Other(unusable(format_args!("{error} (is this an ECS?)"))),
     };
     let mut response = response.map_err(failed)?;
     let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec().map_err(failed)?;

@@ -18,7 +18,7 @@ use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, take, te
 /// the environment. They are read once, in obs_abort_client_new().
 pub const OBS_ABORT_CREDENTIALS_ENV: i32 = 1;
 /// Credential source: the agency of the Elastic Cloud Server (ECS) on which the program runs. The credentials come from
-/// the metadata service of the ECS (169.254.169.254) and are renewed before they expire.
+/// the metadata service of the ECS (169.254.169.254) and are renewed before they expire, or when the service refuses them.
 pub const OBS_ABORT_CREDENTIALS_ECS: i32 = 2;
 /// Credential source: the environment if any of its three variables is set and not empty, otherwise the agency of the ECS.
 /// Half a pair of keys is OBS_ABORT_NO_CREDENTIALS, not a reason to use another identity.

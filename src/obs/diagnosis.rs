@@ -109,11 +109,15 @@ impl FailedRequest<'_> {
     }
 
     fn clock_difference(&self, response: &Response) -> String {
-        match date_of(response) {
-            Some(server) => {
+        match (date_of(response), response.headers.get("date")) {
+            (Some(server), _) => {
                 format!(", this machine's clock is {} s from the server's: set it", self.now.abs_diff(server))
             }
-            None => ", without a Date to correct the clock by: set this machine's clock".to_owned(),
+            (None, Some(text)) => format!(
+                ", its Date \"{}\" can't be read to correct the clock by: set this machine's clock",
+                sanitize(String::from_utf8_lossy(text), self.secrets)
+            ),
+            (None, None) => ", without a Date to correct the clock by: set this machine's clock".to_owned(),
         }
     }
 

@@ -75,6 +75,27 @@ impl ServiceError {
         error
     }
 
+    /// Returns whether the service refuses the credentials themselves, as expired or unknown, rather than what they may
+    /// do. OBS says InvalidAccessKeyId of an expired token; the other codes are those of S3 and of servers like it.
+    pub fn blames_credentials(&self, verdict: Verdict) -> bool {
+        matches!(verdict, Verdict::AccessDenied | Verdict::Rejected)
+            && matches!(
+                self.code.as_deref(),
+                Some(
+                    "ExpiredToken"
+                        | "ExpiredTokenException"
+                        | "InvalidAccessKeyId"
+                        | "InvalidClientTokenId"
+                        | "InvalidSecurity"
+                        | "InvalidSecurityToken"
+                        | "InvalidToken"
+                        | "InvalidTokenId"
+                        | "SecurityTokenExpired"
+                        | "TokenRefreshRequired"
+                )
+            )
+    }
+
     /// Fit for a message: see [`sanitize`]. Not to be judged by afterwards: a secret may happen to be part of a code.
     pub fn sanitize(self, secrets: &[&str]) -> ServiceError {
         let fit = |text: Option<String>| text.map(|text| sanitize(text, secrets));
@@ -161,6 +182,8 @@ pub enum Verdict {
     ServerFailure,
     /// 408, or RequestTimeout with any status.
     RequestTimeout,
+    /// 409 OperationAborted: another operation on the same resource is in progress.
+    Conflict,
     /// 307 and 308, which may be followed.
     Redirect,
     /// Another 3xx.
@@ -179,11 +202,10 @@ impl Verdict {
             (400..=599, Some("RequestTimeout")) | (408, _) => Verdict::RequestTimeout,
             (404, Some("NoSuchUpload" | "NoSuchKey")) => Verdict::NoSuchUpload,
             (404, Some("NoSuchBucket")) => Verdict::NoSuchBucket,
+            (409, Some("OperationAborted")) => Verdict::Conflict,
             (403, Some("RequestTimeTooSkewed")) => Verdict::ClockSkew,
             (403, _) => Verdict::AccessDenied,
             (429 | 503, _) => Verdict::Throttled,
-    /// 409 OperationAborted: another operation on the same resource is in progress.
-    Conflict,
             (307 | 308, _) => Verdict::Redirect,
             (300..=399, _) => Verdict::OtherRedirect,
             (400..=499, _) => Verdict::Rejected,
@@ -202,7 +224,6 @@ impl Verdict {
             Verdict::AccessDenied => Code::AccessDenied,
             Verdict::Throttled => Code::Throttled,
             Verdict::ServerFailure => Code::Server,
-            (409, Some("OperationAborted")) => Verdict::Conflict,
             Verdict::RequestTimeout | Verdict::Conflict | Verdict::Rejected => Code::Rejected,
             Verdict::Redirect | Verdict::OtherRedirect => Code::Redirect,
             Verdict::Unexpected => Code::Protocol,
@@ -281,6 +302,9 @@ mod tests {
             (404, Some("Unheard"), Verdict::Rejected),
             (404, None, Verdict::Rejected),
             (408, None, Verdict::RequestTimeout),
+            (409, Some("OperationAborted"), Verdict::Conflict),
+            (409, Some("BucketNotEmpty"), Verdict::Rejected),
+            (400, Some("OperationAborted"), Verdict::Rejected),
             (429, None, Verdict::Throttled),
             (500, None, Verdict::ServerFailure),
             (503, Some("SlowDown"), Verdict::Throttled),
@@ -295,6 +319,3 @@ mod tests {
         }
     }
 }
-            (409, Some("OperationAborted"), Verdict::Conflict),
-            (409, Some("BucketNotEmpty"), Verdict::Rejected),
-            (400, Some("OperationAborted"), Verdict::Rejected),

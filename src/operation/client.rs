@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::auth::credentials::{Credentials, CredentialsError, CredentialsProvider, ProviderChoice};
+use crate::base::date;
 use crate::auth::ecs::{self, EcsProvider};
 use crate::base::deadline;
 use crate::base::deadline::{CancelFlag, Deadline};
@@ -174,13 +175,33 @@ impl Client {
                 let ecs = self.ecs.as_ref().ok_or_else(|| {
                     CredentialsError::Unavailable(internal("a client for ECS without its provider"))
                 })?;
-                let fetched = ecs.credentials(&self.process_state().fetches, self.now(), deadline);
+                // Expiry is measured by this machine's clock, as when they were fetched: not by the storage service's.
+                let fetched = ecs.credentials(&self.process_state().fetches, date::unix_now(), deadline);
                 if let Err(CredentialsError::Unavailable(error)) = &fetched {
                     log.log(Level::Warn, || error.to_string());
                 }
                 fetched
             }
         }
+    /// Returns whether credentials that the service refuses can be replaced by others of the same source.
+    pub fn can_renew_credentials(&self) -> bool {
+        matches!(&**self.source.load(), CredentialsProvider::Ecs)
+    }
+
+    /// Has the credentials fetched anew, unless others have taken the place of the refused ones already.
+    pub fn renew_credentials(
+        &self,
+        refused: &Arc<Credentials>,
+        deadline: &Deadline,
+    ) -> Result<(), CredentialsError> {
+        match &self.ecs {
+            Some(ecs) if self.can_renew_credentials() => {
+                ecs.renew(&self.process_state().fetches, refused, deadline)
+            }
+            _ => Ok(()),
+        }
+    }
+
     }
 
     /// Replaces the credentials, whatever their source.
@@ -190,12 +211,17 @@ impl Client {
 
     /// The time in Unix seconds by the server's clock, as far as that is known.
     pub fn now(&self) -> i64 {
-        crate::base::date::unix_now().saturating_add(self.clock_offset.load(Ordering::Relaxed))
+        date::unix_now().saturating_add(self.clock_offset())
     }
 
-    /// Corrects the clock by the server's.
-    pub fn correct_clock(&self, server_now: i64) {
-        self.clock_offset.store(server_now.saturating_sub(crate::base::date::unix_now()), Ordering::Relaxed);
+    /// The server's clock minus this machine's, in seconds.
+    pub fn clock_offset(&self) -> i64 {
+        self.clock_offset.load(Ordering::Relaxed)
+    }
+
+    /// Corrects the clock.
+    pub fn set_clock_offset(&self, offset: i64) {
+        self.clock_offset.store(offset, Ordering::Relaxed);
     }
 
     /// Cancels every call in flight, and every later one.

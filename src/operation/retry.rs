@@ -22,6 +22,8 @@ pub struct Attempts {
     pub may_have_succeeded: bool,
     /// Whether the next attempt is free: it does not count.
     next_is_free: bool,
+    /// Whether the credentials were fetched anew.
+    pub credentials_renewed: bool,
     clock_corrected: bool,
     connection_replaced: bool,
     redirects: u32,
@@ -58,6 +60,7 @@ impl Attempts {
     pub fn apply(&mut self, next: &Next) {
         match next {
             Next::CorrectClock => self.clock_corrected = true,
+            Next::RenewCredentials => self.credentials_renewed = true,
             Next::FollowRedirect => self.redirects += 1,
             Next::ReplaceConnection => self.connection_replaced = true,
             Next::GiveUp | Next::Retry(_) | Next::OutOfTime(_) => return,
@@ -79,6 +82,8 @@ pub enum FailureCause {
         tells_time: bool,
         /// Whether its Location may be followed.
         redirect_is_safe: bool,
+        /// Whether it refuses the credentials, and their source may have others.
+        credentials_refused: bool,
     },
     /// No response.
     Transport { permanent: bool, request_sent: bool, stale_connection: bool },
@@ -99,6 +104,8 @@ pub enum Next {
     GiveUp,
     /// Corrects the clock by the response's Date, and tries again at once.
     CorrectClock,
+    /// Has the credentials fetched anew, and tries again at once.
+    RenewCredentials,
     /// Tries again at once where the redirect leads.
     FollowRedirect,
     /// Tries again at once over a new connection.
@@ -121,6 +128,9 @@ pub fn next(
             if !attempts.clock_corrected =>
         {
             return Next::CorrectClock;
+        }
+        FailureCause::Response { credentials_refused: true, .. } if !attempts.credentials_renewed => {
+            return Next::RenewCredentials;
         }
         FailureCause::Response { verdict: Verdict::Redirect, redirect_is_safe: true, .. }
             if attempts.redirects < MAX_REDIRECTS =>
@@ -181,14 +191,23 @@ mod tests {
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
-    fn refused(verdict: Verdict, status: u16) -> FailureCause {
+    fn responded(
+        verdict: Verdict,
+        status: u16,
+        [tells_time, redirect_is_safe, credentials_refused]: [bool; 3],
+    ) -> FailureCause {
         FailureCause::Response {
             verdict,
             status,
             retry_after: None,
-            tells_time: true,
-            redirect_is_safe: true,
+            tells_time,
+            redirect_is_safe,
+            credentials_refused,
         }
+    }
+
+    fn refused(verdict: Verdict, status: u16) -> FailureCause {
+        responded(verdict, status, [true, true, false])
     }
 
     fn after(seconds: u64) -> FailureCause {
@@ -198,6 +217,7 @@ mod tests {
             retry_after: Some(Duration::from_secs(seconds)),
             tells_time: true,
             redirect_is_safe: false,
+            credentials_refused: false,
         }
     }
 
@@ -208,23 +228,13 @@ mod tests {
     #[test]
     fn decisions() {
         use Verdict as V;
-        let no_date = FailureCause::Response {
-            verdict: V::ClockSkew,
-            status: 403,
-            retry_after: None,
-            tells_time: false,
-            redirect_is_safe: false,
-        };
-        let unsafe_redirect = FailureCause::Response {
-            verdict: V::Redirect,
-            status: 307,
-            retry_after: None,
-            tells_time: true,
-            redirect_is_safe: false,
-        };
+        let no_date = responded(V::ClockSkew, 403, [false, false, false]);
+        let unsafe_redirect = responded(V::Redirect, 307, [true, false, false]);
+        let of_credentials = responded(V::AccessDenied, 403, [true, false, true]);
         let first = Attempts { counted: 1, ..Attempts::default() };
         let last = Attempts { counted: 4, ..Attempts::default() };
         let corrected = Attempts { clock_corrected: true, ..first.clone() };
+        let renewed = Attempts { credentials_renewed: true, ..first.clone() };
         let replaced = Attempts { connection_replaced: true, ..first.clone() };
         let replaced_last = Attempts { connection_replaced: true, ..last.clone() };
         let followed = |redirects| Attempts { redirects, ..first.clone() };
@@ -240,6 +250,8 @@ mod tests {
             (&first, refused(V::Throttled, 503), retry),
             (&first, refused(V::ServerFailure, 500), retry),
             (&first, refused(V::RequestTimeout, 408), retry),
+            (&first, refused(V::Conflict, 409), retry),
+            (&last, refused(V::Conflict, 409), Next::GiveUp),
             (&last, refused(V::Throttled, 503), Next::GiveUp),
             (&last, refused(V::ServerFailure, 500), Next::GiveUp),
             (&first, after(2), Next::Retry(MS(2000))),
@@ -249,9 +261,10 @@ mod tests {
             (&last, refused(V::ClockSkew, 403), Next::CorrectClock),
             (&corrected, refused(V::ClockSkew, 403), Next::GiveUp),
             (&first, no_date, Next::GiveUp),
+            (&first, of_credentials, Next::RenewCredentials),
+            (&last, of_credentials, Next::RenewCredentials),
+            (&renewed, of_credentials, Next::GiveUp),
             (&first, refused(V::Redirect, 307), Next::FollowRedirect),
-            (&first, refused(V::Conflict, 409), retry),
-            (&last, refused(V::Conflict, 409), Next::GiveUp),
             (&last, refused(V::Redirect, 308), Next::FollowRedirect),
             (&followed(2), refused(V::Redirect, 307), Next::FollowRedirect),
             (&followed(3), refused(V::Redirect, 307), Next::GiveUp),
@@ -307,6 +320,7 @@ mod tests {
             (refused(V::ServerFailure, 504), true),
             (refused(V::RequestTimeout, 408), true),
             (refused(V::RequestTimeout, 400), true),
+            (refused(V::Conflict, 409), false),
             (refused(V::Redirect, 307), false),
             (refused(V::Unexpected, 200), false),
             (broke(false, true, false), true),
@@ -320,7 +334,6 @@ mod tests {
     }
 
     #[test]
-            (refused(V::Conflict, 409), false),
     fn waits() {
         for (attempts, jitter, after, want) in [
             (1, 0.0, None, MS(0)),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::auth::credentials::{Credentials, CredentialsError};
@@ -80,6 +81,7 @@ pub fn send(
     let Invocation { client, deadline, .. } = *invocation;
     let max_attempts = client.settings().max_attempts;
     let mut last: Option<Failure> = None;
+    let mut clock_correction = None;
     let mut new_connection = false;
     loop {
         let credentials = match prepare(invocation, attempts) {
@@ -91,6 +93,8 @@ pub fn send(
             invocation,
             target,
             credentials: &credentials,
+            credentials_are_new: attempts.credentials_renewed,
+            clock_correction,
             new_connection,
             ordinal: Ordinal { number: attempts.counted, max: max_attempts },
         };
@@ -111,7 +115,10 @@ pub fn send(
         let next = retry::next(attempts, &failed.cause, Limits { max_attempts, time_left }, random);
         attempts.apply(&next);
         new_connection = matches!(failed.cause, FailureCause::Transport { .. });
-        last = Some(carry_out(invocation, target, next, *failed)?);
+        if next == Next::CorrectClock {
+            clock_correction = failed.server_time.map(|server_now| server_now - date::unix_now());
+        }
+        last = Some(carry_out(invocation, target, &credentials, next, *failed)?);
     }
 }
 
@@ -120,6 +127,7 @@ pub fn send(
 fn carry_out(
     invocation: &Invocation<'_>,
     target: &mut Target,
+    credentials: &Arc<Credentials>,
     next: Next,
     failed: FailedAttempt,
 ) -> Result<Failure, Failure> {
@@ -134,10 +142,23 @@ fn carry_out(
         }
         Next::CorrectClock => {
             if let Some(server_time) = server_time {
-                invocation.client.correct_clock(server_time);
                 log.log(Level::Warn, || {
                     format!("clock corrected: the server's is {}", server_time - date::unix_now())
                 });
+            }
+        }
+        Next::RenewCredentials => {
+            log.log(Level::Warn, || format!("{}: credentials fetched anew", failure.error.detail));
+            match invocation.client.renew_credentials(credentials, invocation.deadline) {
+                Ok(()) => {}
+                Err(CredentialsError::Interrupted(interrupted)) => {
+                    return Err(NotReady::Interrupted(interrupted).after(Some(failure)));
+                }
+                Err(CredentialsError::Unavailable(error)) => {
+                    return Err(
+                        failure.with_detail(&format!(", and no others could be had: {}", error.detail))
+                    );
+                }
             }
         }
         Next::FollowRedirect => {
@@ -196,10 +217,7 @@ impl NotReady {
 }
 
 /// Waits for what an attempt needs: time, credentials, and its turn.
-fn prepare(
-    invocation: &Invocation<'_>,
-    attempts: &Attempts,
-) -> Result<std::sync::Arc<Credentials>, NotReady> {
+fn prepare(invocation: &Invocation<'_>, attempts: &Attempts) -> Result<Arc<Credentials>, NotReady> {
     let Invocation { client, deadline, log, .. } = *invocation;
     deadline.check().map_err(NotReady::Interrupted)?;
     let credentials = client.credentials(deadline, log).map_err(|error| match error {
@@ -235,6 +253,11 @@ struct Attempt<'a> {
     invocation: &'a Invocation<'a>,
     target: &'a Target,
     credentials: &'a Credentials,
+    /// Whether they were fetched because the service refused the ones before.
+    credentials_are_new: bool,
+    /// The server's clock minus this machine's, by a refusal of this operation. It becomes the client's once a request
+    /// that was dated by it is accepted: the Date may have been a gateway's.
+    clock_correction: Option<i64>,
     new_connection: bool,
     ordinal: Ordinal,
 }
@@ -258,7 +281,8 @@ struct FailedAttempt {
 impl Attempt<'_> {
     fn run(&self, read: &mut Option<BodyReader<'_>>) -> Result<Success, AttemptError> {
         let Invocation { client, operation, deadline, .. } = *self.invocation;
-        let dated = client.now();
+        let clock_offset = self.clock_correction.unwrap_or_else(|| client.clock_offset());
+        let dated = date::unix_now().saturating_add(clock_offset);
         let (head, signature) = self.sign(dated);
         let request = Request {
             origin: &self.target.origin,
@@ -285,17 +309,22 @@ impl Attempt<'_> {
         let response = response.map_err(|error| self.transport_failure(error, &secrets))?;
         let (verdict, service) = interpret(operation, &response);
         let success = verdict == Verdict::Success;
+        if let (Some(offset), Verdict::Success | Verdict::NoSuchUpload) = (self.clock_correction, verdict) {
+            client.set_clock_offset(offset);
+        }
         let retry_after = if success { None } else { self.retry_after(&response) };
         // Before a line is logged, which may have to wait for a slow callback.
         if let Some(rate_limiter) = self.invocation.rate_limiter {
             rate_limiter.observe(verdict == Verdict::Throttled, retry_after, sent_at);
         }
+        let blames_credentials = service.blames_credentials(verdict);
         let service = service.sanitize(&secrets);
         self.log_response(&response, &service.ids, sent_at, &secrets);
         if success {
             return Ok(Success { status: response.status, ids: service.ids });
         }
-        let failed = self.error_response(&response, verdict, service, &secrets, retry_after);
+        let failed =
+            self.error_response(&response, verdict, service, blames_credentials, &secrets, retry_after);
         Err(AttemptError::Failed(Box::new(failed)))
     }
 
@@ -366,10 +395,12 @@ impl Attempt<'_> {
         response: &Response,
         verdict: Verdict,
         service: ServiceError,
+        blames_credentials: bool,
         secrets: &[&str],
         retry_after: Option<Duration>,
     ) -> FailedAttempt {
         let server_time = date_of(response);
+        let credentials_refused = self.invocation.client.can_renew_credentials() && blames_credentials;
         let redirect = match verdict {
             Verdict::Redirect => self.redirect(response),
             _ => Err(""),
@@ -383,6 +414,9 @@ impl Attempt<'_> {
             detail.push_str(": not followed, ");
             detail.push_str(why);
         }
+        if credentials_refused && self.credentials_are_new {
+            detail.push_str(", also with credentials that were fetched anew");
+        }
         let redirect = redirect.ok();
         FailedAttempt {
             failure: Failure { error: Error::new(verdict.code(), detail), status: response.status, service },
@@ -392,6 +426,7 @@ impl Attempt<'_> {
                 retry_after,
                 tells_time: server_time.is_some(),
                 redirect_is_safe: redirect.is_some(),
+                credentials_refused,
             },
             server_time,
             redirect,

@@ -27,12 +27,15 @@ class Metadata:
 
     lifetime: seconds until the given keys expire.
     version: 2, or 1, where a token request gets `token_status`.
+    token_optional: keys are given without a token, too, as long as version 1 is not switched off.
+    repeat: the keys that were given last are given again.
     status: what the key request gets instead of keys. body: given as it is, in place of the JSON.
     delay: seconds before the answer to a key request; token_delay: to a token request.
     """
 
     def __init__(self):
         self.version, self.token_status = 2, 404
+        self.token_optional = self.repeat = False
         self.lifetime = 86400
         self.status, self.body = None, None
         self.delay = self.token_delay = 0
@@ -76,7 +79,8 @@ class Metadata:
                 if self.path != KEY_PATH:
                     return self.answer(404, "no such page")
                 token = self.headers.get("X-Metadata-Token")
-                if metadata.version == 2 and token not in metadata.tokens:
+                optional = metadata.token_optional and token is None
+                if metadata.version == 2 and token not in metadata.tokens and not optional:
                     return self.answer(401, "no token")
                 if metadata.status:
                     return self.answer(metadata.status, "out of order")
@@ -113,7 +117,9 @@ class Metadata:
 
     def new_keys(self):
         with self.lock:
-            number = next(self._numbers)
+            if not (self.repeat and self.keys):
+                self.key_number = next(self._numbers)
+            number = self.key_number
             access = f"ECSACCESSKEY{number:08d}"
             secret, token = f"ecs-hidden-secret-{number}", f"ecs-hidden-token-{number}"
             self.keys[access] = (secret, token)

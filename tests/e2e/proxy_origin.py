@@ -96,6 +96,10 @@ class Origin:
     def __init__(self, bucket_suffix=None, address=("127.0.0.1", 0), context=None, keys=None):
         self.bucket_suffix = bucket_suffix
         self.keys = keys if keys is not None else {ACCESS_KEY: SECRET_KEY}
+        # What a request gets whose key is unknown or whose signature is wrong.
+        self.refusal = (403, "SignatureDoesNotMatch")
+        # The Date of the responses, if it is not the machine's.
+        self.date = None
         self.lock = threading.Lock()
         self.journal = []
         self.handshake_failures = []
@@ -119,6 +123,9 @@ class Origin:
                     self.request = shake_hands(context, self.request)
                     self.tls = (self.request.version(), self.request.session_reused)
                 super().setup()
+
+            def date_time_string(self, timestamp=None):
+                return origin.date or super().date_time_string(timestamp)
 
             def answer(self):
                 seen = Seen(
@@ -166,9 +173,10 @@ class Origin:
         """Status and body for one request; overridden where a suite wants another answer."""
         seen.verified = self.verify(seen)
         if not seen.verified:
+            status, code = self.refusal
             return (
-                403,
-                b"<Error><Code>SignatureDoesNotMatch</Code><Message>no match</Message></Error>",
+                status,
+                f"<Error><Code>{code}</Code><Message>no match</Message></Error>".encode(),
             )
         if seen.method != "DELETE" or "uploadId=" not in seen.target:
             return (

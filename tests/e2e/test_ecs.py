@@ -325,6 +325,135 @@ class RenewalTest(EcsTest):
         self.assertIn("expired", self.none_left(self.client()).lower())
 
 
+class RefusalTest(EcsTest):
+    """Keys that the storage service refuses before their end: an agency was changed, or a token revoked."""
+
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(setattr, origin, "refusal", origin.refusal)
+        origin.refusal = (403, "InvalidAccessKeyId")
+
+    def test_fetched_anew(self):
+        for refusal in (
+            (403, "InvalidAccessKeyId"),
+            (403, "InvalidSecurityToken"),
+            (403, "InvalidSecurity"),
+            (400, "ExpiredToken"),
+            (400, "InvalidToken"),
+            (400, "TokenRefreshRequired"),
+            (401, "InvalidAccessKeyId"),
+        ):
+            with self.subTest(refusal=refusal):
+                origin.refusal = refusal
+                metadata = self.serve()
+                # Beyond max_attempts, as the correction of the clock.
+                client = self.client(max_attempts=1)
+                (first,) = self.gone(client)
+                del metadata.keys[first]
+                outcome = self.abort(client)
+                self.assertEqual((outcome.code, outcome.attempts), (0, 2), outcome.message)
+                refused, accepted = origin.take()
+                self.assertEqual((refused.access_key, refused.verified), (first, False))
+                self.assertTrue(accepted.verified)
+                self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+                # The new ones are kept.
+                self.assertEqual(self.gone(client, count=3), [accepted.access_key] * 3)
+                self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+
+    def test_other_refusals_say_nothing_of_the_keys(self):
+        metadata = self.serve()
+        client = self.client()
+        self.gone(client)
+        origin.keys = {}
+        for refusal in ((403, "AccessDenied"), (403, "SignatureDoesNotMatch"), (400, "InvalidArgument")):
+            with self.subTest(refusal=refusal):
+                origin.refusal = refusal
+                outcome = self.abort(client)
+                self.assertEqual((outcome.http_status, outcome.attempts), (refusal[0], 1))
+        origin.take()
+        self.assertEqual(metadata.asked(), ["PUT", "GET"])
+
+    def test_once_per_call(self):
+        metadata = self.serve()
+        client = self.client()
+        self.gone(client)
+        origin.keys = {}
+        outcome = self.abort(client)
+        self.assertEqual((outcome.code, outcome.attempts), (obsabort.ACCESS_DENIED, 2))
+        self.assertIn("InvalidAccessKeyId", outcome.message)
+        self.assertIn("fetched anew", outcome.message)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+        self.assertEqual(len(origin.take()), 2)
+
+    def test_the_same_ones_again(self):
+        metadata = self.serve()
+        metadata.repeat = True
+        client = self.client()
+        self.gone(client)
+        origin.keys = {}
+        outcome = self.abort(client)
+        self.assertEqual(outcome.code, obsabort.ACCESS_DENIED, outcome.message)
+        self.assertIn("fetched anew", outcome.message)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+        origin.take()
+
+    def test_no_others_to_be_had(self):
+        """The refusal is what is told: a request was sent."""
+        metadata = self.serve()
+        client = self.client()
+        self.gone(client)
+        origin.keys, metadata.status = {}, 503
+        for number in range(2):
+            outcome = self.abort(client)
+            self.assertEqual((outcome.code, outcome.http_status), (obsabort.ACCESS_DENIED, 403))
+            self.assertEqual(outcome.attempts, 1)
+            self.assertRegex(outcome.message, "InvalidAccessKeyId.*503")
+        self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2, "not asked by every call")
+        origin.take()
+
+    def test_silent_service_takes_no_longer_than_the_budget(self):
+        metadata = self.serve()
+        client = self.client(timeout_ms=500)
+        self.gone(client)
+        origin.keys, metadata.delay = {}, 20
+        begin = time.monotonic()
+        outcome = self.abort(client)
+        self.assertEqual(outcome.code, obsabort.TIMEOUT, outcome.message)
+        self.assertIn("InvalidAccessKeyId", outcome.message)
+        self.assertLess(time.monotonic() - begin, 0.9)
+        origin.take()
+
+    def test_workers_that_are_refused_together_share_a_fetch(self):
+        metadata = self.serve()
+        client = self.client(max_connections=32)
+        (first,) = self.gone(client)
+        del metadata.keys[first]
+        metadata.delay = 0.2
+        code, report, error = client.many("bucket", [(f"key{n}", "id") for n in range(200)])
+        self.assertEqual((code, report.aborted), (0, 200), error)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+        origin.take()
+
+    def test_a_batch_that_is_refused_throughout_does_not_ask_for_each_upload(self):
+        metadata = self.serve()
+        client = self.client(max_connections=4)
+        self.gone(client)
+        origin.keys = {}
+        code, report, error = client.many("bucket", [(f"key{n}", "id") for n in range(100)])
+        self.assertEqual((code, report.failed), (obsabort.PARTIAL, 100), error)
+        self.assertLess(metadata.asked().count("GET"), 10)
+        origin.take()
+
+    def test_keys_that_were_set_are_not_fetched_anew(self):
+        metadata = self.serve()
+        client = self.client()
+        client.set_credentials(ACCESS_KEY, SECRET_KEY)
+        outcome = self.abort(client)
+        self.assertEqual((outcome.code, outcome.attempts), (obsabort.ACCESS_DENIED, 1), outcome.message)
+        self.assertEqual(metadata.asked(), [])
+        origin.take()
+
+
 class FailureTest(EcsTest):
     def test_nobody_listens(self):
         message = self.none_left(self.client(), within=4)
@@ -364,6 +493,29 @@ class FailureTest(EcsTest):
         self.none_left(self.client(), within=6)
         metadata.delay, metadata.token_delay = 0, 20
         self.none_left(self.client(), within=6)
+
+    def test_token_does_not_arrive(self):
+        """With a hop limit of 1, the response to the PUT does not reach a container; that to a GET does."""
+        metadata = self.serve()
+        metadata.token_delay = 20
+        with self.subTest("version 1 serves"):
+            metadata.token_optional = True
+            self.gone(self.client())
+            self.assertEqual(metadata.asked(), ["PUT", "GET"])
+            self.assertNotIn("x-metadata-token", metadata.fetches[1].headers)
+        with self.subTest("version 1 is switched off"):
+            metadata.token_optional = False
+            message = self.none_left(self.client(), within=6)
+            self.assertRegex(message, "401.*hop limit")
+        with self.subTest("the budget of the call"):
+            begin = time.monotonic()
+            outcome = self.abort(self.client(timeout_ms=500))
+            self.assertEqual(outcome.code, obsabort.TIMEOUT, outcome.message)
+            self.assertLess(time.monotonic() - begin, 0.9)
+            # The fetch goes on, and must not reach the next test's service.
+            while metadata.asked() != ["PUT", "GET"] * 3:
+                self.assertLess(time.monotonic() - begin, 10)
+                time.sleep(0.05)
 
     def test_malformed(self):
         metadata = self.serve()
@@ -435,6 +587,29 @@ class FailureTest(EcsTest):
                 self.assertRegex(message, "agency" if status == 404 else str(status))
 
 
+class ClockTest(EcsTest):
+    def test_expiry_is_by_the_machines_clock(self):
+        """The storage service's clock, a year ahead, says nothing about the end of the keys."""
+        metadata = self.serve()
+        judge = origin.judge
+        self.addCleanup(setattr, origin, "judge", judge)
+        ahead = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 365 * 86400))
+
+        def judged(seen):
+            if seen.headers["date"][:-12] != ahead[:-12]:
+                return 403, b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
+            return judge(seen)
+
+        origin.judge, origin.date = judged, ahead
+        self.addCleanup(setattr, origin, "date", None)
+        client = self.client()
+        outcome = self.abort(client)
+        self.assertEqual((outcome.code, outcome.attempts), (0, 2), outcome.message)
+        origin.take()
+        self.gone(client, count=3)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"])
+
+
 class SourceTest(EcsTest):
     def child(self, environment, source, **more):
         result = in_process(
@@ -478,6 +653,17 @@ class SourceTest(EcsTest):
         with self.subTest("the ECS alone, environment or not"):
             self.assertEqual(self.child(named, obsabort.CREDENTIALS_ECS)["code"], 0)
             self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+        with self.subTest("half a pair is the environment, and no reason to use another identity"):
+            for half in ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"):
+                result = self.child({half: "visible"}, obsabort.CREDENTIALS_CHAIN)
+                self.assertEqual(result["code"], obsabort.NO_CREDENTIALS, result)
+                self.assertRegex(result["message"], "OBS_\\w+ (is|are) not set")
+            self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+        with self.subTest("empty variables are none"):
+            empty = {name: "" for name in (*named, "OBS_SECURITY_TOKEN")}
+            self.assertEqual(self.child(empty, obsabort.CREDENTIALS_CHAIN)["code"], 0)
+            self.assertEqual(metadata.asked(), ["PUT", "GET"] * 3)
+            metadata.fetches = metadata.fetches[:4]
         with self.subTest("the environment alone, ECS or not"):
             result = self.child({}, obsabort.CREDENTIALS_ENV)
             self.assertEqual(result["code"], obsabort.NO_CREDENTIALS, result)
