@@ -450,7 +450,7 @@ pub unsafe extern "C" fn obs_abort_config_set_client_certificate(
 /// endpoint http_proxy; if that variable is not set, all_proxy. no_proxy lists exceptions: host names, which include
 /// all names below them, addresses, networks, or "*" for all. The lower-case name of each variable comes before the
 /// upper-case name. HTTP_PROXY is ignored if REQUEST_METHOD is set, because a CGI server sets it from a header of the
-/// request.
+/// request. A variable that cannot be used is an error only if it decides.
 ///
 /// \param config  The config.
 /// \param url     "http://[user:password@]host[:port]", with special characters percent-encoded. The default port is

@@ -88,7 +88,7 @@ impl Connector {
 
     fn open(&self, origin: &Origin, deadline: &Deadline) -> Result<Connection, TransportError> {
         let (host, port) = (origin.host(), origin.port());
-        let proxy = self.settings.proxies.proxy_for(origin);
+        let proxy = self.settings.proxies.proxy_for(origin).map_err(TransportError::Permanent)?;
         let (to_host, to_port) = proxy.map_or((host, port), |proxy| (proxy.host.as_str(), proxy.port));
         let addresses = self.resolver.resolve(to_host, deadline).map_err(|t| with_proxy_context(proxy, t))?;
         let socket =

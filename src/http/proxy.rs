@@ -150,11 +150,12 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The proxies of a client, and the hosts that they do not serve.
+/// The proxies of a client, and the hosts that they do not serve. One that can't be used is an error once it decides: for
+/// another scheme, or under no_proxy, it does not.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
-    http: Option<Proxy>,
-    https: Option<Proxy>,
+    http: Option<Result<Proxy, Error>>,
+    https: Option<Result<Proxy, Error>>,
     no_proxy: Vec<NoProxyRule>,
 }
 
@@ -171,11 +172,11 @@ enum NoProxyRule {
 impl Proxies {
     /// One proxy for every host.
     pub fn fixed(proxy: Proxy) -> Proxies {
-        Proxies { http: Some(proxy.clone()), https: Some(proxy), no_proxy: Vec::new() }
+        Proxies { http: Some(Ok(proxy.clone())), https: Some(Ok(proxy)), no_proxy: Vec::new() }
     }
 
     /// Reads the proxy variables, lower case before upper case.
-    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Proxies, Error> {
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Proxies {
         let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let either = |lower: &str| {
             set(lower).map(|v| (lower.to_owned(), v)).or_else(|| {
@@ -186,33 +187,37 @@ impl Proxies {
             })
         };
         let proxy = |name: &str| {
-            let Some((name, url)) = either(name).or_else(|| either("all_proxy")) else { return Ok(None) };
-            Proxy::parse(url.trim())
-                .map(Some)
-                .map_err(|e| Error::config(format!("{name} in the environment: {}", e.detail)))
+            let (name, url) = either(name).or_else(|| either("all_proxy"))?;
+            let proxy = Proxy::parse(url.trim());
+            Some(proxy.map_err(|e| Error::config(format!("{name} in the environment: {}", e.detail))))
         };
         let no_proxy = either("no_proxy").map(|(_, list)| list).unwrap_or_default();
-        Ok(Proxies {
-            http: proxy("http_proxy")?,
-            https: proxy("https_proxy")?,
+        Proxies {
+            http: proxy("http_proxy"),
+            https: proxy("https_proxy"),
             no_proxy: no_proxy_rules(&no_proxy),
-        })
+        }
     }
 
     /// The proxy for this origin, if there is one.
-    pub fn proxy_for(&self, origin: &Origin) -> Option<&Proxy> {
+    pub fn proxy_for(&self, origin: &Origin) -> Result<Option<&Proxy>, Error> {
         let proxy = if origin.is_https() { &self.https } else { &self.http };
-        proxy.as_ref().filter(|_| !self.no_proxy.iter().any(|e| e.covers(origin.host(), origin.port())))
+        match proxy {
+            Some(proxy) if !self.no_proxy.iter().any(|rule| rule.covers(origin.host(), origin.port())) => {
+                proxy.as_ref().map(Some).map_err(Error::clone)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The texts that no message may repeat.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.http.iter().chain(&self.https).flat_map(Proxy::secrets)
+        self.http.iter().chain(&self.https).flatten().flat_map(Proxy::secrets)
     }
 }
 
 fn no_proxy_rules(list: &str) -> Vec<NoProxyRule> {
-    list.split([',', ' ', '\t'])
+    list.split(|c: char| c == ',' || c.is_whitespace())
         .filter(|entry| !entry.is_empty())
         .filter_map(|entry| {
             if entry == "*" {
@@ -226,7 +231,9 @@ fn no_proxy_rules(list: &str) -> Vec<NoProxyRule> {
             if let Some(address) = ip_literal(entry) {
                 return Some(NoProxyRule::Address(address, None));
             }
-            let (host, port) = split_port(entry.trim_start_matches("*.").trim_start_matches('.')).ok()?;
+            // A name may end with the dot of the root.
+            let entry = entry.trim_start_matches("*.").trim_matches('.').replace(".:", ":");
+            let (host, port) = split_port(&entry).ok()?;
             Some(match ip_literal(&host) {
                 Some(address) => NoProxyRule::Address(address, port),
                 None => NoProxyRule::Domain(host, port),
@@ -237,6 +244,7 @@ fn no_proxy_rules(list: &str) -> Vec<NoProxyRule> {
 
 impl NoProxyRule {
     fn covers(&self, host: &str, port: u16) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
         let on_port = |wanted: &Option<u16>| wanted.is_none_or(|wanted| wanted == port);
         match self {
             NoProxyRule::Everything => true,
@@ -264,8 +272,17 @@ fn same_prefix(a: u128, b: u128, width: u8, bits: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn env(pairs: &'static [(&str, &str)]) -> Result<Proxies, Error> {
+    fn env(pairs: &[(&str, &str)]) -> Proxies {
         Proxies::from_env(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    }
+
+    /// The host of the proxy for a scheme and a host, "direct", or the variable that can't be used.
+    fn way(pairs: &[(&str, &str)], https: bool, host: &str, port: u16) -> String {
+        match env(pairs).proxy_for(&Origin::new(https, host, Some(port))) {
+            Ok(Some(proxy)) => proxy.host.clone(),
+            Ok(None) => "direct".to_owned(),
+            Err(error) => error.detail.split(' ').next().unwrap_or_default().to_owned(),
+        }
     }
 
     #[test]
@@ -293,29 +310,49 @@ mod tests {
 
     #[test]
     fn environment() {
-        let both = env(&[
-            ("http_proxy", "http://low:1"),
-            ("HTTP_PROXY", "http://up:1"),
-            ("all_proxy", "http://all:1"),
-        ])
-        .expect("proxies");
-        assert_eq!(both.proxy_for(&Origin::new(false, "h", Some(80))).map(|p| p.host.as_str()), Some("low"));
-        assert_eq!(both.proxy_for(&Origin::new(true, "h", Some(443))).map(|p| p.host.as_str()), Some("all"));
-        let cgi = env(&[("HTTP_PROXY", "http://up:1"), ("REQUEST_METHOD", "GET")]).expect("proxies");
-        assert!(cgi.proxy_for(&Origin::new(false, "h", Some(80))).is_none());
-        assert!(env(&[("https_proxy", "socks5://x:1")]).is_err());
-        let no = env(&[
-            ("http_proxy", "p:1"),
-            (
-                "no_proxy",
-                "localhost, .a.example,*.b.example 10.0.0.1,192.168.0.0/16,[::1]:81,c.example:8080,0.0.9",
-            ),
-        ])
-        .expect("proxies");
+        let all =
+            [("http_proxy", "http://low:1"), ("HTTP_PROXY", "http://up:1"), ("all_proxy", "http://all:1")];
+        assert_eq!(way(&all, false, "h", 80), "low");
+        assert_eq!(way(&all, true, "h", 443), "all");
+        assert_eq!(
+            way(&[("HTTP_PROXY", "http://up:1"), ("REQUEST_METHOD", "GET")], false, "h", 80),
+            "direct"
+        );
+        assert_eq!(way(&[("http_proxy", "p:1"), ("NO_PROXY", "*")], false, "h", 80), "direct");
+    }
+
+    #[test]
+    fn a_variable_is_judged_if_it_decides() {
+        let socks = ("all_proxy", "socks5://x:1");
+        for (pairs, https, want) in [
+            (&[socks][..], true, "all_proxy"),
+            (&[socks], false, "all_proxy"),
+            (&[("https_proxy", "socks5://x:1")], true, "https_proxy"),
+            (&[("https_proxy", "socks5://x:1")], false, "direct"),
+            (&[("http_proxy", "http://p:99999")], true, "direct"),
+            (&[("http_proxy", "http://p:99999")], false, "http_proxy"),
+            (&[socks, ("https_proxy", "good:1")], true, "good"),
+            (&[socks, ("https_proxy", "good:1")], false, "all_proxy"),
+            (&[socks, ("HTTPS_PROXY", "good:1")], true, "good"),
+            (&[socks, ("no_proxy", "h")], true, "direct"),
+            (&[socks, ("no_proxy", "*")], true, "direct"),
+            (&[socks, ("no_proxy", "other")], true, "all_proxy"),
+            (&[("HTTPS_PROXY", "socks5://x:1"), ("https_proxy", "good:1")], true, "good"),
+            (&[("https_proxy", " "), socks], true, "all_proxy"),
+        ] {
+            assert_eq!(way(pairs, https, "h", 443), want, "{pairs:?} {https}");
+        }
+    }
+
+    #[test]
+    fn exceptions() {
+        const LIST: &str = "localhost, .a.example,*.b.example 10.0.0.1,192.168.0.0/16,[::1]:81,c.example:8080,0.0.9,,\n\
+            d.example.,.e.example.,*.F.example.,g.example.:8080,.,:,*x,fd00::/8,[fe80::]/10,10.1.0.0/33,2001:db8::7";
         for (host, port, direct) in [
             ("localhost", 80, true),
             ("x.localhost", 80, true),
             ("xlocalhost", 80, false),
+            ("localhost.", 80, true),
             ("a.example", 80, true),
             ("k.a.example", 80, true),
             ("ba.example", 80, false),
@@ -323,26 +360,33 @@ mod tests {
             ("z.b.example", 80, true),
             ("10.0.0.1", 80, true),
             ("10.0.0.2", 80, false),
+            ("10.1.0.0", 80, false),
             ("192.168.7.7", 80, true),
             ("127.0.0.9", 80, false),
             ("192.169.0.1", 80, false),
             ("[::1]", 81, true),
             ("[::1]", 80, false),
+            ("[fd12::1]", 80, true),
+            ("[febf::1]", 80, true),
+            ("[fec0::1]", 80, false),
+            ("[2001:db8::7]", 80, true),
             ("c.example", 8080, true),
             ("c.example", 80, false),
+            ("c.example.", 8080, true),
+            ("d.example", 80, true),
+            ("d.example.", 80, true),
+            ("k.d.example", 80, true),
+            ("xd.example", 80, false),
+            ("e.example", 80, true),
+            ("k.e.example", 80, true),
+            ("k.f.example", 80, true),
+            ("g.example", 8080, true),
+            ("g.example", 80, false),
+            ("x", 80, false),
         ] {
-            assert_eq!(
-                no.proxy_for(&Origin::new(false, host, Some(port))).is_none(),
-                direct,
-                "{host}:{port}"
-            );
+            let way = way(&[("http_proxy", "p:1"), ("no_proxy", LIST)], false, host, port);
+            assert_eq!(way == "direct", direct, "{host}:{port}");
         }
-        assert!(
-            env(&[("http_proxy", "p:1"), ("NO_PROXY", "*")])
-                .expect("proxies")
-                .proxy_for(&Origin::new(false, "h", Some(80)))
-                .is_none()
-        );
     }
 
     #[test]

@@ -77,12 +77,11 @@ impl Client {
         // A value that is not UTF-8 becomes a URL that is refused, rather than no proxy.
         let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let proxies = match &settings.proxy {
-            ProxySetting::Environment => Proxies::from_env(variable)?,
+            ProxySetting::Environment => Proxies::from_env(variable),
             ProxySetting::Direct => Proxies::default(),
             ProxySetting::Proxy(proxy) => Proxies::fixed(proxy.clone()),
         };
-        let ssl_cert_file =
-            std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        proxies.proxy_for(&endpoint)?;
         let trust = tls::Trust {
             ca_file: settings.ca_file.clone(),
             ssl_cert_file,
@@ -232,7 +231,7 @@ impl Client {
 
     /// The proxy on the way to this origin, as host and port, for messages.
     pub fn proxy_for(&self, origin: &Origin) -> Option<String> {
-        self.connections.proxies.proxy_for(origin).map(ToString::to_string)
+        self.connections.proxies.proxy_for(origin).ok().flatten().map(ToString::to_string)
     }
 
     /// The proxies' secrets, which a server or a proxy might echo.

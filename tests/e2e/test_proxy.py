@@ -520,6 +520,10 @@ class EnvironmentTest(ProxyTest):
             ("direct", ".test", {}),
             ("direct", "test", {}),
             ("direct", "OBS.Test", {}),
+            ("direct", "obs.test.", {}),
+            ("direct", ".obs.test.", {}),
+            ("direct", f"obs.test.:{port}", {}),
+            ("direct", " , other.example ,\tobs.test", {}),
             ("direct", "obs.test", path),
             ("direct", ".obs.test", path),
             ("direct", "bucket.obs.test", {}),
@@ -575,6 +579,17 @@ class EnvironmentTest(ProxyTest):
         bad = {"http_proxy": "ftp://nowhere:1"}
         self.assertEqual(self.way(bad, proxy=""), "direct")
         self.assertEqual(self.way(bad, proxy=self.proxies["B"].url), "B")
+
+        self.check(
+            [
+                ("A", {"https_proxy": "A", "all_proxy": "socks5://nowhere:1"}, {"scheme": "https"}),
+                ("A", {"http_proxy": "A", "all_proxy": "socks5://nowhere:1"}, {}),
+                ("direct", {"all_proxy": "socks5://nowhere:1", "no_proxy": "obs.test"}, {}),
+                ("direct", {**bad, "no_proxy": "*"}, {}),
+                ("direct", bad, {"scheme": "https"}),
+                ("A", {**bad, "https_proxy": "A"}, {"scheme": "https"}),
+            ]
+        )
 
     def test_password_in_the_environment(self):
         url = self.proxies["A"].url.replace("://", f"://{URL_USER}:{URL_PASSWORD}@")
