@@ -681,8 +681,13 @@ int32_t obs_abort_config_set_max_connections(obs_abort_config *config,
                                              uint32_t n);
 
 /**
- * Sets the file with the certificate authorities to trust instead of the system's. Default: the file named by the
- * environment variable SSL_CERT_FILE, or else the system's bundle. That default is read once per process.
+ * Sets the file with the certificate authorities to trust instead of the system's.
+ *
+ * Default: what the environment variables SSL_CERT_FILE and SSL_CERT_DIR name, when obs_abort_client_new() is called:
+ * a PEM file, and a list of directories whose PEM files have a hash as their name (openssl rehash). Either or both take
+ * the place of the system's store, which decides otherwise. The default is kept for the process as long as its files are
+ * the same: a client that is made after they were replaced trusts the new ones. If an https endpoint has no authority to
+ * trust, obs_abort_client_new() returns OBS_ABORT_INVALID_CONFIG.
  *
  * The file must contain the authority that issued the server's certificate. A self-signed server certificate that is
  * marked CA:TRUE is refused even if the file contains it. Certificates are always verified: no setting turns this off.
@@ -804,7 +809,7 @@ int32_t obs_abort_config_set_log(obs_abort_config *config,
 /**
  * Creates a client from a config. The client gets a copy of the settings.
  *
- * The function reads the environment (credentials, proxies, SSL_CERT_FILE) and the trusted certificate authorities. It
+ * The function reads the environment (credentials, proxies, SSL_CERT_FILE, SSL_CERT_DIR) and the trusted certificate authorities. It
  * sends nothing. It does not check whether credentials exist: without them, calls return OBS_ABORT_NO_CREDENTIALS.
  *
  * \param config  The config.

@@ -388,8 +388,13 @@ pub unsafe extern "C" fn obs_abort_config_set_max_connections(config: *mut obs_a
     }
 }
 
-/// Sets the file with the certificate authorities to trust instead of the system's. Default: the file named by the
-/// environment variable SSL_CERT_FILE, or else the system's bundle. That default is read once per process.
+/// Sets the file with the certificate authorities to trust instead of the system's.
+///
+/// Default: what the environment variables SSL_CERT_FILE and SSL_CERT_DIR name, when obs_abort_client_new() is called:
+/// a PEM file, and a list of directories whose PEM files have a hash as their name (openssl rehash). Either or both take
+/// the place of the system's store, which decides otherwise. The default is kept for the process as long as its files are
+/// the same: a client that is made after they were replaced trusts the new ones. If an https endpoint has no authority to
+/// trust, obs_abort_client_new() returns OBS_ABORT_INVALID_CONFIG.
 ///
 /// The file must contain the authority that issued the server's certificate. A self-signed server certificate that is
 /// marked CA:TRUE is refused even if the file contains it. Certificates are always verified: no setting turns this off.

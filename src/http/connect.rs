@@ -86,6 +86,17 @@ impl Connector {
         })
     }
 
+    fn tls_config(&self, origin: &Origin) -> Result<Arc<ClientConfig>, Error> {
+        if let Some(config) = &self.settings.tls {
+            return Ok(Arc::clone(config));
+        }
+        // The endpoint is plain http, and redirected.
+        let config = self.settings.trust.client_config();
+        config.map(Arc::new).map_err(|error| {
+            Error::new(error.code, format!("for the redirect to https://{origin}: {}", error.detail))
+        })
+    }
+
     fn open(&self, origin: &Origin, deadline: &Deadline) -> Result<Connection, TransportError> {
         let (host, port) = (origin.host(), origin.port());
         let proxy = self.settings.proxies.proxy_for(origin).map_err(TransportError::Permanent)?;
@@ -98,10 +109,7 @@ impl Connector {
             if let Some(proxy) = proxy {
                 tunnel(&mut stream, proxy, host, port, deadline)?;
             }
-            let config = match &self.settings.tls {
-                Some(config) => Arc::clone(config),
-                None => Arc::new(self.settings.trust.client_config().map_err(TransportError::Permanent)?),
-            };
+            let config = self.tls_config(origin).map_err(TransportError::Permanent)?;
             let unusable = |e: &dyn fmt::Display| {
                 TransportError::Permanent(Error::new(Code::Tls, format!("TLS with {host}: {e}")))
             };

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 use rustls::client::WebPkiServerVerifier;
@@ -17,6 +18,7 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible,
 use zeroize::Zeroizing;
 
 use crate::base::error::{Code, Error};
+use crate::base::sys::file::device_and_inode;
 
 use super::error::TransportError;
 
@@ -29,13 +31,38 @@ const BUNDLES: [&str; 5] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// The roots of one bundle, parsed once per process. Without a lock: if one were held at a fork, the child would
-/// hang. Parsing twice does no harm.
-static BUNDLE: ArcSwapOption<Bundle> = ArcSwapOption::const_empty();
+/// The directories of systems that have no bundle.
+const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
-struct Bundle {
-    path: PathBuf,
+/// The roots that were read last, kept for the process as long as their files are the same: a daemon's next client trusts
+/// what a replaced bundle says. Without a lock: if one were held at a fork, the child would hang. Parsing twice does no
+/// harm.
+static ROOTS: ArcSwapOption<CachedRoots> = ArcSwapOption::const_empty();
+
+struct CachedRoots {
+    files: Vec<FileVersion>,
     roots: Arc<RootCertStore>,
+}
+
+/// What tells a file from the one that takes its place.
+#[derive(Debug, PartialEq)]
+struct FileVersion {
+    path: PathBuf,
+    device_and_inode: (u64, u64),
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileVersion {
+    fn of(path: PathBuf) -> Option<FileVersion> {
+        let metadata = std::fs::metadata(&path).ok()?;
+        Some(FileVersion {
+            path,
+            device_and_inode: device_and_inode(&metadata),
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
+    }
 }
 
 /// The size of the largest PEM file that is read. A bundle of all public roots has a quarter of a megabyte.
@@ -54,9 +81,15 @@ fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 
 /// Reads the certificates of a PEM file that can serve as roots.
 pub fn roots_from(path: &Path) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    add_roots(&mut roots, path)?;
+    Ok(roots)
+}
+
+fn add_roots(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
     let unusable = |why: String| Error::config(format!("the CA file {path:?} can't be used: {why}"));
     let pem = read_pem(path).map_err(unusable)?;
-    let mut roots = RootCertStore::empty();
+    let before = roots.len();
     let (mut seen, mut refused) = (0_usize, None);
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|e| unusable(format!("it is not PEM: {e}")))?;
@@ -66,26 +99,108 @@ pub fn roots_from(path: &Path) -> Result<RootCertStore, Error> {
             refused = Some(e);
         }
     }
-    match (roots.is_empty(), refused) {
-        (false, _) => Ok(roots),
+    match (roots.len() == before, refused) {
+        (false, _) => Ok(()),
         (true, None) => Err(unusable("it holds no certificate".into())),
         (true, Some(e)) => Err(unusable(format!("none of its {seen} certificates can be read: {e}"))),
     }
 }
 
-/// The system's roots: from SSL_CERT_FILE, or from the distribution's bundle.
-fn system_roots(ssl_cert_file: Option<PathBuf>) -> Result<Arc<RootCertStore>, Error> {
-    let path = ssl_cert_file.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.exists())).ok_or_else(|| {
-        Error::config("no bundle of trusted roots on this system: install ca-certificates, or set a CA file or SSL_CERT_FILE")
-    })?;
-    if let Some(bundle) = &*BUNDLE.load()
-        && bundle.path == path
-    {
-        return Ok(Arc::clone(&bundle.roots));
+/// Where roots are trusted from if the caller sets no CA file.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// SSL_CERT_FILE: a bundle.
+    pub ssl_cert_file: Option<PathBuf>,
+    /// SSL_CERT_DIR: directories of files that are named by a hash, as OpenSSL reads them.
+    pub ssl_cert_dir: Vec<PathBuf>,
+}
+
+impl Environment {
+    /// Reads the variables. Either, or both, take the place of the system's store.
+    pub fn read() -> Environment {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let directories = variable("SSL_CERT_DIR").unwrap_or_default();
+        Environment {
+            ssl_cert_file: variable("SSL_CERT_FILE").map(PathBuf::from),
+            ssl_cert_dir: std::env::split_paths(&directories)
+                .filter(|path| !path.as_os_str().is_empty())
+                .collect(),
+        }
     }
-    let roots = Arc::new(roots_from(&path)?);
-    BUNDLE.store(Some(Arc::new(Bundle { path, roots: Arc::clone(&roots) })));
-    Ok(roots)
+
+    /// The bundle and the directories to read: those of the variables, or else the system's.
+    fn sources(&self) -> (Option<PathBuf>, Vec<PathBuf>) {
+        if self.ssl_cert_file.is_some() || !self.ssl_cert_dir.is_empty() {
+            return (self.ssl_cert_file.clone(), self.ssl_cert_dir.clone());
+        }
+        match BUNDLES.iter().map(PathBuf::from).find(|path| path.exists()) {
+            Some(bundle) => (Some(bundle), Vec::new()),
+            None => (None, DIRECTORIES.iter().map(PathBuf::from).collect()),
+        }
+    }
+
+    /// The roots, read anew if a file has changed.
+    fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
+        let (bundle, directories) = self.sources();
+        let in_directories = directories.iter().flat_map(|directory| hashed_files(directory));
+        // Looked at before they are read: a file that is replaced meanwhile is read again next time.
+        let files: Vec<_> =
+            bundle.iter().cloned().chain(in_directories).filter_map(FileVersion::of).collect();
+        if let Some(cached) = &*ROOTS.load()
+            && cached.files == files
+            && !files.is_empty()
+        {
+            return Ok(Arc::clone(&cached.roots));
+        }
+        let mut roots = RootCertStore::empty();
+        if let Some(bundle) = &bundle {
+            add_roots(&mut roots, bundle)?;
+        }
+        for file in files.iter().filter(|file| Some(&file.path) != bundle.as_ref()) {
+            // Of a directory, what can be read serves.
+            let _ = add_roots(&mut roots, &file.path);
+        }
+        if roots.is_empty() {
+            return Err(self.no_roots());
+        }
+        let roots = Arc::new(roots);
+        ROOTS.store(Some(Arc::new(CachedRoots { files, roots: Arc::clone(&roots) })));
+        Ok(roots)
+    }
+
+    fn no_roots(&self) -> Error {
+        if self.ssl_cert_dir.is_empty() {
+            return Error::config(
+                "no trusted roots on this system: install ca-certificates, or set a CA file or SSL_CERT_FILE",
+            );
+        }
+        Error::config(format!(
+            "SSL_CERT_DIR {:?} holds no certificate that can be read: its files must be PEM and named by hash (openssl rehash)",
+            self.ssl_cert_dir
+        ))
+    }
+}
+
+/// The files of a directory that OpenSSL would look at: eight hexadecimal digits, a dot, a number. Sorted, so that two
+/// readings can be compared.
+fn hashed_files(directory: &Path) -> Vec<PathBuf> {
+    let is_hashed = |name: &str| {
+        name.split_once('.').is_some_and(|(hash, number)| {
+            hash.len() == 8
+                && hash.bytes().all(|b| b.is_ascii_hexdigit())
+                && !number.is_empty()
+                && number.bytes().all(|b| b.is_ascii_digit())
+        })
+    };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_hashed))
+        .map(|entry| entry.path())
+        .collect();
+    files.sort_unstable();
+    files
 }
 
 /// A client certificate with its chain and its key.
@@ -129,8 +244,8 @@ pub fn identity_from(certificate: &Path, key: &Path) -> Result<Identity, Error> 
 pub struct Trust {
     /// Roots to trust instead of the system's.
     pub ca_file: Option<Arc<RootCertStore>>,
-    /// The value of SSL_CERT_FILE, a bundle to use instead of the distribution's.
-    pub ssl_cert_file: Option<PathBuf>,
+    /// What is trusted otherwise.
+    pub environment: Environment,
     /// The certificate for a server that asks for one.
     pub identity: Option<Arc<Identity>>,
 }
@@ -140,7 +255,7 @@ impl Trust {
     pub fn client_config(&self) -> Result<ClientConfig, Error> {
         let roots = match &self.ca_file {
             Some(roots) => Arc::clone(roots),
-            None => system_roots(self.ssl_cert_file.clone())?,
+            None => self.environment.roots()?,
         };
         verifying_config(roots, self.identity.as_deref())
     }

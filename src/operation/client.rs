@@ -1,6 +1,5 @@
 //! A client: fixed settings, replaceable credentials, a corrected clock, and the connections of this process.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,8 +7,8 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::auth::credentials::{Credentials, CredentialsError, CredentialsProvider, ProviderChoice};
-use crate::base::date;
 use crate::auth::ecs::{self, EcsProvider};
+use crate::base::date;
 use crate::base::deadline;
 use crate::base::deadline::{CancelFlag, Deadline};
 use crate::base::error::Error;
@@ -84,7 +83,7 @@ impl Client {
         proxies.proxy_for(&endpoint)?;
         let trust = tls::Trust {
             ca_file: settings.ca_file.clone(),
-            ssl_cert_file,
+            environment: tls::Environment::read(),
             identity: settings.identity.clone(),
         };
         let tls = if endpoint.is_https() { Some(Arc::new(trust.client_config()?)) } else { None };
@@ -182,6 +181,8 @@ impl Client {
                 fetched
             }
         }
+    }
+
     /// Returns whether credentials that the service refuses can be replaced by others of the same source.
     pub fn can_renew_credentials(&self) -> bool {
         matches!(&**self.source.load(), CredentialsProvider::Ecs)
@@ -199,8 +200,6 @@ impl Client {
             }
             _ => Ok(()),
         }
-    }
-
     }
 
     /// Replaces the credentials, whatever their source.

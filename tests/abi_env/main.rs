@@ -147,6 +147,143 @@ fn the_proxy_of_the_environment_is_read_once_and_can_be_overruled() {
     assert_eq!(config().try_client().err().unwrap().0, code::INVALID_CONFIG);
 }
 
+/// A proxy that can't be used is an error if it decides, and nothing to us otherwise.
+#[test]
+fn a_proxy_variable_is_judged_if_it_decides() {
+    const NAME: &str = "a_proxy_variable_is_judged_if_it_decides";
+    if !is_again(NAME) {
+        apart::run(NAME, &[]);
+        return;
+    }
+    let (origin, proxy) = (Recorder::start(), Recorder::start());
+    let client_with = |variables: &[(&str, &str)]| {
+        variables.iter().for_each(|(name, value)| set(name, Some(value)));
+        let client = Config::bare().endpoint(&origin.url()).credentials("AK", "SK", None).try_client();
+        variables.iter().for_each(|(name, _)| set(name, None));
+        client
+    };
+    let good = proxy.url();
+    for (variables, by_proxy) in [
+        (&[("all_proxy", "socks5://u:hush@h:1"), ("http_proxy", &good)][..], true),
+        (&[("all_proxy", "socks5://h:1"), ("no_proxy", "127.0.0.1")], false),
+        (&[("all_proxy", "socks5://h:1"), ("no_proxy", "example.com., 127.0.0.0/8")], false),
+        (&[("http_proxy", "http://h:99999"), ("NO_PROXY", "*")], false),
+        (&[("https_proxy", "socks5://h:1")], false),
+        (&[("https_proxy", "socks5://h:1"), ("all_proxy", &good)], true),
+    ] {
+        let client = client_with(variables).unwrap_or_else(|error| panic!("{variables:?}: {error:?}"));
+        assert_eq!(client.abort("backups", "k", "i").0, code::OK, "{variables:?}");
+        let asked = if by_proxy { &proxy } else { &origin };
+        asked.take_one();
+    }
+    for (variables, named) in [
+        (&[("all_proxy", "socks5://u:hush@h:1")][..], "all_proxy"),
+        (&[("all_proxy", "socks5://h:1"), ("https_proxy", &good)], "all_proxy"),
+        (&[("all_proxy", &good), ("http_proxy", "socks5://h:1")], "http_proxy"),
+        (&[("http_proxy", "socks5://h:1"), ("no_proxy", "127.0.0.2,example.com.")], "http_proxy"),
+    ] {
+        let (code, error) = client_with(variables).err().unwrap();
+        assert_eq!(code, code::INVALID_CONFIG, "{variables:?}: {error}");
+        assert!(error.contains(named) && !error.contains("hush"), "{error}");
+    }
+    // The other variable decides after a redirect to https, and so does the trust: the message says for what.
+    let elsewhere = Recorder::answering(|head| {
+        let path = head.line.split(' ').nth(1).unwrap();
+        let host = head.header("host").unwrap();
+        format!("HTTP/1.1 307 x\r\nLocation: https://{host}{path}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    });
+    for (name, value, said) in [
+        ("https_proxy", "socks5://u:hush@h:1", "https_proxy in the environment"),
+        ("SSL_CERT_FILE", "/nowhere.pem", "for the redirect to https://127.0.0.1"),
+        ("SSL_CERT_DIR", "/nowhere", "for the redirect to https://127.0.0.1"),
+    ] {
+        set(name, Some(value));
+        let client = Config::bare().endpoint(&elsewhere.url()).credentials("AK", "SK", None).client();
+        set(name, None);
+        let outcome = client.outcome(None, "backups", "k", "i");
+        let message = outcome.message.unwrap();
+        assert_eq!((outcome.code, outcome.attempts), (code::INVALID_CONFIG, 1), "{message}");
+        assert!(
+            message.contains(said) && message.contains(if name == "https_proxy" { "http://" } else { value }),
+            "{message}"
+        );
+        assert!(!message.contains("hush"), "{message}");
+    }
+}
+
+/// A server whose certificate one authority has issued, another authority, and a folder for their files.
+struct Authorities {
+    folder: std::path::PathBuf,
+    server: obs_local::Server,
+    good: String,
+    other: String,
+}
+
+impl Authorities {
+    fn new(name: &str) -> Authorities {
+        let folder = std::env::temp_dir().join(format!("obsabort-env-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.join(name), text).unwrap();
+            folder.join(name).to_str().unwrap().to_owned()
+        };
+        let authority = |name: &str| {
+            let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            (write(name, &certificate.pem()), rcgen::Issuer::new(params, key))
+        };
+        let ((good, issuer), (other, _)) = (authority("good"), authority("other"));
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = write("leaf.pem", &leaf.signed_by(&key, &issuer).unwrap().pem());
+        let tls = Tls::new(certificate, write("leaf.key", &key.serialize_pem()));
+        let server = server_with(Options { tls: Some(tls), ..Options::default() });
+        Authorities { folder, server, good, other }
+    }
+
+    /// A file in the folder, or in one of it.
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+        let path = self.folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The code of an abort by a new client, or that of making the client, with its message.
+    fn abort(&self, ca_file: Option<&str>, file: Option<&str>, dir: Option<&str>) -> (i32, String) {
+        set("SSL_CERT_FILE", file);
+        set("SSL_CERT_DIR", dir);
+        let mut config = Config::new(&self.server.endpoint()).max_attempts(1);
+        if let Some(ca_file) = ca_file {
+            config = config.ca_file(ca_file);
+        }
+        let client = config.try_client();
+        set("SSL_CERT_FILE", None);
+        set("SSL_CERT_DIR", None);
+        let id = self.server.create_upload("backups", "k");
+        match client {
+            Ok(client) => {
+                let (code, _, message) = client.abort("backups", "k", &id);
+                (code, message.unwrap_or_default())
+            }
+            Err(refused) => refused,
+        }
+    }
+}
+
+impl Drop for Authorities {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
 #[test]
 fn trust_comes_from_the_ca_file_or_else_from_ssl_cert_file() {
     const NAME: &str = "trust_comes_from_the_ca_file_or_else_from_ssl_cert_file";
@@ -154,49 +291,116 @@ fn trust_comes_from_the_ca_file_or_else_from_ssl_cert_file() {
         apart::run(NAME, &[]);
         return;
     }
-    let folder = std::env::temp_dir().join(format!("obsabort-env-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let write = |name: &str, text: &str| {
-        std::fs::write(folder.join(name), text).unwrap();
-        folder.join(name).to_str().unwrap().to_owned()
-    };
-    let authority = |name: &str| {
-        let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, name);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        (write(name, &certificate.pem()), rcgen::Issuer::new(params, key))
-    };
-    let ((good, issuer), (other, _)) = (authority("good"), authority("other"));
-    let key = rcgen::KeyPair::generate().unwrap();
-    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    let certificate = write("leaf.pem", &leaf.signed_by(&key, &issuer).unwrap().pem());
-    let tls = Tls::new(certificate, write("leaf.key", &key.serialize_pem()));
-    let server = server_with(Options { tls: Some(tls), ..Options::default() });
-    let code_with = |ca_file: Option<&str>, ssl_cert_file: Option<&str>| {
-        set("SSL_CERT_FILE", ssl_cert_file);
-        let mut config = Config::new(&server.endpoint()).max_attempts(1);
-        if let Some(ca_file) = ca_file {
-            config = config.ca_file(ca_file);
-        }
-        let client = config.try_client();
-        set("SSL_CERT_FILE", None);
-        let id = server.create_upload("backups", "k");
-        client.map_or_else(|(code, _)| code, |client| client.abort("backups", "k", &id).0)
-    };
-    assert_eq!(code_with(Some(&good), None), code::OK);
-    assert_eq!(code_with(None, Some(&good)), code::OK, "read in client_new");
-    assert_eq!(code_with(Some(&good), Some(&other)), code::OK, "the CA file wins");
-    assert_eq!(code_with(Some(&other), Some(&good)), code::TLS, "the CA file wins, for better or worse");
-    assert_eq!(code_with(None, Some(&other)), code::TLS, "instead of the system's");
+    let all = Authorities::new("file");
+    let code_with = |ca_file: Option<&str>, file: Option<&str>| all.abort(ca_file, file, None).0;
+    let (good, other) = (all.good.as_str(), all.other.as_str());
+    assert_eq!(code_with(Some(good), None), code::OK);
+    assert_eq!(code_with(None, Some(good)), code::OK, "read in client_new");
+    assert_eq!(code_with(Some(good), Some(other)), code::OK, "the CA file wins");
+    assert_eq!(code_with(Some(other), Some(good)), code::TLS, "the CA file wins, for better or worse");
+    assert_eq!(code_with(None, Some(other)), code::TLS, "instead of the system's");
     assert_eq!(code_with(None, Some("/nowhere.pem")), code::INVALID_CONFIG, "no falling back to less");
-    let empty = write("empty.pem", "");
+    let empty = all.write("empty.pem", "");
     assert_eq!(code_with(None, Some(&empty)), code::INVALID_CONFIG);
     // A plain endpoint needs no trust.
     set("SSL_CERT_FILE", Some("/nowhere.pem"));
+    set("SSL_CERT_DIR", Some("/nowhere"));
     assert_eq!(Config::new(&Recorder::start().url()).client().abort("backups", "k", "i").0, code::OK);
-    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// As OpenSSL reads it: files named by a hash, in each of several directories.
+#[test]
+fn trust_comes_from_the_directories_of_ssl_cert_dir() {
+    const NAME: &str = "trust_comes_from_the_directories_of_ssl_cert_dir";
+    if !is_again(NAME) {
+        apart::run(NAME, &[]);
+        return;
+    }
+    let all = Authorities::new("dir");
+    let pem = |path: &str| std::fs::read_to_string(path).unwrap();
+    let (good, other) = (pem(&all.good), pem(&all.other));
+    all.write("goods/0a1B2c3d.0", &good);
+    all.write("others/0a1b2c3d.0", &other);
+    all.write("both/0a1b2c3d.0", "garbage");
+    all.write("both/0a1b2c3d.1", format!("{other}{good}"));
+    std::fs::create_dir_all(all.folder.join("links")).unwrap();
+    std::os::unix::fs::symlink(&all.good, all.folder.join("links/ffffffff.12")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", all.folder.join("links/ffffffff.0")).unwrap();
+    for name in ["good.pem", "0a1b2c3d.r0", "0a1b2c3.0", "0a1b2c3d0.0", "0a1b2c3g.0", "0a1b2c3d.", "0a1b2c3d"]
+    {
+        all.write(&format!("unnamed/{name}"), &good);
+    }
+    all.write("garbage/0a1b2c3d.0", "garbage");
+    std::fs::create_dir_all(all.folder.join("empty")).unwrap();
+    let path = |name: &str| all.path(name);
+    for (name, file, dir, want) in [
+        ("one", None, path("goods"), code::OK),
+        ("links, one of them broken", None, path("links"), code::OK),
+        ("two in a file, beside garbage", None, path("both"), code::OK),
+        ("another authority", None, path("others"), code::TLS),
+        ("two directories", None, format!("{}:{}", path("others"), path("goods")), code::OK),
+        ("one of two does not exist", None, format!("{}:{}:", path("none"), path("goods")), code::OK),
+        ("an empty entry", None, format!(":{}", path("goods")), code::OK),
+        ("both variables: the file", Some(&all.good), path("others"), code::OK),
+        ("both variables: the directory", Some(&all.other), path("goods"), code::OK),
+        ("both variables: neither", Some(&all.other), path("others"), code::TLS),
+        ("both variables: the directory is empty", Some(&all.good), path("empty"), code::OK),
+        ("other names", None, path("unnamed"), code::INVALID_CONFIG),
+        ("garbage", None, path("garbage"), code::INVALID_CONFIG),
+        ("an empty directory", None, path("empty"), code::INVALID_CONFIG),
+        ("no such directory", None, path("none"), code::INVALID_CONFIG),
+        ("a file in place of a directory", None, all.good.clone(), code::INVALID_CONFIG),
+    ] {
+        let (code, message) = all.abort(None, file.map(String::as_str), Some(&dir));
+        assert_eq!(code, want, "{name}: {message}");
+        if want == code::INVALID_CONFIG {
+            assert!(message.contains("SSL_CERT_DIR") && message.contains(&dir), "{name}: {message}");
+        }
+    }
+    let (code, message) = all.abort(Some(&all.good), None, Some(&path("others")));
+    assert_eq!(code, code::OK, "the CA file wins: {message}");
+    let (code, message) = all.abort(None, Some("/nowhere.pem"), Some(&path("goods")));
+    assert_eq!((code, message.contains("/nowhere.pem")), (code::INVALID_CONFIG, true), "{message}");
+}
+
+/// Roots are kept for the process, and read again when their files have changed: a daemon runs for longer than a bundle.
+#[test]
+fn a_replaced_bundle_is_read_anew() {
+    const NAME: &str = "a_replaced_bundle_is_read_anew";
+    if !is_again(NAME) {
+        apart::run(NAME, &[]);
+        return;
+    }
+    let all = Authorities::new("anew");
+    let pem = |path: &str| std::fs::read_to_string(path).unwrap();
+    let (good, other) = (pem(&all.good), pem(&all.other));
+    let code_of = |file: Option<&str>, dir: Option<&str>| all.abort(None, file, dir).0;
+    let bundle = all.write("bundle.pem", &other);
+    assert_eq!(code_of(Some(&bundle), None), code::TLS);
+    all.write("bundle.pem", format!("{other}{good}"));
+    assert_eq!(code_of(Some(&bundle), None), code::OK, "written over: another size");
+    // As a package manager does it: another file of the same size and time takes the place.
+    let modified = std::fs::metadata(&bundle).unwrap().modified().unwrap();
+    let length = pem(&bundle).len();
+    let next = all.write("next.pem", format!("{other}{}", "#".repeat(length - other.len())));
+    std::fs::File::options().append(true).open(&next).unwrap().set_modified(modified).unwrap();
+    std::fs::rename(&next, &bundle).unwrap();
+    assert_eq!(std::fs::metadata(&bundle).unwrap().len() as usize, length);
+    assert_eq!(code_of(Some(&bundle), None), code::TLS, "another inode");
+    // The same inode and size, another time.
+    all.write("bundle.pem", format!("{good}{}", "#".repeat(length - good.len())));
+    assert_eq!(code_of(Some(&bundle), None), code::OK, "another time");
+    std::fs::remove_file(&bundle).unwrap();
+    assert_eq!(code_of(Some(&bundle), None), code::INVALID_CONFIG, "removed");
+    let first = all.write("dir/00000000.0", &other);
+    let dir = all.path("dir");
+    assert_eq!(code_of(None, Some(&dir)), code::TLS);
+    let second = all.write("dir/00000001.0", &good);
+    assert_eq!(code_of(None, Some(&dir)), code::OK, "a file more");
+    std::fs::remove_file(second).unwrap();
+    assert_eq!(code_of(None, Some(&dir)), code::TLS, "a file less");
+    std::fs::write(first, good).unwrap();
+    assert_eq!(code_of(None, Some(&dir)), code::OK, "another content");
 }
 
 /// A C SDK that asked strftime for the date got 403 wherever the locale was not English.

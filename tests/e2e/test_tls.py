@@ -239,7 +239,7 @@ class CertificateTest(TlsTest):
 
 
 class TrustTest(TlsTest):
-    """Which roots count. Each case in a process of its own: roots are read once."""
+    """Which roots count. Each case in a process of its own, with an environment of its own."""
 
     def in_child(self, environment, server="good", **more):
         origin.take()
@@ -301,23 +301,68 @@ class TrustTest(TlsTest):
                 self.assertEqual(result["code"], obsabort.INVALID_CONFIG, result)
                 self.assertIn(path, result["message"])
 
-    def test_roots_are_read_once_a_process(self):
-        """The second client gets the roots that the first one read, whatever has become of the file."""
-        bundle = os.path.join(directory, "read-once.pem")
-        with open(root.certificate) as good, open(bundle, "w") as file:
-            file.write(good.read())
+    def test_ssl_cert_dir_as_openssl_makes_it(self):
+        hashed = os.path.join(directory, "hashed")
+        os.mkdir(hashed)
+        for name, authority in (("root.pem", root), ("other.pem", other)):
+            with open(authority.certificate) as source, open(os.path.join(hashed, name), "w") as file:
+                file.write(source.read())
+        # Without the links, the names say nothing to OpenSSL, nor to us.
+        result = self.in_child({"SSL_CERT_DIR": hashed})
+        self.assertEqual(result["code"], obsabort.INVALID_CONFIG, result)
+        self.assertIn(hashed, result["message"])
+        support.run(["openssl", "rehash", hashed])
+        for environment in (
+            {"SSL_CERT_DIR": hashed},
+            {"SSL_CERT_DIR": f"/nowhere:{hashed}"},
+            {"SSL_CERT_DIR": hashed, "SSL_CERT_FILE": other.certificate},
+            {"SSL_CERT_DIR": "/nowhere", "SSL_CERT_FILE": root.certificate},
+        ):
+            with self.subTest(environment=environment):
+                result = self.in_child(environment)
+                self.assertEqual(result["code"], 0, result)
+        # Instead of the system's store, and of the CA file's.
+        result = self.in_child({"SSL_CERT_DIR": hashed}, ca_file=other.certificate)
+        self.assertEqual(result["code"], obsabort.TLS, result)
+
+    def after_replacing(self, bundle, environment, replacement):
+        """The codes of two clients of one process, before and after the bundle was replaced; of the first one again."""
         program = f"""
-import obsabort
-settings = {{"endpoint": "https://localhost:{nginx.ports["good"]}", "credentials": {CREDENTIALS!r}}}
-first = obsabort.Client(addressing=obsabort.ADDRESSING_PATH, **settings)
-open({bundle!r}, "w").write("this is no certificate")
-second = obsabort.Client(addressing=obsabort.ADDRESSING_PATH, **settings)
-print(first.abort("bucket", "key", "id").code, second.abort("bucket", "key", "id").code)
+import os, obsabort
+def client():
+    return obsabort.Client(
+        endpoint="https://localhost:{nginx.ports["good"]}",
+        credentials={CREDENTIALS!r},
+        addressing=obsabort.ADDRESSING_PATH,
+        max_attempts=1,
+    )
+first = client()
+codes = [first.abort("bucket", "key", "id").code]
+open({bundle!r}, "w").write(open({replacement!r}).read())
+codes += [client().abort("bucket", "key", "id").code, first.abort("bucket", "key", "id").code]
+print(*codes)
 """
         command = [sys.executable, "-c", program]
-        environment = clean_environment(SSL_CERT_FILE=bundle, PYTHONPATH=os.path.dirname(obsabort.__file__))
+        environment = clean_environment(**environment, PYTHONPATH=os.path.dirname(obsabort.__file__))
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-        self.assertEqual((done.stdout, done.stderr), ("0 0\n", ""))
+        self.assertEqual(done.stderr, "")
+        return [int(code) for code in done.stdout.split()]
+
+    def test_a_new_client_trusts_the_bundle_that_took_the_old_ones_place(self):
+        bundle = os.path.join(directory, "replaced.pem")
+        with open(other.certificate) as old, open(bundle, "w") as file:
+            file.write(old.read())
+        codes = self.after_replacing(bundle, {"SSL_CERT_FILE": bundle}, root.certificate)
+        # A client that exists stays as it is.
+        self.assertEqual(codes, [obsabort.TLS, 0, obsabort.TLS])
+
+    def test_so_with_the_systems_store(self):
+        with open(BUNDLE) as file:
+            self.addCleanup(namespace.file, BUNDLE, file.read())
+        with open(other.certificate) as file:
+            namespace.file(BUNDLE, file.read())
+        codes = self.after_replacing(BUNDLE, {}, root.certificate)
+        self.assertEqual(codes, [obsabort.TLS, 0, obsabort.TLS])
 
 
 def unusable_files():

@@ -2,6 +2,7 @@
 //!
 //! All unsafe code outside `capi` is here: the C functions that no crate in use wraps.
 
+pub mod file;
 pub mod fork;
 pub mod socket;
 pub mod thread;

@@ -9,11 +9,12 @@ use std::time::Duration;
 use crate::process::again;
 
 /// What the library reads of the environment: not inherited, so that a developer's own settings change no test.
-const READ_BY_THE_LIBRARY: [&str; 14] = [
+const READ_BY_THE_LIBRARY: [&str; 15] = [
     "OBS_ACCESS_KEY_ID",
     "OBS_SECRET_ACCESS_KEY",
     "OBS_SECURITY_TOKEN",
     "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
     "http_proxy",
     "https_proxy",
     "all_proxy",
