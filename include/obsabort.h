@@ -120,6 +120,9 @@
  * therefore runs with a newer library of the same SONAME, without being recompiled. "Since" in a description is the
  * first version that has the function. All types and constants exist since 0.1.0.
  *
+ * Two static libraries that were written in Rust may not link into one program, since each brings Rust's standard
+ * library along (multiple definition of rust_eh_personality). Use the shared library then; README.md has another way.
+ *
  * This version supports Linux on x86_64 with glibc 2.34 or newer. It supports no other system, architecture or C
  * library.
  *
