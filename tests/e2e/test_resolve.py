@@ -228,6 +228,32 @@ class LookupTest(ResolveTest):
         self.failed(client, obsabort.RESOLVE, "bucket.obs.test")
         self.assertEqual((dns.asked("bucket.obs.test"), dns.asked("obs.test")), (1, 0))
 
+    def test_what_to_do_about_a_name(self):
+        """The endpoint's host, and what the message says for a bucket of the name `bucket`."""
+        path, region = "OBS_ABORT_ADDRESSING_PATH", "is eu-101 a region? then give https://obs.eu-101."
+        in_endpoint = "begins with the bucket"
+        hints = (path, region, in_endpoint)
+        rows = [
+            ("localhost", obsabort.ADDRESSING_AUTO, [path]),
+            ("minio", obsabort.ADDRESSING_AUTO, [path]),
+            ("minio", obsabort.ADDRESSING_PATH, []),
+            ("obs.eu-101.myhuaweicloud.com", obsabort.ADDRESSING_AUTO, [path]),
+            ("eu-101", obsabort.ADDRESSING_AUTO, [region, path]),
+            ("eu-101", obsabort.ADDRESSING_PATH, [region]),
+            ("obs.eu-101", obsabort.ADDRESSING_AUTO, [region, path]),
+            ("eu-101.myhuaweicloud.com", obsabort.ADDRESSING_AUTO, [region, path]),
+            ("bucket.obs.test", obsabort.ADDRESSING_AUTO, [in_endpoint, "give obs.test", path]),
+            ("bucket.obs.test", obsabort.ADDRESSING_PATH, [in_endpoint, "give obs.test"]),
+            ("bucket.obs.test", obsabort.ADDRESSING_CUSTOM_DOMAIN, []),
+        ]
+        for host, addressing, said in rows:
+            with self.subTest(host=host, addressing=addressing):
+                client = self.client(host, addressing=addressing, max_attempts=1)
+                self.failed(client, obsabort.RESOLVE, host, *said)
+                message = client.abort("bucket", "key", "id").message
+                for hint in set(hints) - set(said):
+                    self.assertNotIn(hint, message)
+
     def test_other_failures(self):
         for answer in (NXDOMAIN, SERVFAIL, []):
             with self.subTest(answer=answer):
