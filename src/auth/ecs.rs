@@ -21,6 +21,7 @@ use crate::base::date;
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::sys::thread;
+use crate::base::text::sanitize;
 
 /// The metadata service of an ECS: link-local, and never behind a proxy.
 const HOST: &str = "169.254.169.254";
@@ -178,6 +179,11 @@ impl EcsProvider {
         }
     }
 
+    /// The credentials that were fetched last, if there are any.
+    pub fn current(&self) -> Option<Arc<Credentials>> {
+        self.current.load().as_ref().map(|current| Arc::clone(&current.credentials))
+    }
+
     fn start_fetch(
         self: &Arc<EcsProvider>,
         fetches: &Arc<FetchState>,
@@ -285,6 +291,8 @@ fn received(
 }
 
 fn unusable(why: impl std::fmt::Display) -> Error {
+    // The HTTP client's errors may quote what it received.
+    let why = sanitize(why.to_string(), &[]);
     Error::new(Code::NoCredentials, format!("the ECS metadata service {HOST}: {why}"))
 }
 

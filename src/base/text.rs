@@ -1,5 +1,7 @@
 //! Text from outside, made fit for messages.
 
+use std::ops::Range;
+
 /// Returns one line of at most 512 bytes, with control characters and secrets replaced.
 pub fn sanitize(text: impl Into<String>, secrets: &[&str]) -> String {
     const MAX_BYTES: usize = 512;
@@ -18,36 +20,36 @@ pub fn sanitize(text: impl Into<String>, secrets: &[&str]) -> String {
 
 /// Replaces secrets, also if they are escaped in one of the usual ways.
 pub fn without_secrets(text: String, secrets: &[&str]) -> String {
-    let mut text = text;
-    for secret in secrets {
-        // An escaped secret is never shorter.
-        if !secret.is_empty() && secret.len() <= text.len() {
-            text = without_secret(text, secret.as_bytes());
-        }
-    }
-    text
+    secrets.iter().fold(text, |text, secret| without_secret(text, secret))
 }
 
-fn without_secret(text: String, secret: &[u8]) -> String {
+fn without_secret(text: String, secret: &str) -> String {
     let mut cleaned = String::new();
-    let (mut copied, mut at) = (0, 0);
-    while let Some(rest) = text.as_bytes().get(at..).filter(|rest| rest.len() >= secret.len()) {
-        // What matches begins and ends between characters, since both texts are UTF-8.
-        match length_of_secret(rest, secret) {
-            Some(length) => {
-                cleaned.push_str(&text[copied..at]);
-                cleaned.push_str("[secret]");
-                at += length;
-                copied = at;
-            }
-            None => at += 1,
-        }
+    let mut rest = text.as_str();
+    while let Some(found) = find_secret(rest, secret) {
+        cleaned.push_str(&rest[..found.start]);
+        cleaned.push_str("[secret]");
+        rest = &rest[found.end..];
     }
-    if copied == 0 {
+    if cleaned.is_empty() {
         return text;
     }
-    cleaned.push_str(&text[copied..]);
+    cleaned.push_str(rest);
     cleaned
+}
+
+/// Returns whether the text holds the secret, as it is or escaped.
+pub fn holds_secret(text: &str, secret: &str) -> bool {
+    find_secret(text, secret).is_some()
+}
+
+/// The first place of the secret. It begins and ends between characters, since both texts are UTF-8.
+fn find_secret(text: &str, secret: &str) -> Option<Range<usize>> {
+    let (text, secret) = (text.as_bytes(), secret.as_bytes());
+    // An escaped secret is never shorter.
+    let last_start = text.len().checked_sub(secret.len()).filter(|_| !secret.is_empty())?;
+    (0..=last_start)
+        .find_map(|start| length_of_secret(&text[start..], secret).map(|length| start..start + length))
 }
 
 /// The length of the secret that the text begins with, as it is or escaped.

@@ -7,6 +7,7 @@ use quick_xml::events::Event;
 
 use crate::base::date;
 use crate::base::error::{Code, Error};
+use crate::base::text::holds_secret;
 use crate::obs::xml::{LossyReader, resolve};
 
 /// The largest page in bytes. 1000 uploads with the longest keys stay below it, and it alone bounds a page: some servers
@@ -39,6 +40,15 @@ pub struct Page {
     pub uploads: Vec<ListedUpload>,
     /// The beginning of the next page, if there is one.
     pub next: Option<Marker>,
+}
+
+impl Page {
+    /// Returns whether a key, an upload id or a marker holds the secret, as it is or escaped.
+    pub fn repeats(&self, secret: &str) -> bool {
+        let listed = self.uploads.iter().flat_map(|upload| [&upload.key, &upload.upload_id]);
+        let next = self.next.iter().flat_map(|next| [&next.key, &next.upload_id]);
+        listed.chain(next).any(|text| holds_secret(text, secret))
+    }
 }
 
 /// The beginning of a page.

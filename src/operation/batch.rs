@@ -19,6 +19,8 @@ use crate::operation::rate_limit::RateLimiter;
 use crate::operation::retry::Attempts;
 
 /// Failures beyond these are counted, and not kept.
+///
+/// cbindgen:ignore
 pub const MAX_RECORDED_FAILURES: usize = 1000;
 
 /// The pause of the caller's thread after it has taken all messages. Without it, nearly every outcome would wake it: 4.6

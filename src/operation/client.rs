@@ -15,11 +15,12 @@ use crate::base::error::Error;
 use crate::base::origin::Origin;
 use crate::base::panic::internal;
 use crate::base::sys::fork;
+use crate::base::text::{sanitize, without_secrets};
 use crate::http::proxy::Proxies;
 use crate::http::{self, HttpClient, tls};
 use crate::obs::bucket::Bucket;
 use crate::operation::call::CallOptions;
-use crate::operation::config::{Config, Level, ProxySetting, Settings};
+use crate::operation::config::{Config, Level, Log, ProxySetting, Settings};
 use crate::operation::log::Logger;
 
 /// A client, shared by any number of threads. Nothing in it that outlives a fork is guarded by a lock.
@@ -30,13 +31,42 @@ pub struct Client {
     user_agent: String,
     connections: http::HttpSettings,
     last_bucket: ArcSwapOption<Bucket>,
-    source: ArcSwap<CredentialsProvider>,
+    source: Arc<ArcSwap<CredentialsProvider>>,
     /// Only if the config asks for credentials from ECS.
     ecs: Option<Arc<EcsProvider>>,
     /// The server's clock minus this machine's, in seconds.
     clock_offset: AtomicI64,
     shutdown: CancelFlag,
     local: ArcSwap<ProcessState>,
+    secrets: CurrentSecrets,
+}
+
+/// The secrets that a client has now. An attempt knows its own; these are for texts that outlive the attempt that they
+/// came with, such as the keys of a listing.
+#[derive(Clone, Debug)]
+struct CurrentSecrets {
+    source: Arc<ArcSwap<CredentialsProvider>>,
+    ecs: Option<Arc<EcsProvider>>,
+    proxies: Proxies,
+}
+
+impl CurrentSecrets {
+    fn remove_from(&self, text: String) -> String {
+        let credentials = match &**self.source.load() {
+            CredentialsProvider::Static(credentials) => Some(Arc::clone(credentials)),
+            CredentialsProvider::Ecs => self.ecs.as_ref().and_then(|ecs| ecs.current()),
+            CredentialsProvider::Missing(_) => None,
+        };
+        let of_credentials = credentials.iter().flat_map(|credentials| credentials.secrets());
+        let secrets: Vec<&str> = of_credentials.chain(self.proxies.secrets()).collect();
+        without_secrets(text, &secrets)
+    }
+
+    /// The same log, without secrets in its lines.
+    fn removed_from(self, log: Log) -> Log {
+        let sink = log.sink;
+        Log { level: log.level, sink: Arc::new(move |level, line| sink(level, self.remove_from(line))) }
+    }
 }
 
 /// The state of one process: locks, threads, sockets. A forked child leaks its parent's, and makes its own.
@@ -69,7 +99,7 @@ impl ProcessState {
 impl Client {
     /// Validates the config as a whole, and reads the environment and the trusted roots.
     pub fn new(config: &Config) -> Result<Client, Error> {
-        let settings = config.checked()?.clone();
+        let mut settings = config.checked()?.clone();
         let Some(endpoint) = settings.endpoint.clone() else {
             return Err(Error::config("no endpoint"));
         };
@@ -97,9 +127,14 @@ impl Client {
         fork::watch();
         let source = ProviderChoice::resolve(settings.credentials.as_ref());
         let ecs = matches!(source, CredentialsProvider::Ecs).then(|| Arc::new(EcsProvider::new(&user_agent)));
+        let source = Arc::new(ArcSwap::from_pointee(source));
+        let proxies = connections.proxies.clone();
+        let secrets = CurrentSecrets { source: Arc::clone(&source), ecs: ecs.clone(), proxies };
+        settings.log = settings.log.take().map(|log| secrets.clone().removed_from(log));
         Ok(Client {
             last_bucket: ArcSwapOption::empty(),
-            source: ArcSwap::from_pointee(source),
+            source,
+            secrets,
             ecs,
             clock_offset: AtomicI64::new(0),
             shutdown: CancelFlag::default(),
@@ -236,6 +271,11 @@ impl Client {
     /// The proxies' secrets, which a server or a proxy might echo.
     pub fn proxy_secrets(&self) -> impl Iterator<Item = &str> {
         self.connections.proxies.secrets()
+    }
+
+    /// Text of a listing, made fit for a message.
+    pub fn sanitize(&self, text: &str) -> String {
+        sanitize(self.secrets.remove_from(text.to_owned()), &[])
     }
 
     /// The log of a thread that makes a call.

@@ -67,8 +67,16 @@ impl Failure {
     }
 }
 
-/// Reads the body of a 200: the response, the Unix seconds by which its request was dated, and the body.
-pub type BodyReader<'a> = &'a mut dyn FnMut(&Response, i64, &mut dyn Read) -> Result<(), Error>;
+/// How a request was signed.
+#[derive(Clone, Copy)]
+pub struct Signed<'a> {
+    /// By which time, in Unix seconds.
+    pub dated: i64,
+    pub signature: &'a str,
+}
+
+/// Reads the body of a 200: the response, how its request was signed, and the body.
+pub type BodyReader<'a> = &'a mut dyn FnMut(&Response, Signed<'_>, &mut dyn Read) -> Result<(), Error>;
 
 /// Sends until an attempt succeeds, or until attempts or time are used up. A redirect that is followed changes
 /// `target` for the requests after it.
@@ -300,7 +308,8 @@ impl Attempt<'_> {
         let response = match read {
             Some(read) => process.http.send_streaming(request, |response, body| {
                 let mut body = Beginning::of(body);
-                read(response, dated, &mut body).map_err(|error| {
+                let signed = Signed { dated, signature: signature.as_str() };
+                read(response, signed, &mut body).map_err(|error| {
                     self.failed_request(&secrets).refine_page_error(error, response, body.seen())
                 })
             }),

@@ -13,7 +13,6 @@ use crate::base::date;
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
-use crate::base::text::sanitize;
 use crate::http::Headers;
 use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, malformed, read_page};
 use crate::obs::operation::Operation;
@@ -24,7 +23,7 @@ use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::retry::Attempts;
-use crate::operation::send::{Failure, Invocation, send};
+use crate::operation::send::{Failure, Invocation, Signed, send};
 use crate::operation::tally::{Listed, Tally};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
@@ -222,7 +221,7 @@ impl<'a> Sweep<'a> {
                 continue;
             }
             if let Some((listed, may_be_aborted)) = state.waiting.pop_front() {
-                return Some(self.job(listed, may_be_aborted, log));
+                return Some(self.job(pool, listed, may_be_aborted, log));
             }
             if !state.is_listing || !pool.is_running() {
                 return None;
@@ -234,11 +233,11 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    fn job(&self, listed: ListedUpload, may_be_aborted: bool, log: Logger<'_>) -> Job {
+    fn job(&self, pool: &WorkerPool<'_>, listed: ListedUpload, may_be_aborted: bool, log: Logger<'_>) -> Job {
         let ListedUpload { key, upload_id, initiated, .. } = listed;
         let upload = Upload { key, upload_id, initiated, index: None };
         let problem = if !listed.is_decoded {
-            let shown = sanitize(upload.key.as_str(), &[]);
+            let shown = pool.client.sanitize(&upload.key);
             Some(Error::new(Code::Protocol, format!("the listed key {shown:?} can't be decoded to UTF-8")))
         } else if upload.key.contains('\0') || upload.upload_id.contains('\0') {
             // C sees another key, shortened or altered, and may have that one aborted.
@@ -322,16 +321,21 @@ impl<'a> Sweep<'a> {
             log,
         };
         let mut page = None;
-        let mut read = |response: &crate::http::Response, dated, body: &mut dyn std::io::Read| {
-            let now = self.trusted_date(&response.headers, dated)?;
-            page = read_page(body, request)?;
-            // The first page that can be acted on, and not one that is asked for again.
-            if let (Some(now), Some(_)) = (now, &page) {
-                let age = i64::try_from(self.selection.older_than_seconds).unwrap_or(i64::MAX);
-                self.cutoff.get_or_init(|| now.saturating_sub(age));
-            }
-            Ok(())
-        };
+        let mut read =
+            |response: &crate::http::Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
+                let now = self.trusted_date(&response.headers, signed.dated)?;
+                page = read_page(body, request)?;
+                // Its keys would be shown in messages and in the log.
+                if page.as_ref().is_some_and(|page| page.repeats(signed.signature)) {
+                    return Err(malformed("it repeats the signature of its request"));
+                }
+                // The first page that can be acted on, and not one that is asked for again.
+                if let (Some(now), Some(_)) = (now, &page) {
+                    let age = i64::try_from(self.selection.older_than_seconds).unwrap_or(i64::MAX);
+                    self.cutoff.get_or_init(|| now.saturating_sub(age));
+                }
+                Ok(())
+            };
         send(&invocation, &mut target, &mut Attempts::default(), Some(&mut read)).map_err(
             |Failure { error, .. }| {
                 let detail = format!("listing the uploads of {}: {}", pool.bucket.name(), error.detail);
@@ -355,9 +359,9 @@ impl<'a> Sweep<'a> {
             headers.all("date").map(|text| std::str::from_utf8(text).ok().and_then(date::parse_http));
         let first = dates.next().flatten();
         let Some(now) = first else {
-            let text = sanitize(String::from_utf8_lossy(text), &[]);
+            let text = String::from_utf8_lossy(text);
             return Err(malformed(format_args!(
-                "its Date \"{text}\" can't be read, so that their age is not known"
+                "their age is not known, since its Date can't be read: {text:?}"
             )));
         };
         if dates.any(|other| other != first) {

@@ -13,10 +13,10 @@ use support::apart;
 use support::obs::server;
 use support::peer::{Recorder, refusing};
 use support::process::{is_again, within_a_minute};
-use support::{Client, Config, borrowed, code};
+use support::{Client, Config, Outcome, borrowed, code};
 use support::{
-    OBS_ABORT_LOG_DEBUG as DEBUG, OBS_ABORT_LOG_ERROR as ERROR, OBS_ABORT_LOG_INFO as INFO,
-    OBS_ABORT_LOG_WARN as WARN,
+    OBS_ABORT_INCLUDE_LIVE as INCLUDE_LIVE, OBS_ABORT_LOG_DEBUG as DEBUG, OBS_ABORT_LOG_ERROR as ERROR,
+    OBS_ABORT_LOG_INFO as INFO, OBS_ABORT_LOG_WARN as WARN,
 };
 
 type Then = Box<dyn Fn(i32, &str) + Send + Sync>;
@@ -162,7 +162,7 @@ const TOKEN: &str = "tOkEn/very+Secret=0123456789";
 const PASSWORD: &str = "pAssWord-0123456789";
 
 /// Everything the log said at DEBUG, and every error string, is without secrets and signatures.
-fn assert_no_secret(told: &Told, recorders: &[&Recorder], error: Option<String>) {
+fn assert_no_secret(told: &Told, recorders: &[&Recorder], errors: impl IntoIterator<Item = String>) {
     let mut secrets = vec![SECRET.to_owned(), TOKEN.to_owned(), PASSWORD.to_owned()];
     // "user:" and the password in Base64, as the proxy gets it.
     secrets.push("dXNlcjpwQXNzV29yZC0wMTIzNDU2Nzg5".to_owned());
@@ -173,13 +173,36 @@ fn assert_no_secret(told: &Told, recorders: &[&Recorder], error: Option<String>)
     }
     let lines = told.take();
     assert!(!lines.is_empty());
-    for line in lines.into_iter().map(|(_, line)| line).chain(error) {
+    for line in lines.into_iter().map(|(_, line)| line).chain(errors) {
+        let decoded = decoded(&line);
         for secret in &secrets {
+            assert!(!decoded.contains(&secret[..secret.len() - 8]), "{secret} in {line}");
             assert!(!line.contains(secret.as_str()), "{secret} in {line}");
             assert!(!line.contains(&secret[..secret.len() - 8]), "{secret} in {line}");
         }
         assert!(!line.to_lowercase().contains("authorization"), "{line}");
     }
+}
+
+/// Without percent-encoding.
+fn decoded(line: &str) -> String {
+    let bytes = line.as_bytes();
+    let mut plain = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let digits = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.filter(|_| bytes[at] == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                at += 3;
+            }
+            None => {
+                plain.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
 }
 
 #[test]
@@ -250,6 +273,136 @@ fn no_line_holds_a_secret() {
         assert_ne!(code, code::OK, "{endpoint} {proxy}");
         assert_no_secret(told, &[&garbage, &denying], error);
     }
+}
+
+/// What a server can know of a request, and what it may send besides, as it may write it.
+fn hostile_texts(signature: &str) -> Vec<String> {
+    let base64 = "dXNlcjpwQXNzV29yZC0wMTIzNDU2Nzg5".to_owned();
+    let secrets = [TOKEN.to_owned(), signature.to_owned(), SECRET.to_owned(), PASSWORD.to_owned(), base64];
+    let encoded = |secret: &String| secret.bytes().map(|b| format!("%{b:02x}")).collect::<String>();
+    let references = |secret: &String| secret.bytes().map(|b| format!("&#{b};")).collect::<String>();
+    let marks = "a\u{202e}b\u{61c}c\u{200e}d\u{2066}e\u{1b}[31mf\u{85}g\u{2028}h&#x202e;&#27;&#0;".to_owned();
+    let long = |secret: &String| format!("{}{secret}", "x".repeat(490));
+    secrets
+        .iter()
+        .flat_map(|secret| [secret.clone(), encoded(secret), references(secret), long(secret)])
+        .chain([marks])
+        .collect()
+}
+
+type Place = fn(&str) -> String;
+
+/// A whole response to a listing, with the text in one place.
+fn response(head: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {head}\r\nDate: {}\r\nContent-Length: {length}\r\n\r\n{body}", DATE)
+}
+
+const DATE: &str = "Wed, 01 Jul 2015 05:28:27 GMT";
+
+fn list(inner: &str) -> String {
+    response("200 OK", &format!("<ListMultipartUploadsResult>{inner}</ListMultipartUploadsResult>"))
+}
+
+fn one_upload(key: &str, upload_id: &str, more: &str) -> String {
+    list(&format!(
+        "<IsTruncated>false</IsTruncated>{more}<Upload><Key>{key}</Key><UploadId>{upload_id}</UploadId></Upload>"
+    ))
+}
+
+/// Without line ends, which would end a header.
+fn header(name: &str, text: &str) -> String {
+    format!("403 Forbidden\r\n{name}: {}", text.replace(['\u{85}', '\u{1b}', '\u{2028}'], "?"))
+}
+
+const PLACES: &[(&str, Place)] = &[
+    ("a reason phrase", |t| response(&format!("200 {t}"), "<x/>")),
+    ("an end tag", |t| list(&format!("<IsTruncated>false</{t}>"))),
+    ("a start tag", |t| list(&format!("<{t}>false</IsTruncated>"))),
+    ("an attribute", |t| list(&format!("<IsTruncated a=\"{t}\" a='{t}' {t}>"))),
+    ("an entity", |t| list(&format!("<IsTruncated>&{t};</IsTruncated>"))),
+    ("a root", |t| response("200 OK", &format!("<{t}></{t}>"))),
+    ("text before the root", |t| response("200 OK", t)),
+    ("text after the root", |t| one_upload("db/k", "i", "") + t),
+    ("a comment", |t| list(&format!("<!-- {t} --"))),
+    ("a document type", |t| response("200 OK", &format!("<!DOCTYPE {t} SYSTEM '{t}'>"))),
+    ("IsTruncated", |t| list(&format!("<IsTruncated>{t}</IsTruncated>"))),
+    ("EncodingType", |t| one_upload("db/k", "i", &format!("<EncodingType>{t}</EncodingType>"))),
+    ("a marker", |t| list(&format!("<IsTruncated>true</IsTruncated><NextKeyMarker>{t}</NextKeyMarker>"))),
+    ("a key outside the prefix", |t| one_upload(t, "i", "")),
+    ("a key in the prefix", |t| one_upload(&format!("db/{t}"), "i", "")),
+    ("an encoded key in the prefix", |t| {
+        one_upload(&format!("db/{t}"), "i", "<EncodingType>url</EncodingType>")
+    }),
+    ("an upload id", |t| one_upload("db/k", t, "")),
+    ("an error in place of a list", |t| response("200 OK", &format!("<Error><Code>{t}</Code></Error>"))),
+    ("the title of a page", |t| response("200 OK", &format!("<html><title>{t}</title>"))),
+    ("a content coding", |t| response(&format!("200 OK\r\nContent-Encoding: {}", header("", t)), "x")),
+    ("a Date", |t| format!("HTTP/1.1 {}\r\n\r\n", header("Date", t).replace("403", "200"))),
+    ("the code of an error", |t| response("403 x", &format!("<Error><Code>{t}</Code></Error>"))),
+    ("the message of an error", |t| response("403 x", &format!("<Error><Message>{t}</Message></Error>"))),
+    ("the endpoint of an error", |t| response("301 x", &format!("<Error><Endpoint>{t}</Endpoint></Error>"))),
+    ("the title of an error", |t| response("502 x", &format!("<html><title>{t}</title>"))),
+    ("an error code in a header", |t| response(&header("x-obs-error-code", t), "")),
+    ("a request id", |t| response(&header("x-obs-request-id", t), "")),
+    ("a host id", |t| response(&header("x-obs-id-2", t), "")),
+    ("a region", |t| response(&header("x-amz-bucket-region", t).replace("403", "301"), "")),
+    ("a Location", |t| response(&header("Location", t).replace("403", "302"), "")),
+    ("the host of a Location", |t| {
+        response(
+            &header("Location", &format!("http://backups.{t}.obs.example.com/")).replace("403", "307"),
+            "",
+        )
+    }),
+    ("no HTTP", |t| format!("{t}\r\n\r\n")),
+];
+
+/// Whatever a server sends, wherever it puts it: in what comes of a sweep there is no secret, and nothing that changes
+/// how a terminal shows it.
+#[test]
+fn no_text_of_a_server_reaches_a_line_as_it_is() {
+    let rows = PLACES.iter().flat_map(|place| (0..hostile_texts("").len()).map(move |text| (place, text)));
+    let failed: Vec<String> = rows
+        .filter_map(|((place, write), text)| {
+            // The Date matters only if the age does.
+            let older_than = if *place == "a Date" { 3600 } else { 0 };
+            let run = std::panic::AssertUnwindSafe(|| sweep_of_a_hostile_server(*write, text, older_than));
+            let why = std::panic::catch_unwind(run).err()?;
+            let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
+            Some(format!("{place}, text {text}: {why}"))
+        })
+        .collect();
+    assert!(failed.is_empty(), "{} rows failed\n{}", failed.len(), failed.join("\n"));
+}
+
+/// `write` puts the text into responses to listings. Aborts are refused with it.
+fn sweep_of_a_hostile_server(write: Place, text: usize, older_than: u64) {
+    let recorder = Recorder::answering(move |head| {
+        let authorization = head.header("authorization").unwrap();
+        let text = hostile_texts(authorization.rsplit_once(':').unwrap().1).remove(text);
+        match head.line.starts_with("GET") {
+            true => write(&text).into_bytes(),
+            false => response("403 x", &format!("<Error><Message>{text}</Message></Error>")).into_bytes(),
+        }
+    });
+    let told = Told::new();
+    let proxy = format!("http://user:{PASSWORD}@{}", recorder.address());
+    let config = Config::new("http://obs.example.com").credentials("AK", SECRET, Some(TOKEN)).proxy(&proxy);
+    let client = told.hear(config.max_attempts(1), DEBUG).client();
+    let ending =
+        client.stale(None, "backups", Some("db/"), older_than, INCLUDE_LIVE as u32, &mut |_, _, _| false);
+    assert_ne!(ending.code, code::OK);
+    let failures = ending.report.map(|report| report.failures).unwrap_or_default();
+    let mut texts: Vec<String> = ending.error.into_iter().collect();
+    for failure in failures {
+        let Outcome { message, service_code, request_id, host_id, .. } = failure;
+        texts.extend([message, service_code, request_id, host_id].into_iter().flatten());
+    }
+    let marks = ['\u{61c}', '\u{200e}', '\u{202e}', '\u{2028}', '\u{2066}'];
+    for line in texts.iter().chain(told.lines.lock().unwrap().iter().map(|(_, line)| line)) {
+        assert!(!line.chars().any(|c| c.is_control() || marks.contains(&c)), "{line:?}");
+    }
+    assert_no_secret(told, &[&recorder], texts);
 }
 
 #[test]
