@@ -54,7 +54,11 @@ impl FailedRequest<'_> {
             return line;
         }
         let advice = match &service.code {
-            Some(code) => self.service_advice(verdict, code, service.message.as_deref().unwrap_or_default()),
+            Some(code) => {
+                let message = service.message.as_deref().unwrap_or_default();
+                self.service_advice(verdict, code, message)
+                    .or_else(|| self.mistaken_bucket(code, &response.body))
+            }
             None => self.foreign_advice(response, verdict),
         };
         with_advice(line, advice.into_iter().chain(self.bucket_in_endpoint(verdict.code())))
@@ -133,6 +137,19 @@ impl FailedRequest<'_> {
                 "AccessDenied" | "AccessForbidden" | "Forbidden" | "AllAccessDisabled",
             ) => Some(self.permission()),
             (Verdict::AccessDenied | Verdict::Rejected, code) => credentials_advice(code).map(str::to_owned),
+            _ => None,
+        }
+    }
+
+    /// What to do if a server looks for the bucket in the path, and not in the host.
+    fn mistaken_bucket(&self, code: &str, body: &[u8]) -> Option<String> {
+        let advice = self.path_addressing("serves buckets")?;
+        match (code, error_field(body, "BucketName")) {
+            ("NoSuchBucket", Some(other)) if other != self.bucket.name() => {
+                let other = sanitize(other, self.secrets);
+                Some(format!("the server looked for the bucket {other:?}, {advice}"))
+            }
+            ("InvalidBucketName", _) => Some(advice),
             _ => None,
         }
     }
@@ -293,7 +310,7 @@ fn looks_like_region(label: &str) -> bool {
 fn credentials_advice(code: &str) -> Option<&'static str> {
     Some(match code {
         "SignatureDoesNotMatch" => {
-            "the secret key is not that of the access key, or something on the way changes the request"
+            "the secret key is not that of the access key, or something on the way changes the request (its Host or query)"
         }
         "InvalidAccessKeyId" => "the access key does not exist (any more), or belongs to another service",
         "ExpiredToken"

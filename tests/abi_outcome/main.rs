@@ -302,6 +302,11 @@ fn what_is_no_error_document_is_no_reason_to_fail() {
     assert_eq!(answered(&server, &client, Fault::answer(404).bare().body(broken)).code, code::NO_SUCH_UPLOAD);
 }
 
+/// Every byte percent-encoded.
+fn hex(text: &str) -> String {
+    text.bytes().map(|b| format!("%{b:02x}")).collect()
+}
+
 #[test]
 fn a_server_that_echoes_secrets_is_not_repeated() {
     const SECRET: &str = "sK/very+Secret=0123456789";
@@ -313,7 +318,12 @@ fn a_server_that_echoes_secrets_is_not_repeated() {
         let signature = authorization.rsplit_once(':').unwrap().1;
         format!("s {SECRET} t {TOKEN} g {signature} a {authorization}")
     }
-    let echoes: [(i32, Echo); 9] = [
+    let echoes: [(i32, Echo); 10] = [
+        (code::ACCESS_DENIED, |head| {
+            let body =
+                xml("AccessDenied", &format!("{} {}", hex(&all(head)), all(head).replace('/', "%2F")), "");
+            format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        }),
         (code::ACCESS_DENIED, |head| {
             let body = xml("SignatureDoesNotMatch", &all(head), "");
             format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {}\r\n\r\n{body}", body.len())
@@ -366,6 +376,12 @@ fn a_server_that_echoes_secrets_is_not_repeated() {
             let signature = head.header("authorization").unwrap().rsplit_once(':').unwrap().1.to_owned();
             for text in all_texts(&outcome) {
                 for secret in [SECRET, TOKEN, &signature] {
+                    for encoded in [secret.replace('/', "%2F"), hex(secret)] {
+                        assert!(
+                            !text.contains(&encoded[..encoded.len() - 6]),
+                            "{position}: {secret} in {text}"
+                        );
+                    }
                     assert!(!text.contains(secret), "{position}: {secret} in {text}");
                     // Nor most of one.
                     assert!(!text.contains(&secret[..secret.len() - 6]), "{position}: {secret} in {text}");

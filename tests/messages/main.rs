@@ -308,6 +308,31 @@ fn the_bucket_in_the_endpoint() {
     );
 }
 
+/// Servers that know no virtual hosts take the first segment of the path for the bucket.
+#[test]
+fn a_server_that_looks_for_the_bucket_in_the_path() {
+    let server = behind_names();
+    let error = |code: &str, bucket: &str| {
+        let bucket = format!("<BucketName>{bucket}</BucketName>");
+        Fault::answer(404).bare().body(format!("<Error><Code>{code}</Code>{bucket}</Error>"))
+    };
+    let client = |addressing| {
+        let config = Config::new("http://obs.hw.test").proxy(&server.endpoint()).max_attempts(1);
+        config.addressing(addressing).client()
+    };
+    let hint = "use path addressing";
+    server.fault(error("NoSuchBucket", "dir"));
+    let outcome = client(0).outcome(None, "backups", "dir/k", "i");
+    assert_says(&outcome, code::NO_SUCH_BUCKET, 404, &["looked for the bucket \"dir\"", hint]);
+    server.fault(error("InvalidBucketName", "d"));
+    assert_says(&client(0).outcome(None, "backups", "d/k", "i"), code::REJECTED, 404, &[hint]);
+    for (bucket, addressing) in [("backups", 0), ("dir", PATH)] {
+        server.fault(error("NoSuchBucket", bucket));
+        let outcome = client(addressing).outcome(None, "backups", "dir/k", "i");
+        assert!(!outcome.message.as_ref().unwrap().contains(hint), "{outcome:?}");
+    }
+}
+
 #[test]
 fn the_proxy_that_an_html_page_comes_from() {
     let server = behind_names();
