@@ -14,6 +14,7 @@ use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::http::Headers;
+use crate::obs::bucket::check_upload_id;
 use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, malformed, read_page};
 use crate::obs::operation::Operation;
 use crate::operation::abort::{Outcome, Upload, log_outcome};
@@ -244,7 +245,8 @@ impl<'a> Sweep<'a> {
             let detail = "the key or the upload id contains U+0000, which no C string can hold (shown as ?)";
             Some(Error::argument(detail))
         } else {
-            None
+            // A dry run shows what a run would refuse.
+            check_upload_id(&upload.upload_id).err()
         };
         if let Some(error) = problem {
             return Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error))));
