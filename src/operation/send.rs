@@ -142,6 +142,9 @@ fn carry_out(
     let log = invocation.log;
     let FailedAttempt { failure, server_time, redirect, .. } = failed;
     match next {
+        Next::GiveUp if redirect.is_some() => {
+            return Err(failure.with_detail(": not followed, after as many redirects as are followed"));
+        }
         Next::GiveUp => return Err(failure),
         Next::OutOfTime(wait) => {
             return Err(

@@ -101,7 +101,8 @@ pub fn rows() -> Vec<Row> {
             .redirect(307, "{target}")
             .redirect(307, "{target}")
             .redirect(307, "{target}")
-            .gives(REDIRECT, 307, 4),
+            .gives(REDIRECT, 307, 4)
+            .says("after as many redirects as are followed"),
         row("307 to the query alone")
             .redirect(307, "?uploadId=0123456789ABCDEF0123456789ABCDEF")
             .gives(OK, 204, 2),
