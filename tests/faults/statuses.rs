@@ -87,6 +87,21 @@ pub fn rows() -> Vec<Row> {
                 let next = scene.client.outcome(None, "bucket", "k", "i");
                 assert_eq!((next.code, next.attempts), (NO_SUCH_UPLOAD, 1), "{next:?}");
             }),
+        row("RequestTimeTooSkewed with an absurd Date, while another call of the client is under way")
+            .gives(OK, 204, 1)
+            .check(|scene| {
+                let (server, client) = (scene.server(), scene.client);
+                server.fault(refused(403, "RequestTimeTooSkewed").header("Date", ABSURD).key("slow"));
+                server.fault(Fault::real().delay(std::time::Duration::from_millis(600)).key("slow"));
+                std::thread::scope(|scope| {
+                    let slow = scope.spawn(|| client.outcome(None, "bucket", "slow", "i"));
+                    std::thread::sleep(std::time::Duration::from_millis(300));
+                    let other = client.outcome(None, "bucket", "k", "i");
+                    assert_eq!((other.code, other.attempts), (NO_SUCH_UPLOAD, 1), "{other:?}");
+                    let slow = slow.join().unwrap();
+                    assert_eq!((slow.code, slow.attempts), (CLOCK_SKEW, 2), "{slow:?}");
+                });
+            }),
         row("RequestTimeTooSkewed with an absurd Date, then a refusal that shows nothing")
             .fault(refused(403, "RequestTimeTooSkewed").header("Date", ABSURD))
             .fault(refused(403, "AccessDenied"))
