@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{HmacReset, KeyInit, Mac};
 use sha1::Sha1;
 
 /// A dialect of the one algorithm.
@@ -43,14 +43,17 @@ impl SignatureScheme {
 }
 
 /// A secret key, prepared for HMAC: the digest states after the two padded keys, computed once.
+///
+/// `HmacReset` rather than `Hmac`: that one is consumed by the end of the computation, and a move leaves the last bytes
+/// of the token on the stack.
 #[derive(Clone)]
-pub struct SigningKey(Hmac<Sha1>);
+pub struct SigningKey(HmacReset<Sha1>);
 
 impl SigningKey {
     /// Prepares a secret key.
     pub fn new(secret_key: &str) -> SigningKey {
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        SigningKey(Hmac::new_from_slice(secret_key.as_bytes()).expect("HMAC takes any key"))
+        SigningKey(HmacReset::new_from_slice(secret_key.as_bytes()).expect("HMAC takes any key"))
     }
 }
 
@@ -99,7 +102,9 @@ impl StringToSign<'_> {
         self.each_part(|part| mac.update(part));
         let mut signature = [0; SIGNATURE_LENGTH];
         #[expect(clippy::expect_used, reason = "the Base64 of 20 bytes has 28 characters")]
-        STANDARD.encode_slice(mac.finalize().into_bytes(), &mut signature).expect("room for the signature");
+        STANDARD
+            .encode_slice(mac.finalize_reset().into_bytes(), &mut signature)
+            .expect("room for the signature");
         Signature(signature)
     }
 }

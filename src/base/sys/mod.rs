@@ -1,8 +1,9 @@
-//! What differs by system: forks, threads with their signal masks, and sockets.
+//! What differs by system: forks, threads with their signal masks, sockets, and the allocator.
 //!
 //! All unsafe code outside `capi` is here: the C functions that no crate in use wraps.
 
 pub mod file;
 pub mod fork;
+pub mod memory;
 pub mod socket;
 pub mod thread;
