@@ -3,6 +3,7 @@
 import atexit
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -161,16 +162,26 @@ class ObsLocal(Process):
         program = os.environ.get("OBS_LOCAL")
         if not program:
             raise AssertionError("OBS_LOCAL must name the obs-local program")
-        self.port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}"
         super().__init__(
-            [program, "--port", str(self.port)]
-            + ["--access-key", self.access_key, "--secret-key", self.secret_key]
-            + list(options),
+            [program, "--access-key", self.access_key, "--secret-key", self.secret_key, *options],
             os.path.join(temp_dir(), "obs-local.log"),
             stdin=subprocess.PIPE if "--control" in options else subprocess.DEVNULL,
         )
-        self.wait_for_port(self.port)
+        self.port = self._port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+
+    def _port(self, seconds=20):
+        """The port that it chose. One chosen here might be another test run's by the time it is bound, and a server
+        that looks the same would be there."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with open(self.log_path) as log:
+                listening = re.match(r"listening on 127\.0\.0\.1:(\d+)\n", log.read())
+            if listening:
+                return int(listening.group(1))
+            if self.popen.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"obs-local does not listen: {self.log_tail()}")
+            time.sleep(0.005)
 
     def control(self, command, seconds=10):
         """Gives a command to a server that was started with --control, and returns its reply."""
