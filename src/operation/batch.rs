@@ -357,6 +357,9 @@ impl<'a> WorkerPool<'a> {
             return Err(Error::new(Code::Timeout, format!("the time budget of the call ran out: {sums}")));
         }
         if let Some(error) = listing_failure {
+            if report.total() == 0 {
+                return Err(error); // "0 aborted" would look like a clean bucket
+            }
             return Err(Error::new(error.code, format!("{} ({sums})", error.detail)));
         }
         if unreached {
