@@ -1,8 +1,8 @@
 """obs-abort from outside: exit status, output for people and for scripts, terminal, interruption.
 
 OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program. The cases about connections,
-about the terminal, about the question of --stale and about lists and files are in tool_wire.py,
-tool_screen.py, tool_question.py and tool_input.py.
+about the terminal, about the question of --stale, about lists and files and about what must never
+be said are in tool_wire.py, tool_screen.py, tool_question.py, tool_input.py and tool_truth.py.
 """
 
 import json
@@ -17,10 +17,12 @@ from tool_question import Interrupted, Question
 from tool_screen import Output, Signals, Terminal
 from tool_servers import DAY, HOUR, WithListener, WithServer
 from tool_terminal import Pty, environment, run
+from tool_truth import NoneExisted, NotLookedAt, OneStatus, StillListed, UnknownAge, Words
 from tool_wire import Connection, Start
 
-__all__ = ["Connection", "CopiedIds", "CredentialsFile", "Interrupted", "ListFiles", "Output", "Question", "Signals",
-           "Start", "Terminal"]  # found here by the runner
+__all__ = ["Connection", "CopiedIds", "CredentialsFile", "Interrupted", "ListFiles", "NoneExisted", "NotLookedAt",
+           "OneStatus", "Output", "Question", "Signals", "Start", "StillListed", "Terminal", "UnknownAge",
+           "Words"]  # found here by the runner
 
 
 class Help(unittest.TestCase):
@@ -274,7 +276,7 @@ class List(WithServer):
 
     def test_a_listing_refused(self):
         done = run("--list", "obs://no-such-bucket", env=self.env)
-        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("no_such_bucket", done.stderr)
 
 
@@ -393,13 +395,16 @@ class Trouble(WithServer):
     def setUp(self):
         pass
 
-    def sweep(self, *options, fault):
-        self.options = ("--uploads", f"leftovers:30:{3 * DAY}", "--page-cap", "10", "--fault", fault)
+    three = [f"answer=403;error=AccessDenied;method=DELETE;key=backup/{n:06};always" for n in (5, 15, 25)]
+
+    def sweep(self, *options, faults):
+        words = [word for fault in faults for word in ("--fault", fault)]
+        self.options = ("--uploads", f"leftovers:30:{3 * DAY}", "--page-cap", "10", *words)
         super().setUp()
         return run("--stale", "1h", "--yes", "--max-attempts", "1", *options, "obs://leftovers", env=self.env)
 
     def test_some_failed(self):
-        done = self.sweep(fault="answer=403;error=AccessDenied;method=DELETE;skip=5;times=3")
+        done = self.sweep(faults=self.three)
         self.assertEqual(done.returncode, 1)
         self.assertEqual(len(done.stdout.splitlines()), 27)
         self.assertEqual(len(re.findall("(?m)^obs-abort: failed: .*access_denied.*AccessDenied", done.stderr)), 3)
@@ -407,17 +412,19 @@ class Trouble(WithServer):
         self.assertEqual(len(self.left()), 3)
 
     def test_some_failed_in_json(self):
-        done = self.sweep("--json", fault="answer=403;error=AccessDenied;method=DELETE;skip=5;times=3")
+        done = self.sweep("--json", faults=self.three)
         uploads, summary = self.objects(done)
         self.assertEqual((done.returncode, summary["code_name"], summary["failed"]), (1, "partial", 3))
-        failed = [upload for upload in uploads if upload["result"] == "failed"]
+        last = {upload["upload_id"]: upload for upload in uploads}
+        self.assertEqual(len(last), 30)
+        failed = [upload for upload in last.values() if upload["result"] == "failed"]
         self.assertEqual({u.upload_id for u in self.left()}, {upload["upload_id"] for upload in failed})
         for upload in failed:
             self.assertEqual((upload["http_status"], upload["service_code"]), (403, "AccessDenied"))
             self.assertTrue(upload["message"].startswith("access_denied: "))
 
     def test_the_listing_breaks_off_half_way(self):
-        done = self.sweep(fault="answer=403;error=AccessDenied;query=uploads;skip=2;times=1")
+        done = self.sweep(faults=["answer=403;error=AccessDenied;query=uploads;skip=2;times=1"])
         self.assertEqual(done.returncode, 1)
         self.assertEqual(len(done.stdout.splitlines()), 20)
         self.assertIn("access_denied", done.stderr)
@@ -425,11 +432,11 @@ class Trouble(WithServer):
         self.assertEqual(len(self.left()), 10)
 
     def test_the_listing_is_refused(self):
-        done = self.sweep(fault="answer=403;error=AccessDenied;query=uploads;always")
-        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        done = self.sweep(faults=["answer=403;error=AccessDenied;query=uploads;always"])
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertIn("access_denied", done.stderr)
 
     def test_no_upload_could_be_sent(self):
-        done = self.sweep(fault="answer=500;method=DELETE;always")
+        done = self.sweep(faults=["answer=500;method=DELETE;always"])
         self.assertEqual(done.returncode, 1, "500 is no reason to look at the configuration")
         self.assertIn("0 aborted, 30 failed", done.stderr)

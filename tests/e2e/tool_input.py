@@ -29,7 +29,7 @@ class CopiedIds(WithListener):
                 with self.subTest(upload_id):
                     done = run("obs://bucket/key", upload_id, env=self.env)
                     self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
-                    self.assertIn("the upload id begins or ends with white space or an invisible character", done.stderr)
+                    self.assertIn("the upload id begins or ends with white space or an invisible", done.stderr)
         self.assertEqual(self.listener.connections(), 0)
 
     def test_in_a_list(self):
@@ -88,14 +88,15 @@ class ListFiles(WithServer):
     def test_lines_that_end_in_cr_lf_are_told(self):
         for form in ("{key}\t{id}\r\n", "{key}\t{id}\t-\t-\r\n", '"{key}"\t"{id}"\r\n'):
             self.assertIn("CR LF", self.takes(self.make(3, form), 3).stderr)
-        done = run("--quiet", "--from", "-", "obs://leftovers", env=self.env, stdin=self.make(1, "{key}\t{id}\r\n").decode())
+        text = self.make(1, "{key}\t{id}\r\n").decode()
+        done = run("--quiet", "--from", "-", "obs://leftovers", env=self.env, stdin=text)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def test_a_list_that_is_cut_off(self):
         """An id that is cut short does not exist, and would count as gone."""
         self.make(3)
         listed = run("--list", "obs://leftovers", env=self.env).stdout.encode()
-        last = listed.rindex(b"key 2\t")
+        last = listed[:-1].rindex(b"\n")
         for end in (last + 12, listed.rindex(b"\t2") + 4):
             self.refuses(listed[:end], "3: ")
         self.assertEqual(len(self.left()), 3)
@@ -104,7 +105,8 @@ class ListFiles(WithServer):
 
     def test_white_space_at_the_ends_of_keys(self):
         """Keys may have it. A list puts them in quotes, and what it prints is taken."""
-        keys = ["trailing ", " leading", " ", "nbsp\u00a0", "\u3000wide\u3000", "zero\u200bwidth", "a\u2060", "in\u3000side"]
+        keys = ["trailing ", " leading", " ", "nbsp\u00a0", "\u3000wide\u3000", "zero\u200bwidth", "a\u2060",
+                "in\u3000side"]
         for key in keys:
             self.s3.initiate("leftovers", key)
         listed = run("--list", "obs://leftovers", env=self.env).stdout
@@ -125,8 +127,9 @@ class CredentialsFile(WithServer):
 
     def test_taken(self):
         pair = ("OBS_ACCESS_KEY_ID", self.server.access_key), ("OBS_SECRET_ACCESS_KEY", self.server.secret_key)
-        for form in ("{}={}\n", '{}="{}"\n', "{}='{}'\n", "export {}={}\n", "\texport  {}='{}'\n", "{}={}\r\n", '{}="{}"\r\n',
-                     "  {}={}\n", "{} = {}\n", "{}={} \t\n", "{}={} # of the test\n", "{}='{}' # of the test\n", "#\n\n{}={}\n"):
+        for form in ("{}={}\n", '{}="{}"\n', "{}='{}'\n", "export {}={}\n", "\texport  {}='{}'\n", "{}={}\r\n",
+                     '{}="{}"\r\n', "  {}={}\n", "{} = {}\n", "{}={} \t\n", "{}={} # of the test\n",
+                     "{}='{}' # of the test\n", "#\n\n{}={}\n"):
             content = "".join(form.format(*one) for one in pair)
             for text in (content, content.rstrip("\n"), "OTHER='open\n" + content, content + 'OBS_SECURITY_TOKEN=""\n'):
                 for start in (b"", BOM):

@@ -122,7 +122,7 @@ class Terminal(WithServer):
     def test_nothing_to_ask_about(self):
         with Tmux("--stale", "4d", "obs://leftovers", env=self.env) as terminal:
             screen = terminal.wait_for("exit=")
-            self.assertIn("0 aborted, 0 failed, 123 younger", screen)
+            self.assertIn("nothing 4d old; 123 younger", screen)
             self.assertIn("exit=0", screen)
 
     def test_colours(self):
@@ -142,7 +142,7 @@ class Terminal(WithServer):
 
     def test_ctrl_c_once_finishes_what_is_in_flight(self):
         with Tmux(*self.sweep, "--yes", env=self.env) as terminal:
-            terminal.wait_for("aborting [")
+            terminal.wait_for("aborting: ")
             terminal.keys("C-c")
             terminal.wait_for("stopping: what is in flight finishes")
             screen = terminal.wait_for("exit=")
@@ -155,7 +155,7 @@ class Terminal(WithServer):
     def test_the_bar_is_drawn_beside_a_file_but_not_beside_a_pipe(self):
         path = os.path.join(support.temp_dir(), "log")
         with Tmux(*self.sweep, "--yes", "--prefix", "old/", env=self.env, redirect=f">{path}") as terminal:
-            terminal.wait_for("aborting [")
+            terminal.wait_for("aborting: ")
             terminal.wait_for("exit=0")
         with open(path) as file:
             self.assertEqual(len(file.read().splitlines()), 120)

@@ -48,10 +48,6 @@ class Start(WithListener):
         endpoint = "http://127.0.0.1:%d" % support.free_port()
         self.each_mode("--max-attempts", "2", env=dict(self.env, OBS_ENDPOINT=endpoint), says="connect")
 
-    def test_an_endpoint_that_never_answers_a_listing(self):
-        says = self.fails("--timeout", "500ms", "--list", "obs://bucket", env=self.env, says="timeout")
-        self.assertIn("obs-abort: ", says)
-
     def test_wrong_certificate(self):
         support.need(["openssl"], "openssl")
         directory = support.temp_dir()

@@ -50,7 +50,7 @@ static bool make_room(struct upload_list *list)
 {
     size_t room = list->room > 0 ? 2 * list->room : 1024;
     obs_abort_upload *uploads;
-    int64_t *initiated;
+    struct upload_facts *facts;
 
     if (list->count < list->room)
         return true;
@@ -58,10 +58,10 @@ static bool make_room(struct upload_list *list)
     if (uploads == NULL)
         return false;
     list->uploads = uploads;
-    initiated = realloc(list->initiated, room * sizeof *initiated);
-    if (initiated == NULL)
+    facts = realloc(list->facts, room * sizeof *facts);
+    if (facts == NULL)
         return false;
-    list->initiated = initiated;
+    list->facts = facts;
     list->room = room;
     return true;
 }
@@ -79,7 +79,8 @@ bool upload_list_add(struct upload_list *list, const char *key, const char *uplo
     memcpy(copy + key_size, upload_id, id_size);
     list->uploads[list->count].key = copy;
     list->uploads[list->count].upload_id = copy + key_size;
-    list->initiated[list->count] = initiated;
+    list->facts[list->count].initiated = initiated;
+    list->facts[list->count].code = OBS_ABORT_CANCELLED;
     list->count++;
     return true;
 }
@@ -122,10 +123,43 @@ bool upload_list_read(struct upload_list *list, const struct options *options, s
     return complete;
 }
 
+static int compare(const void *a, const void *b)
+{
+    const obs_abort_upload *one = *(const obs_abort_upload *const *)a, *other = *(const obs_abort_upload *const *)b;
+    int order = strcmp(one->key, other->key);
+
+    return order != 0 ? order : strcmp(one->upload_id, other->upload_id);
+}
+
+bool upload_list_sort(struct upload_list *list)
+{
+    size_t i;
+
+    list->sorted = malloc((list->count > 0 ? list->count : 1) * sizeof *list->sorted);
+    if (list->sorted == NULL)
+        return false;
+    for (i = 0; i < list->count; i++)
+        list->sorted[i] = &list->uploads[i];
+    qsort(list->sorted, list->count, sizeof *list->sorted, compare);
+    return true;
+}
+
+struct upload_facts *upload_list_find(const struct upload_list *list, const char *key, const char *upload_id)
+{
+    obs_abort_upload wanted;
+    const obs_abort_upload *pointer = &wanted, **found;
+
+    wanted.key = key;
+    wanted.upload_id = upload_id;
+    found = bsearch(&pointer, list->sorted, list->count, sizeof *list->sorted, compare);
+    return found != NULL ? &list->facts[*found - list->uploads] : NULL;
+}
+
 void upload_list_free(struct upload_list *list)
 {
     while (list->count > 0)
         free((char *)list->uploads[--list->count].key);
     free(list->uploads);
-    free(list->initiated);
+    free(list->facts);
+    free(list->sorted);
 }

@@ -16,9 +16,12 @@ struct run {
     obs_abort_call *call;
     struct view view;
     struct preview preview; /* filled by the dry run before the question */
-    uint64_t younger;       /* uploads that this dry run kept */
+    uint64_t kept;          /* by this dry run */
     uint64_t unfit;         /* uploads that this dry run showed as failed: they can't be named in C */
     bool no_memory;         /* for what it finds */
+    uint64_t still_aborted, still_missing; /* uploads that were said to be gone, and that the check listed */
+    uint64_t uncounted;                    /* uploads as old that the check listed, and the question did not count */
+    uint64_t done, failed;  /* uploads, for the progress bar */
     bool told;              /* that it is stopping */
     bool reached;           /* some upload's outcome is more than "the endpoint can't be used" */
     bool invalid;           /* some upload was refused for its key or id */
@@ -51,9 +54,14 @@ static int32_t on_progress(const obs_abort_outcome *outcome, uint64_t done, uint
 
         run->reached |= !is_start_failure(code);
         run->invalid |= code == OBS_ABORT_INVALID_ARGUMENT;
+        /* What is tried again is not counted again. */
+        run->failed += code != OBS_ABORT_OK && code != OBS_ABORT_NO_SUCH_UPLOAD && done > run->done;
+        run->done = done;
+        if (run->view.list != NULL && obs_abort_outcome_index(outcome) >= 0)
+            run->view.list->facts[obs_abort_outcome_index(outcome)].code = code;
         view_outcome(&run->view, outcome);
     }
-    progress_update(done, total_so_far, run->view.failed);
+    progress_update(done, total_so_far, run->failed);
     return stop_wanted(run);
 }
 
@@ -70,6 +78,7 @@ static int32_t on_preview(const obs_abort_outcome *outcome, uint64_t done, uint6
 
         run->no_memory |= !upload_list_add(&preview->list, obs_abort_outcome_key(outcome),
                                            obs_abort_outcome_upload_id(outcome), initiated);
+        preview->unknown_age += initiated < 0;
         if (initiated >= 0 && (preview->oldest < 0 || initiated < preview->oldest))
             preview->oldest = initiated;
         if (initiated > preview->newest)
@@ -79,9 +88,33 @@ static int32_t on_preview(const obs_abort_outcome *outcome, uint64_t done, uint6
     return stop_wanted(run) || run->no_memory;
 }
 
-static int exit_status(const struct run *run, int32_t code, const obs_abort_report *report)
+/* Called for what the check after the question's aborts lists. */
+static int32_t on_check(const obs_abort_outcome *outcome, uint64_t done, uint64_t total_so_far, void *userdata)
 {
-    const struct options *options = run->options;
+    struct run *run = userdata;
+
+    if (outcome != NULL && obs_abort_outcome_code(outcome) == OBS_ABORT_OK) {
+        const char *key = obs_abort_outcome_key(outcome), *upload_id = obs_abort_outcome_upload_id(outcome);
+        struct upload_facts *facts = upload_list_find(&run->preview.list, key, upload_id);
+
+        if (facts == NULL) {
+            run->uncounted++;
+        } else if (facts->code == OBS_ABORT_OK || facts->code == OBS_ABORT_NO_SUCH_UPLOAD) {
+            run->still_aborted += facts->code == OBS_ABORT_OK;
+            run->still_missing += facts->code == OBS_ABORT_NO_SUCH_UPLOAD;
+            facts->code = OBS_ABORT_STILL_LISTED;
+            view_still_listed(&run->view, key, upload_id, facts->initiated);
+        }
+    }
+    progress_update(done, total_so_far, 0);
+    return stop_wanted(run);
+}
+
+/* The same whichever verb met it: 3 only if the service was not reached. */
+static int exit_status(const struct run *run, const struct summary *summary)
+{
+    int32_t code = summary->code;
+    bool anything = summary->aborted + summary->missing + summary->failed + summary->kept > 0;
 
     if (run->view.output_failed)
         return STATUS_SOME_LEFT;
@@ -89,44 +122,113 @@ static int exit_status(const struct run *run, int32_t code, const obs_abort_repo
         return STATUS_GONE;
     if (code == OBS_ABORT_CANCELLED && signals_seen > 0)
         return STATUS_SIGNALLED + last_signal;
-    if (code == OBS_ABORT_INVALID_ARGUMENT || (options->mode == MODE_ONE && run->invalid))
+    if (code == OBS_ABORT_INVALID_ARGUMENT || (run->options->mode == MODE_ONE && run->invalid))
         return STATUS_USAGE;
-    /* PARTIAL: the uploads' own outcomes tell whether the endpoint was of any use. Anything else is
-       the verb's own failure: of a listing, before which nothing was looked at. */
-    if (code == OBS_ABORT_PARTIAL ? !run->reached : obs_abort_report_total(report) == 0)
+    if (code == OBS_ABORT_PARTIAL ? !run->reached : is_start_failure(code) && !anything)
         return STATUS_COULD_NOT_START;
     return STATUS_SOME_LEFT;
 }
 
-/* Shows how a verb ended, and frees what it gave. */
+static struct summary summary_of(int32_t code, const char *error, const obs_abort_report *report)
+{
+    struct summary summary = {
+        .code = code,
+        .error = error,
+        .begun = true,
+        .aborted = obs_abort_report_aborted(report),
+        .missing = obs_abort_report_missing(report),
+        .failed = obs_abort_report_failed(report),
+        .kept = obs_abort_report_kept(report),
+        .unknown_age = obs_abort_report_unknown_age(report),
+        .throttled = obs_abort_report_throttled(report),
+    };
+
+    return summary;
+}
+
+static void note_still_listed(struct summary *summary, uint64_t count)
+{
+    if (count > 0)
+        add_note(summary, true,
+                 "the service said of %llu uploads that they are gone, and still lists them: run this again later; if "
+                 "they stay, tell its operator",
+                 (unsigned long long)count);
+}
+
+/* The failures of a sweep that were not told yet. */
+static void tell_failures(struct run *run, struct summary *summary, const obs_abort_report *report)
+{
+    size_t i, count = obs_abort_report_failure_count(report);
+    uint64_t still_listed = 0;
+
+    for (i = 0; i < count; i++) {
+        const obs_abort_outcome *outcome = obs_abort_report_failure(report, i);
+
+        still_listed += obs_abort_outcome_code(outcome) == OBS_ABORT_STILL_LISTED;
+        view_failure(&run->view, outcome);
+    }
+    if (!run->view.finding && count < summary->failed)
+        add_note(summary, true, "only the first %zu failures are named", count);
+    note_still_listed(summary, still_listed);
+}
+
+/* An id that does not exist counts as gone: if none of a list does, the list is likely not of this bucket. */
+static void note_strange_list(const struct run *run, struct summary *summary)
+{
+    const struct options *options = run->options;
+
+    if (summary->code != OBS_ABORT_OK || (options->mode != MODE_FROM && options->mode != MODE_ONE))
+        return;
+    if (run->view.list->count == 0)
+        add_note(summary, false, "the list is empty: there was nothing to abort");
+    else if (summary->missing == run->view.list->count && options->mode == MODE_ONE)
+        add_note(summary, true, "no such upload in obs://%s: aborted or completed earlier, or not this key's upload id",
+                 options->bucket);
+    else if (summary->missing == run->view.list->count)
+        add_note(summary, true,
+                 "none of the %zu uploads existed: is obs://%s the right bucket, and are keys and ids whole?",
+                 run->view.list->count, options->bucket);
+}
+
+/* Shows how it ended. */
+static int conclude(struct run *run, struct summary *summary)
+{
+    summary->status = exit_status(run, summary);
+    view_summary(&run->view, summary);
+    return run->view.output_failed ? STATUS_SOME_LEFT : summary->status;
+}
+
+/* The same for one verb, and frees what it gave. */
 static int finish(struct run *run, int32_t code, obs_abort_report *report, char *error)
 {
-    struct counts counts = {obs_abort_report_aborted(report), obs_abort_report_missing(report),
-                            obs_abort_report_failed(report) + run->unfit,
-                            obs_abort_report_kept(report) + run->younger};
+    struct summary summary = summary_of(code, error, report);
     int status;
 
-    if (code == OBS_ABORT_OK && run->unfit > 0)
-        code = OBS_ABORT_PARTIAL;
-    status = exit_status(run, code, report);
-    view_summary(&run->view, code, error, &counts, status);
-    if (run->view.output_failed)
-        status = STATUS_SOME_LEFT;
+    tell_failures(run, &summary, report);
+    status = conclude(run, &summary);
     obs_abort_report_free(report);
     obs_abort_string_free(error);
     return status;
 }
 
-static int run_many(struct run *run, const struct upload_list *list)
+static int run_many(struct run *run, struct upload_list *list)
 {
+    const struct options *options = run->options;
     obs_abort_report *report = NULL;
     char *error = NULL;
+    struct summary summary;
     int32_t code;
+    int status;
 
-    view_open(&run->view, run->options, false, list);
-    code = obs_abort_many(run->client, run->call, run->options->bucket, list->uploads, list->count, on_progress, run,
+    view_open(&run->view, options, false, list);
+    code = obs_abort_many(run->client, run->call, options->bucket, list->uploads, list->count, on_progress, run,
                           &report, &error);
-    return finish(run, code, report, error);
+    summary = summary_of(code, error, report);
+    note_strange_list(run, &summary);
+    status = conclude(run, &summary);
+    obs_abort_report_free(report);
+    obs_abort_string_free(error);
+    return status;
 }
 
 static int run_sweep(struct run *run, uint32_t flags)
@@ -145,10 +247,12 @@ static int run_sweep(struct run *run, uint32_t flags)
 /* Nothing was begun: the reason on standard error, and for a script a summary all the same. */
 static int give_up(struct run *run, const struct failure *failure)
 {
+    struct summary summary = {.code = failure->code, .error = failure->message, .status = failure->status};
+
     complain("%s", failure->message);
     if (run->options->json && failure->status == STATUS_COULD_NOT_START) {
         view_open(&run->view, run->options, false, NULL);
-        view_summary(&run->view, failure->code, failure->message, NULL, failure->status);
+        view_summary(&run->view, &summary);
     }
     return failure->status;
 }
@@ -160,6 +264,7 @@ static int run_preview(struct run *run, uint32_t flags)
     struct failure failure = {0, 0, ""};
     obs_abort_report *report = NULL;
     char *error = NULL;
+    struct summary summary;
     int32_t code;
     bool usable;
     int status = -1;
@@ -171,6 +276,7 @@ static int run_preview(struct run *run, uint32_t flags)
     progress_stop();
     usable = code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL;
     run->view.finding = !usable; /* the summary of a dry run, if it comes to nothing more */
+    summary = summary_of(code, error, report);
     if (run->no_memory) {
         fail(&failure, STATUS_COULD_NOT_START, code,
              "no memory for all that was found, nothing was aborted: take it in portions, with --prefix");
@@ -178,12 +284,71 @@ static int run_preview(struct run *run, uint32_t flags)
     } else if (!usable || run->preview.list.count == 0) {
         if (!usable)
             complain("nothing was aborted");
-        return finish(run, code, report, error);
+        status = conclude(run, &summary);
     }
-    run->younger = obs_abort_report_kept(report);
-    run->unfit = obs_abort_report_failed(report);
+    run->kept = summary.kept;
+    run->unfit = summary.failed;
+    if (options->age > 0)
+        run->preview.unknown_age = summary.unknown_age;
     obs_abort_report_free(report);
     obs_abort_string_free(error);
+    return status;
+}
+
+/* The service's word that an upload is gone is worth what its next listing says: obs_abort_stale looks, too. */
+static void check_again(struct run *run, uint32_t flags, struct summary *summary, char **error)
+{
+    const struct options *options = run->options;
+    obs_abort_report *report = NULL;
+    int32_t code = OBS_ABORT_INTERNAL;
+
+    progress_start("checking", true, 0);
+    if (upload_list_sort(&run->preview.list))
+        code = obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age,
+                               flags | OBS_ABORT_DRY_RUN, on_check, run, &report, error);
+    progress_stop();
+    summary->throttled += obs_abort_report_throttled(report);
+    obs_abort_report_free(report);
+    summary->aborted -= run->still_aborted;
+    summary->missing -= run->still_missing;
+    summary->failed += run->still_aborted + run->still_missing;
+    note_still_listed(summary, run->still_aborted + run->still_missing);
+    if (code != OBS_ABORT_OK && code != OBS_ABORT_PARTIAL) {
+        summary->code = code;
+        summary->error = *error;
+        add_note(summary, true, "no listing has confirmed that what was aborted is gone");
+    } else if (run->uncounted > 0) {
+        add_note(summary, true, "%llu more, which the question did not count, are left",
+                 (unsigned long long)run->uncounted);
+    }
+}
+
+/* Exactly the uploads that the question counted. */
+static int run_counted(struct run *run, uint32_t flags)
+{
+    struct upload_list *list = &run->preview.list;
+    obs_abort_report *report = NULL;
+    char *error = NULL, *check_error = NULL;
+    struct summary summary;
+    int32_t code;
+    int status;
+
+    view_open(&run->view, run->options, false, list);
+    code = obs_abort_many(run->client, run->call, run->options->bucket, list->uploads, list->count, on_progress, run,
+                          &report, &error);
+    summary = summary_of(code, error, report);
+    if ((code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL) && summary.aborted + summary.missing > 0 &&
+        !run->view.output_failed)
+        check_again(run, flags, &summary, &check_error);
+    summary.kept += run->kept;
+    summary.failed += run->unfit;
+    summary.unknown_age = run->options->age > 0 ? run->preview.unknown_age : 0;
+    if (summary.code == OBS_ABORT_OK && summary.failed > 0)
+        summary.code = OBS_ABORT_PARTIAL;
+    status = conclude(run, &summary);
+    obs_abort_report_free(report);
+    obs_abort_string_free(error);
+    obs_abort_string_free(check_error);
     return status;
 }
 
@@ -195,19 +360,20 @@ static int run_preview(struct run *run, uint32_t flags)
  */
 static int run_asking(struct run *run, uint32_t flags)
 {
+    struct summary summary = {.code = OBS_ABORT_CANCELLED, .error = "nothing was aborted"};
     int status = run_preview(run, flags);
 
     if (status >= 0)
         return status;
     if (signals_seen == 0 && confirmed(run->options, &run->preview))
-        return run_many(run, &run->preview.list);
-    status = signals_seen > 0 ? STATUS_SIGNALLED + last_signal : STATUS_SOME_LEFT;
+        return run_counted(run, flags);
+    summary.status = signals_seen > 0 ? STATUS_SIGNALLED + last_signal : STATUS_SOME_LEFT;
     complain("nothing was aborted");
-    view_summary(&run->view, OBS_ABORT_CANCELLED, "nothing was aborted", NULL, status);
-    return status;
+    view_summary(&run->view, &summary);
+    return summary.status;
 }
 
-static int run_mode(struct run *run, const struct upload_list *list)
+static int run_mode(struct run *run, struct upload_list *list)
 {
     const struct options *options = run->options;
     uint32_t live = options->include_live ? OBS_ABORT_INCLUDE_LIVE : 0;
@@ -242,7 +408,7 @@ static bool make_list(struct upload_list *list, const struct options *options, s
 static int run_options(const struct options *options)
 {
     struct run run = {.options = options, .preview = {.oldest = -1, .newest = -1}};
-    struct upload_list list = {NULL, NULL, 0, 0};
+    struct upload_list list = {NULL, NULL, NULL, 0, 0};
     struct failure failure = {0, 0, ""};
     obs_abort_client *client = NULL;
     int status;

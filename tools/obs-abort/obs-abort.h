@@ -76,9 +76,15 @@ void lines_close(struct lines *lines);
 
 /* ---- input.c: a list of uploads ---- */
 
+struct upload_facts {
+    int64_t initiated; /* Unix seconds; -1: not known */
+    int32_t code;      /* of its abort; CANCELLED until there is one */
+};
+
 struct upload_list {
     obs_abort_upload *uploads;
-    int64_t *initiated; /* of each upload, in Unix seconds; -1: not known */
+    struct upload_facts *facts;      /* of each */
+    const obs_abort_upload **sorted; /* after upload_list_sort */
     size_t count, room;
 };
 
@@ -86,6 +92,10 @@ struct upload_list {
 bool upload_list_read(struct upload_list *list, const struct options *options, struct failure *failure);
 /* Copies the strings. Returns false if there is no memory. */
 bool upload_list_add(struct upload_list *list, const char *key, const char *upload_id, int64_t initiated);
+/* Makes upload_list_find possible. Returns false if there is no memory. */
+bool upload_list_sort(struct upload_list *list);
+/* Returns its facts, or NULL. */
+struct upload_facts *upload_list_find(const struct upload_list *list, const char *key, const char *upload_id);
 void upload_list_free(struct upload_list *list);
 
 /* ---- text.c: strings and times ---- */
@@ -93,6 +103,8 @@ void upload_list_free(struct upload_list *list);
 /* Bare if that is safe on a terminal and unambiguous in a line of columns, in double quotes
    with backslash escapes otherwise. */
 void put_text(FILE *out, const char *text);
+/* As it stands, but for what a terminal would obey and what turns the direction of writing. */
+void put_message(FILE *out, const char *text);
 /* Whether white space or something that nobody sees comes first or last. */
 bool has_blank_edge(const char *text);
 /* Undoes put_text in place; false if the text is not well formed. */
@@ -108,27 +120,42 @@ bool parse_count(const char *text, uint32_t *count);
 
 struct view {
     const struct options *options;
-    const struct upload_list *list; /* what is aborted, if it is known from the start; NULL otherwise */
+    struct upload_list *list; /* what is aborted, if it is known from the start; NULL: a listing finds it */
     bool finding;       /* a list or a dry run: uploads are shown, not aborted */
     bool each;          /* a line on standard output for each upload */
     bool colour;        /* on standard error */
     bool output_failed; /* standard output can't be written: stop */
-    uint64_t failed;
+    uint64_t unknown_age; /* found */
     int64_t started_ms;
 };
 
-/* What the summary counts. */
-struct counts {
+/* How it ended. */
+struct summary {
+    int32_t code;
+    const char *error;
+    int status;
+    bool begun; /* false: the verb was not called, and there is nothing to count */
     uint64_t aborted, missing, failed, kept; /* in a dry run, aborted: would be aborted */
+    uint64_t unknown_age;                    /* of the kept */
+    uint64_t throttled;                      /* responses that ask to slow down */
+    char note[512];                          /* what the counts alone would not tell; or empty */
+    bool note_matters;                       /* with --quiet, too */
 };
 
-void view_open(struct view *view, const struct options *options, bool finding, const struct upload_list *list);
+void view_open(struct view *view, const struct options *options, bool finding, struct upload_list *list);
 void view_outcome(struct view *view, const obs_abort_outcome *outcome);
-/* counts is NULL if the verb did not begin. */
-void view_summary(struct view *view, int32_t code, const char *error, const struct counts *counts, int status);
+/* A failure that the report tells at the end. */
+void view_failure(struct view *view, const obs_abort_outcome *outcome);
+/* An upload that was said to be gone. */
+void view_still_listed(struct view *view, const char *key, const char *upload_id, int64_t initiated);
+void view_summary(struct view *view, const struct summary *summary);
+/* Adds a sentence. */
+void add_note(struct summary *summary, bool matters, const char *format, ...);
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...);
 /* A line on standard error that does not collide with the progress bar. */
 void complain(const char *format, ...);
+/* Callbacks for the library's log: notes throttling for the bar; and writes the line, too. */
+void note_throttling(int32_t level, const char *message, void *userdata);
 void log_line(int32_t level, const char *message, void *userdata);
 
 /* ---- progress.c: the bar ---- */
@@ -138,6 +165,8 @@ bool colours_wanted(int descriptor);
 int64_t monotonic_ms(void);
 void progress_start(const char *what, bool finding, uint64_t expected /* 0: not known */);
 void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed);
+/* The service asks to slow down: the bar says so for a while. */
+void progress_throttled(void);
 /* Takes the bar off the screen until the next update. Called with stderr locked. */
 void progress_clear(void);
 void progress_stop(void);
@@ -148,6 +177,7 @@ void progress_stop(void);
 struct preview {
     struct upload_list list;
     int64_t oldest, newest; /* Unix seconds; -1: not known */
+    uint64_t unknown_age;   /* in the list, if age does not matter; kept otherwise */
 };
 
 /* Shows what was found, and returns whether the answer is yes. */

@@ -12,6 +12,7 @@
 #define REDRAW_MS 100
 #define SAMPLE_MS 500
 #define WIDEST 160
+#define THROTTLED_MS 3000 /* so long it is shown */
 
 /* One bar, as there is one terminal. */
 static struct {
@@ -19,6 +20,7 @@ static struct {
     const char *what;
     uint64_t expected;
     int64_t started, drawn, sampled;
+    int64_t throttled; /* when the service last asked to slow down; 0: it did not */
     uint64_t sampled_done;
     double rate; /* uploads a second, the recent ones weighing more */
 } bar;
@@ -54,9 +56,17 @@ static size_t terminal_width(void)
     return size.ws_col < WIDEST ? size.ws_col : WIDEST;
 }
 
+void progress_clear(void)
+{
+    if (bar.on_screen)
+        fputs("\r\033[K", stderr);
+    bar.on_screen = false;
+}
+
 void progress_start(const char *what, bool finding, uint64_t expected)
 {
     flockfile(stderr);
+    progress_clear(); /* of the bar before */
     memset(&bar, 0, sizeof bar);
     bar.wanted = true;
     bar.what = what;
@@ -64,13 +74,6 @@ void progress_start(const char *what, bool finding, uint64_t expected)
     bar.expected = expected;
     bar.started = bar.sampled = monotonic_ms();
     funlockfile(stderr);
-}
-
-void progress_clear(void)
-{
-    if (bar.on_screen)
-        fputs("\r\033[K", stderr);
-    bar.on_screen = false;
 }
 
 void progress_stop(void)
@@ -96,38 +99,44 @@ static void sample_rate(uint64_t done, int64_t now)
     bar.sampled_done = done;
 }
 
-/* "7 of 30+" while more are still being found. */
-static void describe(char *text, size_t size, uint64_t done, uint64_t total, uint64_t failed)
+/* While more are still being found, it is "7 of 30+", without a part of the whole and without an end: the total grows
+   page by page, and what either would say is false. */
+static bool is_exact(uint64_t total)
 {
-    bool exact = bar.expected >= total;
+    return !bar.finding && total > 0 && bar.expected >= total;
+}
+
+static void describe(char *text, size_t size, uint64_t done, uint64_t total, uint64_t failed, int64_t now)
+{
     size_t used;
 
-    if (bar.finding) { /* nobody knows yet how many there are */
-        snprintf(text, size, "%llu looked at", (unsigned long long)(total > done ? total : done));
-        return;
-    }
-    used = (size_t)snprintf(text, size, "%llu of %llu%s", (unsigned long long)done, (unsigned long long)total,
-                            exact ? "" : "+");
+    if (bar.finding)
+        used = (size_t)snprintf(text, size, "%llu looked at", (unsigned long long)(total > done ? total : done));
+    else
+        used = (size_t)snprintf(text, size, "%llu of %llu%s", (unsigned long long)done, (unsigned long long)total,
+                                is_exact(total) ? "" : "+");
     if (failed > 0)
         used += (size_t)snprintf(text + used, size - used, ", %llu failed", (unsigned long long)failed);
-    if (bar.rate >= 0.05)
+    if (bar.rate >= 0.05 && !bar.finding)
         used += (size_t)snprintf(text + used, size - used, ", %.*f/s", bar.rate < 10 ? 1 : 0, bar.rate);
-    if (bar.rate >= 0.05 && total > done) {
+    if (bar.rate >= 0.05 && total > done && is_exact(total)) {
         char left[32];
 
         format_age(left, sizeof left, (int64_t)((double)(total - done) / bar.rate + 0.5));
-        snprintf(text + used, size - used, ", %s left", left);
+        used += (size_t)snprintf(text + used, size - used, ", %s left", left);
     }
+    if (bar.throttled > 0 && now - bar.throttled < THROTTLED_MS)
+        snprintf(text + used, size - used, ", throttled");
 }
 
-static void draw(uint64_t done, uint64_t total, uint64_t failed)
+static void draw(uint64_t done, uint64_t total, uint64_t failed, int64_t now)
 {
     char text[160], line[WIDEST + 1], cells[41];
     size_t width = terminal_width();
     int used;
 
-    describe(text, sizeof text, done, total, failed);
-    if (!bar.finding && total > 0) {
+    describe(text, sizeof text, done, total, failed, now);
+    if (is_exact(total)) {
         size_t room = width > strlen(text) + 24 ? width - strlen(text) - 24 : 0;
         size_t length = room < 40 ? room : 40;
 
@@ -145,6 +154,13 @@ static void draw(uint64_t done, uint64_t total, uint64_t failed)
     bar.on_screen = true;
 }
 
+void progress_throttled(void)
+{
+    flockfile(stderr);
+    bar.throttled = monotonic_ms();
+    funlockfile(stderr);
+}
+
 void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed)
 {
     int64_t now;
@@ -155,7 +171,7 @@ void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed)
     flockfile(stderr);
     sample_rate(done, now);
     if (now - bar.started >= FIRST_AFTER_MS && (now - bar.drawn >= REDRAW_MS || !bar.on_screen)) {
-        draw(done, total_so_far > bar.expected ? total_so_far : bar.expected, failed);
+        draw(done, total_so_far > bar.expected ? total_so_far : bar.expected, failed, now);
         bar.drawn = now;
     }
     funlockfile(stderr);

@@ -3,6 +3,8 @@
 #include "obs-abort.h"
 
 #include <string.h>
+#include <strings.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,13 +29,16 @@ static bool read_line(char *line, size_t size)
 static bool said_yes(void)
 {
     char answer[4097]; /* no terminal gives a longer line, so that nothing of it is left for the shell */
+    size_t length;
 
     if (!read_line(answer, sizeof answer)) {
         putc('\n', stderr); /* the question's line is still open */
         return false;
     }
-    answer[strcspn(answer, "\r\n")] = '\0';
-    return strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0;
+    length = strlen(answer);
+    while (length > 0 && strchr(" \t\r\n", answer[length - 1]) != NULL)
+        answer[--length] = '\0';
+    return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
 }
 
 static void put_age(const char *what, int64_t initiated)
@@ -58,7 +63,11 @@ bool confirmed(const struct options *options, const struct preview *preview)
         put_age("oldest", preview->oldest);
         put_age("newest", preview->newest);
     }
+    if (preview->unknown_age > 0)
+        fprintf(stderr, "  of unknown age%s: %llu\n", options->age > 0 ? ", and kept" : "",
+                (unsigned long long)preview->unknown_age);
     fputs("Abort them? Their parts are deleted. [y/N] ", stderr);
+    tcflush(STDIN_FILENO, TCIFLUSH); /* what was typed before can't be the answer */
     fflush(stderr);
     return said_yes();
 }

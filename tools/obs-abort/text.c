@@ -110,6 +110,24 @@ void put_text(FILE *out, const char *string)
     putc('"', out);
 }
 
+void put_message(FILE *out, const char *string)
+{
+    const unsigned char *text = (const unsigned char *)string;
+    uint32_t code_point;
+    size_t length, i;
+
+    for (; *text != '\0'; text += length) {
+        length = decode(text, &code_point);
+        if (length > 0 && !is_unsafe(code_point)) {
+            fwrite(text, 1, length, out);
+            continue;
+        }
+        length += length == 0;
+        for (i = 0; i < length; i++)
+            fprintf(out, "\\x%02x", text[i]);
+    }
+}
+
 static int hex_digit(char digit)
 {
     const char *digits = "0123456789abcdef", *found = strchr(digits, digit);

@@ -17,14 +17,16 @@
 
 void complain(const char *format, ...)
 {
+    char text[8192]; /* longer than any message of the library */
     va_list arguments;
 
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
     flockfile(stderr);
     progress_clear();
     fputs("obs-abort: ", stderr);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
+    put_message(stderr, text);
     putc('\n', stderr);
     funlockfile(stderr);
 }
@@ -40,11 +42,34 @@ void fail(struct failure *failure, int status, int32_t code, const char *format,
     va_end(arguments);
 }
 
+void add_note(struct summary *summary, bool matters, const char *format, ...)
+{
+    size_t used = strlen(summary->note);
+    va_list arguments;
+
+    if (used > 0)
+        used += (size_t)snprintf(summary->note + used, sizeof summary->note - used, "; ");
+    if (used < sizeof summary->note) {
+        va_start(arguments, format);
+        vsnprintf(summary->note + used, sizeof summary->note - used, format, arguments);
+        va_end(arguments);
+    }
+    summary->note_matters |= matters;
+}
+
+void note_throttling(int32_t level, const char *message, void *userdata)
+{
+    (void)level;
+    (void)userdata;
+    if (strncmp(message, "throttled: ", 11) == 0)
+        progress_throttled();
+}
+
 void log_line(int32_t level, const char *message, void *userdata)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
 
-    (void)userdata;
+    note_throttling(level, message, userdata);
     flockfile(stderr);
     progress_clear();
     fprintf(stderr, "%s: ", level >= 1 && level <= 4 ? names[level - 1] : "log");
@@ -73,7 +98,7 @@ static bool bar_wanted(const struct options *options, bool finding)
     return fstat(STDOUT_FILENO, &out) != 0 || !(S_ISFIFO(out.st_mode) || S_ISSOCK(out.st_mode));
 }
 
-void view_open(struct view *view, const struct options *options, bool finding, const struct upload_list *list)
+void view_open(struct view *view, const struct options *options, bool finding, struct upload_list *list)
 {
     bool bar = bar_wanted(options, finding);
 
@@ -118,38 +143,59 @@ static void put_json_code(int32_t code)
     put_json_field("code_name", obs_abort_code_name(code));
 }
 
-/* Of an entry of a list only the list knows it. */
-static int64_t initiated_of(const struct view *view, const obs_abort_outcome *outcome)
+/* What is known of an upload after it was looked at or tried. */
+struct result {
+    const char *key, *upload_id, *message, *service_code, *request_id, *host_id;
+    int64_t initiated;
+    int32_t code, http_status;
+    uint32_t attempts;
+};
+
+static struct result result_of(const struct view *view, const obs_abort_outcome *outcome)
 {
     int64_t index = obs_abort_outcome_index(outcome);
+    struct result result = {
+        .key = obs_abort_outcome_key(outcome),
+        .upload_id = obs_abort_outcome_upload_id(outcome),
+        .message = obs_abort_outcome_message(outcome),
+        .service_code = obs_abort_outcome_service_code(outcome),
+        .request_id = obs_abort_outcome_request_id(outcome),
+        .host_id = obs_abort_outcome_host_id(outcome),
+        .initiated = obs_abort_outcome_initiated(outcome),
+        .code = obs_abort_outcome_code(outcome),
+        .http_status = obs_abort_outcome_http_status(outcome),
+        .attempts = obs_abort_outcome_attempts(outcome),
+    };
 
-    return view->list != NULL && index >= 0 ? view->list->initiated[index] : obs_abort_outcome_initiated(outcome);
+    if (view->list != NULL && index >= 0) /* of an entry of a list only the list knows it */
+        result.initiated = view->list->facts[index].initiated;
+    return result;
 }
 
-static void put_json_outcome(const struct view *view, const obs_abort_outcome *outcome)
+static void put_json_result(const struct view *view, const struct result *result)
 {
-    int64_t initiated = initiated_of(view, outcome);
     char when[32];
 
     fputs("{\"type\":\"upload\"", stdout);
-    put_json_field("result", result_name(view, obs_abort_outcome_code(outcome)));
+    put_json_field("result", result_name(view, result->code));
     put_json_field("bucket", view->options->bucket);
-    put_json_field("key", obs_abort_outcome_key(outcome));
-    put_json_field("upload_id", obs_abort_outcome_upload_id(outcome));
-    format_time(when, sizeof when, initiated);
-    put_json_field("initiated", initiated < 0 ? NULL : when);
-    if (initiated < 0)
+    put_json_field("key", result->key);
+    put_json_field("upload_id", result->upload_id);
+    format_time(when, sizeof when, result->initiated);
+    put_json_field("initiated", result->initiated < 0 ? NULL : when);
+    if (result->initiated < 0)
         fputs(",\"age_seconds\":null", stdout);
     else
-        printf(",\"age_seconds\":%lld", (long long)(time(NULL) > initiated ? time(NULL) - initiated : 0));
-    if (!view->finding || obs_abort_outcome_code(outcome) != OBS_ABORT_OK) {
-        put_json_code(obs_abort_outcome_code(outcome));
-        printf(",\"http_status\":%d", (int)obs_abort_outcome_http_status(outcome));
-        printf(",\"attempts\":%u", (unsigned)obs_abort_outcome_attempts(outcome));
-        put_json_field("service_code", obs_abort_outcome_service_code(outcome));
-        put_json_field("request_id", obs_abort_outcome_request_id(outcome));
-        put_json_field("host_id", obs_abort_outcome_host_id(outcome));
-        put_json_field("message", obs_abort_outcome_message(outcome));
+        printf(",\"age_seconds\":%lld",
+               (long long)(time(NULL) > result->initiated ? time(NULL) - result->initiated : 0));
+    if (!view->finding || result->code != OBS_ABORT_OK) {
+        put_json_code(result->code);
+        printf(",\"http_status\":%d", (int)result->http_status);
+        printf(",\"attempts\":%u", (unsigned)result->attempts);
+        put_json_field("service_code", result->service_code);
+        put_json_field("request_id", result->request_id);
+        put_json_field("host_id", result->host_id);
+        put_json_field("message", result->message);
     }
     fputs("}\n", stdout);
 }
@@ -194,63 +240,122 @@ static void put_one(const struct options *options, const obs_abort_outcome *outc
 }
 
 /* Always shown, the bar or --quiet notwithstanding. */
-static void put_failure(const struct view *view, const obs_abort_outcome *outcome)
+static void put_failure(const struct view *view, const struct result *result)
 {
-    const char *message = obs_abort_outcome_message(outcome);
-
     flockfile(stderr);
     progress_clear();
     fputs("obs-abort: ", stderr);
     put_coloured(stderr, view->colour, RED, "failed: ");
-    put_text(stderr, obs_abort_outcome_key(outcome));
+    put_text(stderr, result->key);
     putc(' ', stderr);
-    put_text(stderr, obs_abort_outcome_upload_id(outcome));
-    fprintf(stderr, ": %s\n", message != NULL ? message : obs_abort_strerror(obs_abort_outcome_code(outcome)));
+    put_text(stderr, result->upload_id);
+    fputs(": ", stderr);
+    put_message(stderr, result->message != NULL ? result->message : obs_abort_strerror(result->code));
+    putc('\n', stderr);
     funlockfile(stderr);
+}
+
+static void show_failure(struct view *view, const struct result *result)
+{
+    if (view->options->json) {
+        put_json_result(view, result);
+        check_output(view);
+    } else {
+        put_failure(view, result);
+    }
+}
+
+/* A sweep tries again what failed as long as that helps: its failures are told at the end, by the report. With --json
+   each attempt is told, and the last line of an upload is final. */
+static bool is_final(const struct view *view)
+{
+    return view->finding || view->list != NULL;
 }
 
 void view_outcome(struct view *view, const obs_abort_outcome *outcome)
 {
-    int32_t code = obs_abort_outcome_code(outcome);
-    bool gone = code == OBS_ABORT_OK || code == OBS_ABORT_NO_SUCH_UPLOAD;
+    struct result result = result_of(view, outcome);
+    bool gone = result.code == OBS_ABORT_OK || result.code == OBS_ABORT_NO_SUCH_UPLOAD;
 
-    view->failed += !gone;
-    if (view->options->json) {
-        put_json_outcome(view, outcome);
-    } else if (!gone) {
-        put_failure(view, outcome);
+    view->unknown_age += gone && view->finding && result.initiated < 0;
+    if (!gone) {
+        if (view->options->json || is_final(view))
+            show_failure(view, &result);
         return;
-    } else if (view->options->mode == MODE_ONE && !view->options->quiet) {
-        put_one(view->options, outcome);
-    } else if (!view->each) {
-        return;
-    } else if (view->finding) {
-        put_found(outcome);
-    } else {
-        put_aborted(outcome);
     }
+    if (view->options->json)
+        put_json_result(view, &result);
+    else if (view->options->mode == MODE_ONE && !view->options->quiet)
+        put_one(view->options, outcome);
+    else if (!view->each)
+        return;
+    else if (view->finding)
+        put_found(outcome);
+    else
+        put_aborted(outcome);
     check_output(view);
 }
 
-static void put_json_summary(const struct view *view, int32_t code, const char *error, struct counts counts,
-                             int status)
+void view_failure(struct view *view, const obs_abort_outcome *outcome)
 {
-    uint64_t total = counts.aborted + counts.missing + counts.failed + counts.kept;
+    struct result result = result_of(view, outcome);
+
+    /* --json has told of the others, attempt by attempt. */
+    if (!is_final(view) && (!view->options->json || result.code == OBS_ABORT_STILL_LISTED))
+        show_failure(view, &result);
+}
+
+void view_still_listed(struct view *view, const char *key, const char *upload_id, int64_t initiated)
+{
+    struct result result = {
+        .key = key,
+        .upload_id = upload_id,
+        .message = "still_listed: the service said that the upload is gone, and still lists it",
+        .initiated = initiated,
+        .code = OBS_ABORT_STILL_LISTED,
+    };
+
+    show_failure(view, &result);
+}
+
+/* Whether the verb lists what is there, and did not get to the end. */
+static bool is_cut_short(const struct view *view, const struct summary *summary)
+{
+    return view->output_failed || (summary->code != OBS_ABORT_OK && summary->code != OBS_ABORT_PARTIAL);
+}
+
+static bool is_listing(const struct view *view)
+{
+    return view->list == NULL && (view->options->mode == MODE_LIST || view->options->mode == MODE_STALE);
+}
+
+static uint64_t looked_at(const struct summary *summary)
+{
+    return summary->aborted + summary->missing + summary->failed + summary->kept;
+}
+
+static void put_json_summary(const struct view *view, const struct summary *summary)
+{
+    bool complete = summary->begun && !is_cut_short(view, summary);
 
     fputs("{\"type\":\"summary\"", stdout);
     put_json_field("bucket", view->options->bucket);
     printf(",\"dry_run\":%s", view->finding ? "true" : "false");
-    printf(",\"interrupted\":%s", status > STATUS_SIGNALLED ? "true" : "false");
-    printf(",\"total\":%llu", (unsigned long long)total);
-    printf(",\"aborted\":%llu", (unsigned long long)(view->finding ? 0 : counts.aborted));
-    printf(",\"found\":%llu", (unsigned long long)(view->finding ? counts.aborted : 0));
-    printf(",\"missing\":%llu", (unsigned long long)counts.missing);
-    printf(",\"failed\":%llu", (unsigned long long)counts.failed);
-    printf(",\"kept\":%llu", (unsigned long long)counts.kept);
+    printf(",\"interrupted\":%s", summary->status > STATUS_SIGNALLED ? "true" : "false");
+    printf(",\"complete\":%s", complete ? "true" : "false");
+    printf(",\"total\":%llu", (unsigned long long)looked_at(summary));
+    printf(",\"aborted\":%llu", (unsigned long long)(view->finding ? 0 : summary->aborted));
+    printf(",\"found\":%llu", (unsigned long long)(view->finding ? summary->aborted : 0));
+    printf(",\"missing\":%llu", (unsigned long long)summary->missing);
+    printf(",\"failed\":%llu", (unsigned long long)summary->failed);
+    printf(",\"kept\":%llu", (unsigned long long)summary->kept);
+    printf(",\"unknown_age\":%llu", (unsigned long long)summary->unknown_age);
+    printf(",\"throttled\":%llu", (unsigned long long)summary->throttled);
     printf(",\"seconds\":%.3f", (double)(monotonic_ms() - view->started_ms) / 1000);
-    put_json_code(code);
-    put_json_field("message", error);
-    printf(",\"exit_status\":%d}\n", status);
+    put_json_code(summary->code);
+    put_json_field("message", summary->error);
+    put_json_field("note", *summary->note != '\0' ? summary->note : NULL);
+    printf(",\"exit_status\":%d}\n", summary->status);
 }
 
 static void put_count(uint64_t count, const char *what, bool colour, const char *code)
@@ -261,43 +366,100 @@ static void put_count(uint64_t count, const char *what, bool colour, const char 
     put_coloured(stderr, colour && count > 0, code, text);
 }
 
-static void put_text_summary(const struct view *view, const struct counts *counts, int status)
+static void put_taken(const struct view *view, const struct summary *summary)
 {
-    bool listing = view->options->mode == MODE_LIST, cut_short = status > STATUS_SIGNALLED || view->output_failed;
+    bool listing = view->options->mode == MODE_LIST;
+
+    put_count(summary->aborted, listing ? "unfinished" : view->finding ? "would be aborted" : "aborted", view->colour,
+              GREEN);
+    if (view->unknown_age > 0)
+        fprintf(stderr, ", %llu of them of unknown age", (unsigned long long)view->unknown_age);
+    if (summary->missing > 0)
+        fprintf(stderr, ", %llu gone already", (unsigned long long)summary->missing);
+    if (!view->finding || summary->failed > 0) {
+        fputs(", ", stderr);
+        put_count(summary->failed, "failed", view->colour, RED);
+    }
+}
+
+static void put_kept(const struct view *view, const struct summary *summary, const char *separator)
+{
+    uint64_t younger = summary->kept - summary->unknown_age;
+    bool cut_short = is_cut_short(view, summary);
+
+    if (younger > 0) {
+        fprintf(stderr, "%s%llu %s", separator, (unsigned long long)younger,
+                view->options->mode == MODE_LIST ? "not shown" : view->options->mode != MODE_STALE ? "not begun"
+                : cut_short ? "younger or not begun" : "younger");
+        separator = ", ";
+    }
+    if (summary->unknown_age > 0) {
+        fputs(separator, stderr);
+        put_count(summary->unknown_age, "of unknown age kept", view->colour, YELLOW);
+    }
+}
+
+static void put_text_summary(const struct view *view, const struct summary *summary)
+{
+    bool cut_short = is_cut_short(view, summary);
+    bool nothing = summary->aborted + summary->missing + summary->failed == 0;
 
     fputs("obs-abort: ", stderr);
-    if (status > STATUS_SIGNALLED)
+    if (summary->status > STATUS_SIGNALLED)
         put_coloured(stderr, view->colour, YELLOW, "interrupted: ");
-    put_count(counts->aborted,
-              listing ? "unfinished" : view->finding ? "would be aborted" : "aborted", view->colour, GREEN);
-    if (counts->missing > 0)
-        fprintf(stderr, ", %llu gone already", (unsigned long long)counts->missing);
-    if (!view->finding || counts->failed > 0) {
-        fputs(", ", stderr);
-        put_count(counts->failed, "failed", view->colour, RED);
+    if (nothing && is_listing(view) && !cut_short) {
+        fputs("nothing ", stderr);
+        if (view->options->age > 0)
+            fprintf(stderr, "%s%s old", summary->unknown_age > 0 ? "known to be " : "", view->options->stale);
+        else
+            fputs("unfinished", stderr);
+        put_kept(view, summary, "; ");
+    } else {
+        put_taken(view, summary);
+        put_kept(view, summary, ", ");
     }
-    if (counts->kept > 0)
-        fprintf(stderr, ", %llu %s", (unsigned long long)counts->kept,
-                listing ? "not shown" : view->options->mode != MODE_STALE ? "not begun"
-                : cut_short ? "younger or not begun" : "younger");
+    if (cut_short && is_listing(view))
+        fprintf(stderr, "; the rest of obs://%s, if any, was not looked at", view->options->bucket);
+    if (summary->throttled > 0)
+        fprintf(stderr, "; throttled %llu times", (unsigned long long)summary->throttled);
     fprintf(stderr, " (%.1f s)\n", (double)(monotonic_ms() - view->started_ms) / 1000);
 }
 
-void view_summary(struct view *view, int32_t code, const char *error, const struct counts *counts, int status)
+/* Why it ended. PARTIAL says no more than the lines above it and the counts below, and CANCELLED no more than the user
+   knows. Returns false if nothing was looked at, so that a count of it would look clean. */
+static bool put_reason(const struct view *view, const struct summary *summary)
 {
-    static const struct counts none = {0, 0, 0, 0};
+    const char *bucket = view->options->bucket;
+
+    if (summary->begun && is_listing(view) && looked_at(summary) == 0 && is_cut_short(view, summary)) {
+        if (summary->status > STATUS_SIGNALLED)
+            complain("interrupted: obs://%s was not looked at", bucket);
+        else
+            complain("obs://%s was not looked at: %s", bucket, summary->error);
+        return false;
+    }
+    if (summary->error != NULL && summary->code != OBS_ABORT_PARTIAL && summary->code != OBS_ABORT_CANCELLED)
+        complain("%s", summary->error);
+    return summary->begun;
+}
+
+void view_summary(struct view *view, const struct summary *summary)
+{
+    bool quiet = view->options->quiet && summary->code == OBS_ABORT_OK;
 
     progress_stop();
     if (view->options->json) {
-        put_json_summary(view, code, error, counts != NULL ? *counts : none, status);
+        put_json_summary(view, summary);
         check_output(view);
         return;
     }
-    /* PARTIAL says no more than the lines above it and the counts below. */
-    if (error != NULL && code != OBS_ABORT_PARTIAL && code != OBS_ABORT_CANCELLED)
-        complain("%s", error);
-    if (counts == NULL || (view->options->quiet && code == OBS_ABORT_OK))
+    if (!put_reason(view, summary))
         return;
-    if (view->options->mode != MODE_ONE || status > STATUS_SIGNALLED) /* one upload's own line says all */
-        put_text_summary(view, counts, status);
+    /* One upload's own line says all. */
+    if ((!quiet || summary->unknown_age > 0) &&
+        (view->options->mode != MODE_ONE || summary->status > STATUS_SIGNALLED))
+        put_text_summary(view, summary);
+    if (*summary->note != '\0' && (!quiet || summary->note_matters) &&
+        (view->options->mode != MODE_ONE || view->options->quiet))
+        complain("%s", summary->note);
 }
