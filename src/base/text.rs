@@ -19,40 +19,54 @@ pub fn sanitize(text: impl Into<String>, secrets: &[&str]) -> String {
 }
 
 /// Replaces secrets, also if they are escaped in one of the usual ways.
-pub fn without_secrets(text: String, secrets: &[&str]) -> String {
-    secrets.iter().fold(text, |text, secret| without_secret(text, secret))
+pub fn without_secrets(mut text: String, secrets: &[&str]) -> String {
+    let has_escapes = may_have_escapes(&text);
+    for secret in secrets {
+        if let Some(first) = find_secret(&text, secret, has_escapes) {
+            text = replace_secret(&text, secret, first);
+        }
+    }
+    text
 }
 
-fn without_secret(text: String, secret: &str) -> String {
-    let mut cleaned = String::new();
-    let mut rest = text.as_str();
-    while let Some(found) = find_secret(rest, secret) {
-        cleaned.push_str(&rest[..found.start]);
+/// Returns whether the text holds the secret, as it is or escaped.
+pub fn holds_secret(text: &str, secret: &str) -> bool {
+    find_secret(text, secret, may_have_escapes(text)).is_some()
+}
+
+/// Settles nearly all texts. Every abort has its request ids looked through, for each secret.
+fn may_have_escapes(text: &str) -> bool {
+    text.bytes().fold(false, |any, b| any | matches!(b, b'%' | b'&' | b'\\'))
+}
+
+fn replace_secret(text: &str, secret: &str, first: Range<usize>) -> String {
+    let (mut cleaned, mut rest, mut found) = (String::new(), text, Some(first));
+    while let Some(place) = found {
+        cleaned.push_str(&rest[..place.start]);
         cleaned.push_str("[secret]");
-        rest = &rest[found.end..];
-    }
-    if cleaned.is_empty() {
-        return text;
+        rest = &rest[place.end..];
+        found = find_secret(rest, secret, true);
     }
     cleaned.push_str(rest);
     cleaned
 }
 
-/// Returns whether the text holds the secret, as it is or escaped.
-pub fn holds_secret(text: &str, secret: &str) -> bool {
-    find_secret(text, secret).is_some()
-}
-
 /// The first place of the secret. It begins and ends between characters, since both texts are UTF-8.
-fn find_secret(text: &str, secret: &str) -> Option<Range<usize>> {
+fn find_secret(text: &str, secret: &str, has_escapes: bool) -> Option<Range<usize>> {
     let (text, secret) = (text.as_bytes(), secret.as_bytes());
+    let first = *secret.first()?;
+    let decoded = if first == b'+' { b' ' } else { first };
+    let may_begin = |b: u8| b == first || b == decoded || (has_escapes && matches!(b, b'%' | b'&' | b'\\'));
     // An escaped secret is never shorter.
-    let (first, last_start) = (*secret.first()?, text.len().checked_sub(secret.len())?);
-    // Nearly all bytes are settled by this: every abort has its request ids looked through.
-    let may_begin = |byte: u8| byte == first || matches!(byte, b'%' | b'&' | b'\\' | b' ');
-    (0..=last_start)
-        .filter(|start| may_begin(text[*start]))
-        .find_map(|start| length_of_secret(&text[start..], secret).map(|length| start..start + length))
+    let starts = text.get(..=text.len().checked_sub(secret.len())?)?;
+    let mut start = 0;
+    loop {
+        start += starts[start..].iter().position(|b| may_begin(*b))?;
+        if let Some(length) = length_of_secret(&text[start..], secret) {
+            return Some(start..start + length);
+        }
+        start += 1;
+    }
 }
 
 /// The length of the secret that the text begins with, as it is or escaped.
