@@ -77,8 +77,8 @@ fn judge_proxy(proxy: &Proxy, response: &[u8]) {
     // However the password reads, the request has the lines it should have.
     let request = proxy.connect_request("h.example.com", 443);
     let lines = request.matches("\r\n").count();
-    assert!((3..=4).contains(&lines) && request.ends_with("\r\n\r\n"), "{:?}", *request);
-    assert!(!request.replace("\r\n", "").chars().any(char::is_control), "{:?}", *request);
+    assert!((3..=4).contains(&lines) && request.ends_with("\r\n\r\n"), "{:?}", request);
+    assert!(!request.replace("\r\n", "").chars().any(char::is_control), "{:?}", request);
     let head = b"DELETE /k?uploadId=i HTTP/1.1\r\nHost: h\r\n\r\n";
     let absolute = proxy.absolute_form("h:81", head).expect("a head");
     assert!(

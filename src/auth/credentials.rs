@@ -3,17 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use crate::base::deadline::Interrupted;
 use crate::base::error::{Code, Error};
 use crate::obs::sign::SigningKey;
 
-/// A pair of keys, and the token of temporary ones. Wiped from memory when dropped.
+/// A pair of keys, and the token of temporary ones. `base/sys/memory.rs` wipes them when they are freed.
 pub struct Credentials {
     access_key: String,
-    secret_key: Zeroizing<String>,
-    security_token: Option<Zeroizing<String>>,
+    secret_key: String,
+    security_token: Option<String>,
     signing_key: SigningKey,
 }
 
@@ -39,8 +37,8 @@ impl Credentials {
         }
         Ok(Credentials {
             access_key: access_key.to_owned(),
-            secret_key: Zeroizing::new(secret_key.to_owned()),
-            security_token: security_token.map(|token| Zeroizing::new(token.to_owned())),
+            secret_key: secret_key.to_owned(),
+            security_token: security_token.map(str::to_owned),
             signing_key: SigningKey::new(secret_key),
         })
     }
@@ -55,7 +53,7 @@ impl Credentials {
         let mut values = [None, None, None];
         for ((value, name), variable) in values.iter_mut().zip(VARIABLES).zip(variables) {
             match variable.map(std::ffi::OsString::into_string).transpose() {
-                Ok(text) => *value = text.map(Zeroizing::new),
+                Ok(text) => *value = text,
                 Err(_) => return Some(unusable(format!("{name} in the environment is not UTF-8"))),
             }
         }
@@ -63,9 +61,8 @@ impl Credentials {
         let (Some(access_key), Some(secret_key)) = (access_key, secret_key) else {
             return Some(unusable(not_set(access_key.is_none(), secret_key.is_none())));
         };
-        let security_token = security_token.as_ref().map(|token| token.as_str());
         Some(
-            Credentials::new(access_key, secret_key, security_token)
+            Credentials::new(access_key, secret_key, security_token.as_deref())
                 .or_else(|e| unusable(format!("from the environment: {}", e.detail))),
         )
     }
@@ -77,7 +74,7 @@ impl Credentials {
 
     /// The token of temporary credentials.
     pub fn security_token(&self) -> Option<&str> {
-        self.security_token.as_ref().map(|token| token.as_str())
+        self.security_token.as_deref()
     }
 
     /// The key that signs requests.

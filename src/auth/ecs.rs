@@ -14,7 +14,6 @@ use tinyjson::JsonValue;
 use ureq::config::Config;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
-use zeroize::Zeroizing;
 
 use crate::auth::credentials::{Credentials, CredentialsError};
 use crate::base::date;
@@ -275,9 +274,7 @@ enum FetchError {
 }
 
 /// Status and body of a response.
-fn received(
-    response: Result<Response<Body>, ureq::Error>,
-) -> Result<(StatusCode, Zeroizing<Vec<u8>>), FetchError> {
+fn received(response: Result<Response<Body>, ureq::Error>) -> Result<(StatusCode, Vec<u8>), FetchError> {
     let failed = |error: ureq::Error| match error {
         ureq::Error::Timeout(ureq::Timeout::Connect) => {
             FetchError::Other(unusable("it does not respond (is this an ECS?)"))
@@ -287,7 +284,7 @@ fn received(
     };
     let mut response = response.map_err(failed)?;
     let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec().map_err(failed)?;
-    Ok((response.status(), Zeroizing::new(body)))
+    Ok((response.status(), body))
 }
 
 fn unusable(why: impl std::fmt::Display) -> Error {
@@ -303,22 +300,21 @@ fn parse(body: &[u8], now: i64) -> Result<ExpiringCredentials, Error> {
         return Err(unusable("its response is nested too deeply"));
     }
     let json: JsonValue = text.parse().map_err(|_| unusable("its response is not JSON"))?;
-    let field = |name: &str| -> Result<Zeroizing<String>, Error> {
+    let field = |name: &str| -> Result<&String, Error> {
         let object = json.get::<std::collections::HashMap<String, JsonValue>>();
         let credential =
             object.and_then(|o| o.get("credential")?.get::<std::collections::HashMap<String, JsonValue>>());
         credential
             .and_then(|c| c.get(name)?.get::<String>())
-            .map(|value| Zeroizing::new(value.clone()))
             .ok_or_else(|| unusable(format_args!("its response lacks credential.{name}")))
     };
     let (access, secret, token) = (field("access")?, field("secret")?, field("securitytoken")?);
-    let expires_at = date::parse_iso8601(&field("expires_at")?)
+    let expires_at = date::parse_iso8601(field("expires_at")?)
         .ok_or_else(|| unusable("its credential.expires_at is not a time"))?;
     if expires_at <= now {
         return Err(unusable("its credentials have expired already: check this machine's clock"));
     }
-    let credentials = Credentials::new(&access, &secret, Some(&token))
+    let credentials = Credentials::new(access, secret, Some(token))
         .map_err(|e| unusable(format_args!("in its response, {}", e.detail)))?;
     Ok(ExpiringCredentials {
         credentials: Arc::new(credentials),

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
 
 use crate::base::error::{Code, Error};
 use crate::base::origin::{Origin, ip_literal, split_port};
@@ -21,8 +20,8 @@ pub struct Proxy {
     /// 80 if the URL has none: the default of its scheme.
     pub port: u16,
     /// `Basic …`
-    authorization: Option<Zeroizing<String>>,
-    password: Option<Zeroizing<String>>,
+    authorization: Option<String>,
+    password: Option<String>,
 }
 
 impl Proxy {
@@ -56,14 +55,14 @@ impl Proxy {
                 if text.chars().any(char::is_control) {
                     return Err(refuse("has a control character in its user or password"));
                 }
-                Ok(Zeroizing::new(text))
+                Ok(text)
             };
             let (user, password) = (plain(user)?, plain(password)?);
             if user.contains(':') {
                 return Err(refuse("has a colon in its user"));
             }
-            let pair = Zeroizing::new(format!("{}:{}", *user, *password));
-            proxy.authorization = Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes()))));
+            let pair = format!("{user}:{password}");
+            proxy.authorization = Some(format!("Basic {}", STANDARD.encode(pair)));
             proxy.password = Some(password).filter(|password| !password.is_empty());
         }
         Ok(proxy)
@@ -72,32 +71,28 @@ impl Proxy {
     /// The texts that no message may repeat.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let token = self.authorization.as_ref().and_then(|a| a.strip_prefix("Basic "));
-        self.password.as_ref().map(|p| p.as_str()).into_iter().chain(token)
+        self.password.as_deref().into_iter().chain(token)
     }
 
-    fn authorization_line(&self) -> Zeroizing<String> {
-        Zeroizing::new(match &self.authorization {
-            Some(value) => format!("Proxy-Authorization: {}\r\n", **value),
+    fn authorization_line(&self) -> String {
+        match &self.authorization {
+            Some(value) => format!("Proxy-Authorization: {value}\r\n"),
             None => String::new(),
-        })
+        }
     }
 
     /// The request that opens a tunnel.
-    pub fn connect_request(&self, host: &str, port: u16) -> Zeroizing<String> {
+    pub fn connect_request(&self, host: &str, port: u16) -> String {
         let authorization = self.authorization_line();
-        Zeroizing::new(format!(
-            "CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{}\r\n",
-            *authorization
-        ))
+        format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{authorization}\r\n")
     }
 
     /// Turns the head of a request into absolute form (RFC 9112, 3.2.2): `DELETE http://host/key… HTTP/1.1`.
-    pub fn absolute_form(&self, authority: &str, head: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn absolute_form(&self, authority: &str, head: &[u8]) -> Option<Vec<u8>> {
         let target_at = head.iter().position(|b| *b == b' ')? + 1;
         let headers_at = head.windows(2).position(|w| w == b"\r\n")? + 2;
         let authorization = self.authorization_line();
-        let mut out =
-            Zeroizing::new(Vec::with_capacity(head.len() + authority.len() + authorization.len() + 8));
+        let mut out = Vec::with_capacity(head.len() + authority.len() + authorization.len() + 8);
         out.extend_from_slice(&head[..target_at]);
         out.extend_from_slice(b"http://");
         out.extend_from_slice(authority.as_bytes());
@@ -289,7 +284,7 @@ mod tests {
     fn urls() {
         let proxy = Proxy::parse("http://us%40er:p%3Aw%25@Proxy.example:3128/").expect("a proxy");
         assert_eq!(proxy.to_string(), "proxy.example:3128");
-        assert_eq!(proxy.authorization.as_deref().map(String::as_str), Some("Basic dXNAZXI6cDp3JQ=="));
+        assert_eq!(proxy.authorization.as_deref(), Some("Basic dXNAZXI6cDp3JQ=="));
         assert!(!format!("{proxy:?}").contains("p:w"));
         assert_eq!(Proxy::parse("10.0.0.1:8080").expect("no scheme").port, 8080);
         for bad in [

@@ -15,7 +15,6 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
-use zeroize::Zeroizing;
 
 use crate::base::error::{Code, Error};
 use crate::base::sys::file::device_and_inode;
@@ -69,8 +68,8 @@ impl FileVersion {
 const MAX_PEM: u64 = 16 * 1024 * 1024;
 
 /// Reads a whole file, up to a limit: the path may name a device that never ends.
-fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let mut pem = Zeroizing::new(Vec::new());
+fn read_pem(path: &Path) -> Result<Vec<u8>, String> {
+    let mut pem = Vec::new();
     let file = File::open(path).map_err(|e| e.to_string())?;
     let length = file.take(MAX_PEM + 1).read_to_end(&mut pem).map_err(|e| e.to_string())?;
     if length as u64 > MAX_PEM {
