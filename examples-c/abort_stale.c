@@ -17,11 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct progress {
-    int on_terminal;
-    uint64_t failed;
-};
-
 /* Keys may hold characters that a terminal obeys. tools/obs-abort/text.c has a way to show them in full. */
 static void put_key(const char *key)
 {
@@ -29,23 +24,14 @@ static void put_key(const char *key)
         fputc((unsigned char)*key < ' ' || *key == 0x7f ? '?' : *key, stderr);
 }
 
-/* Called on the thread that called obs_abort_stale, with NULL at least four times a second. */
+/* Called on the thread that called obs_abort_stale, with NULL at least four times a second. Outcomes are not final here:
+   what failed, or is listed again, is tried again as long as that helps. */
 static int32_t on_progress(const obs_abort_outcome *outcome, uint64_t done, uint64_t total_so_far, void *userdata)
 {
-    struct progress *progress = userdata;
+    const int *on_terminal = userdata;
 
-    if (outcome == NULL) {
-        if (progress->on_terminal)
-            fprintf(stderr, "\r%llu of %llu found so far, %llu failed ", (unsigned long long)done,
-                    (unsigned long long)total_so_far, (unsigned long long)progress->failed);
-    } else if (obs_abort_outcome_code(outcome) != OBS_ABORT_OK &&
-               obs_abort_outcome_code(outcome) != OBS_ABORT_NO_SUCH_UPLOAD) {
-        progress->failed++;
-        if (progress->on_terminal)
-            fputs("\r\033[K", stderr); /* the failure takes the place of the progress */
-        put_key(obs_abort_outcome_key(outcome));
-        fprintf(stderr, ": %s\n", obs_abort_outcome_message(outcome));
-    }
+    if (outcome == NULL && *on_terminal)
+        fprintf(stderr, "\r%llu of %llu found so far ", (unsigned long long)done, (unsigned long long)total_so_far);
     return 0; /* anything else ends the sweep */
 }
 
@@ -64,23 +50,43 @@ static obs_abort_client *new_client(const char *endpoint)
     return client;
 }
 
-static int sweep(const obs_abort_client *client, const char *bucket, const char *prefix, uint64_t seconds,
-                 uint32_t flags)
+/* The report keeps the first 1000 failures; all of them are counted. */
+static void print_report(const obs_abort_report *report, uint32_t flags)
 {
-    struct progress progress = {isatty(STDERR_FILENO), 0};
-    obs_abort_report *report = NULL;
-    char *error = NULL;
-    int32_t code =
-        obs_abort_stale(client, NULL, bucket, prefix, seconds, flags, on_progress, &progress, &report, &error);
+    size_t i, kept = obs_abort_report_failure_count(report);
 
-    if (progress.on_terminal)
-        fputc('\n', stderr);
-    printf("%llu %s, %llu gone already, %llu failed, %llu kept\n",
-           (unsigned long long)obs_abort_report_aborted(report),
+    for (i = 0; i < kept; i++) {
+        const obs_abort_outcome *failure = obs_abort_report_failure(report, i);
+
+        put_key(obs_abort_outcome_key(failure));
+        fprintf(stderr, ": %s\n", obs_abort_outcome_message(failure));
+    }
+    if (obs_abort_report_failed(report) > kept)
+        fprintf(stderr, "and %llu more\n", (unsigned long long)(obs_abort_report_failed(report) - kept));
+    printf("%llu %s, %llu gone already, %llu failed, %llu kept", (unsigned long long)obs_abort_report_aborted(report),
            flags & OBS_ABORT_DRY_RUN ? "would be aborted" : "aborted",
            (unsigned long long)obs_abort_report_missing(report), (unsigned long long)obs_abort_report_failed(report),
            (unsigned long long)obs_abort_report_kept(report));
-    if (code != OBS_ABORT_OK)
+    if (obs_abort_report_unknown_age(report) > 0)
+        printf(", %llu of them of unknown age", (unsigned long long)obs_abort_report_unknown_age(report));
+    putchar('\n');
+}
+
+static int sweep(const obs_abort_client *client, const char *bucket, const char *prefix, uint64_t seconds,
+                 uint32_t flags)
+{
+    int on_terminal = isatty(STDERR_FILENO);
+    obs_abort_report *report = NULL;
+    char *error = NULL;
+    int32_t code =
+        obs_abort_stale(client, NULL, bucket, prefix, seconds, flags, on_progress, &on_terminal, &report, &error);
+
+    if (on_terminal)
+        fputc('\n', stderr);
+    /* Zeros would make a bucket look clean that could not be listed. */
+    if (code == OBS_ABORT_OK || obs_abort_report_total(report) > 0)
+        print_report(report, flags);
+    if (code != OBS_ABORT_OK && code != OBS_ABORT_PARTIAL)
         fprintf(stderr, "abort_stale: %s\n", error != NULL ? error : obs_abort_strerror(code));
     obs_abort_string_free(error);
     obs_abort_report_free(report);
