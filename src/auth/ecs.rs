@@ -19,6 +19,7 @@ use crate::auth::credentials::{Credentials, CredentialsError};
 use crate::base::date;
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
+use crate::base::sys::descriptors::{error_text, is_exhaustion};
 use crate::base::sys::thread;
 use crate::base::text::sanitize;
 
@@ -280,6 +281,7 @@ fn received(response: Result<Response<Body>, ureq::Error>) -> Result<(StatusCode
             FetchError::Other(unusable("it does not respond (is this an ECS?)"))
         }
         ureq::Error::Timeout(_) => FetchError::Silence,
+        ureq::Error::Io(error) if is_exhaustion(&error) => FetchError::Other(unusable(error_text(&error))),
         error => FetchError::Other(unusable(format_args!("{error} (is this an ECS?)"))),
     };
     let mut response = response.map_err(failed)?;

@@ -9,7 +9,7 @@ use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::origin::ip_literal;
 use crate::base::panic::caught;
-use crate::base::sys::thread;
+use crate::base::sys::{descriptors, thread};
 
 use super::error::TransportError;
 
@@ -77,12 +77,15 @@ impl Resolver {
 }
 
 fn addresses_of(host: &str) -> Result<Vec<IpAddr>, String> {
-    let addresses = (host, 0).to_socket_addrs().map_err(|e| error_text(&e))?;
+    let addresses = (host, 0).to_socket_addrs().map_err(|e| match descriptors::exhausted() {
+        Some(why) => why.to_owned(),
+        None => error_text(&e),
+    })?;
     Ok(addresses.map(|address| address.ip()).collect())
 }
 
 /// The text of a resolver's error, without the prefix that std puts before it.
 fn error_text(error: &std::io::Error) -> String {
-    let text = error.to_string();
+    let text = descriptors::error_text(error);
     text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
 }

@@ -8,6 +8,7 @@ use rustls::ClientConnection;
 
 use crate::base::deadline::{CHECK_INTERVAL, Deadline, Interrupted};
 use crate::base::error::{Code, Error};
+use crate::base::sys::descriptors::error_text;
 use crate::base::sys::socket;
 
 use super::error::TransportError;
@@ -284,11 +285,6 @@ fn transport_error(error: &io::Error) -> TransportError {
         Some(stop) => TransportError::Interrupted(stop),
         None => Error::new(Code::Io, format!("the connection broke: {}", error_text(error))).into(),
     }
-}
-
-fn error_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]

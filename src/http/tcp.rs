@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::deadline::{CHECK_INTERVAL, Deadline, Interrupted};
 use crate::base::error::{Code, Error};
+use crate::base::sys::descriptors::error_text;
 use crate::base::sys::socket::Connecting;
 
 use super::error::TransportError;
@@ -66,10 +67,8 @@ pub fn connect(
     }
 }
 
-/// The text of an error, without "(os error N)": the address says more.
 fn describe(error: &io::Error, address: SocketAddr) -> String {
-    let text = error.to_string();
-    format!("{} ({address})", text.split(" (os error").next().unwrap_or(&text))
+    format!("{} ({address})", error_text(error))
 }
 
 /// Sorts addresses so that the two families take turns, beginning with that of the first (RFC 8305, 4).

@@ -3,9 +3,11 @@
 Needs root (the namespace) and: apt-get install iproute2 mount
 """
 
+import contextlib
 import json
 import os
 import re
+import resource
 import threading
 import time
 import unittest
@@ -459,6 +461,20 @@ class FailureTest(EcsTest):
         message = self.none_left(self.client(), within=4)
         self.assertRegex(message.lower(), "ecs|metadata")
         self.assertIn(ADDRESS, message)
+
+    def test_no_descriptor_for_a_connection(self):
+        self.serve()
+        client = self.client()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.ExitStack() as held:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 8, hard))
+            held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            with contextlib.suppress(OSError):
+                while True:
+                    held.enter_context(open("/dev/null"))
+            message = self.none_left(client)
+        self.assertIn("no file descriptor left", message)
+        self.gone(client)
 
     def test_packets_are_dropped(self):
         """As on a machine that is no ECS, where 169.254.169.254 leads nowhere."""
