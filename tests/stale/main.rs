@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used, unsafe_code)]
 
-use std::collections::BTreeSet;
+mod again;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use obs_local::{End, Fault, Initiated, ListQuirk, Server, http_date, iso_date};
@@ -850,6 +852,21 @@ fn unfit_pages() {
         ("two encodings", page(&format!("{last}<EncodingType/><EncodingType>url</EncodingType>{good}"))),
         ("crossed tags", page(&format!("{last}<a><b></a></b>{good}"))),
         ("no Date", page(&format!("{last}{good}")).without("Date")),
+        ("an encoding other than url", page(&format!("{last}<EncodingType>base64</EncodingType>{good}"))),
+        ("an Error in it", page(&format!("{last}{good}<Error><Code>InternalError</Code></Error>"))),
+        ("an Error in an upload", page(&with("<Error/>"))),
+        (
+            "text after the root",
+            Fault::answer(200).body(format!(
+                "<ListMultipartUploadsResult>{last}{good}</ListMultipartUploadsResult>\r\n0\r\n"
+            )),
+        ),
+        (
+            "text before the root",
+            Fault::answer(200).body(format!(
+                "HTTP/1.1 <ListMultipartUploadsResult>{last}{good}</ListMultipartUploadsResult>"
+            )),
+        ),
         ("17 MB", page(&format!("{last}{good}<Filler>{}</Filler>", " ".repeat(17 << 20)))),
     ] {
         let server = server();

@@ -88,6 +88,7 @@ fn parse(words: Vec<String>) -> Result<Start, String> {
             "--retry-after" => retry_after = Some(number(&value()?)?),
             "--page-cap" => options.page_cap = number(&value()?)?,
             "--list-quirk" => options.list_quirks.push(quirk(&value()?)?),
+            "--list-lag" => options.list_lag = number(&value()?)?,
             "--initiated" => options.initiated = Some(value()?),
             "--fault" => start.faults.push(value()?.parse()?),
             "--seed" => options.seed = number(&value()?)?,
@@ -158,6 +159,7 @@ fn control(server: &Server, line: &str) -> Result<String, String> {
         "list-quirk" => server.set_list_quirks(&[quirk(rest)?]),
         "initiated" => server.set_initiated(Some(rest).filter(|text| *text != "off")),
         "no-list-quirks" => server.set_list_quirks(&[]),
+        "list-lag" => server.set_list_lag(number(rest)?),
         "page-cap" => server.set_page_cap(number(rest)?),
         "add-key" => {
             let words: Vec<&str> = rest.split(' ').collect();
@@ -225,6 +227,9 @@ fn quirk(name: &str) -> Result<ListQuirk, String> {
         "omit-is-truncated" => ListQuirk::OmitIsTruncated,
         "ignore-prefix" => ListQuirk::IgnorePrefix,
         "order-by-time" => ListQuirk::OrderByTime,
+        "page-by-key" => ListQuirk::PageByKey,
+        "echo-encoding-type" => ListQuirk::EchoEncodingType,
+        "ignore-max-uploads" => ListQuirk::IgnoreMaxUploads,
         "raw-control-characters" => ListQuirk::RawControlCharacters,
         _ => return Err(format!("{name}: no such list quirk")),
     })

@@ -1,5 +1,6 @@
 //! The documents that list something, and what real servers get wrong in them.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
@@ -24,13 +25,21 @@ pub(crate) fn uploads(
     let quirks = shared.list_quirks.read().unwrap().clone();
     let quirk = |wanted| quirks.contains(&wanted);
     let claimed = shared.initiated.read().unwrap().clone();
-    let limit = page_limit(shared, request, "max-uploads")?;
-    let encode = encoding_asked(request)? && !quirk(ListQuirk::IgnoreEncodingType)
-        || quirk(ListQuirk::ForceEncodingType);
+    let limit = match quirk(ListQuirk::IgnoreMaxUploads) {
+        true => shared.page_cap.load(Ordering::Relaxed),
+        false => page_limit(shared, request, "max-uploads")?,
+    };
+    let asked = encoding_asked(request)?;
+    let raw = quirk(ListQuirk::IgnoreEncodingType) || quirk(ListQuirk::EchoEncodingType);
+    let encode = asked && !raw || quirk(ListQuirk::ForceEncodingType);
+    let named = encode && !quirk(ListQuirk::HideEncodingType) || asked && quirk(ListQuirk::EchoEncodingType);
     let prefix = request.query("prefix").unwrap_or("");
     let wanted_prefix = if quirk(ListQuirk::IgnorePrefix) { "" } else { prefix };
     let key_marker = request.query("key-marker").unwrap_or("");
-    let id_marker = request.query("upload-id-marker").unwrap_or("");
+    let id_marker = request.query("upload-id-marker").filter(|_| !quirk(ListQuirk::PageByKey)).unwrap_or("");
+    let begins = key_marker.is_empty() && id_marker.is_empty();
+    let lagging = shared.list_lag.lock().unwrap().uploads(bucket, begins);
+    let bucket = lagging.as_ref().unwrap_or(bucket);
 
     let mut page: Vec<_> = if quirk(ListQuirk::OrderByTime) {
         by_time(bucket, wanted_prefix, key_marker, id_marker)
@@ -68,7 +77,7 @@ pub(crate) fn uploads(
         document += &text("NextKeyMarker", next_key);
         document += &element("NextUploadIdMarker", next_id);
     }
-    if encode && !quirk(ListQuirk::HideEncodingType) {
+    if named {
         document += &element("EncodingType", "url");
     }
     document += &text("Prefix", prefix);
@@ -97,6 +106,34 @@ pub(crate) fn uploads(
         answer.body.truncate(answer.body.len() * 2 / 3);
     }
     Ok(answer)
+}
+
+/// A list that lags behind: it shows a bucket's uploads as they were so many listings before.
+#[derive(Default)]
+pub(crate) struct ListLag {
+    listings: usize,
+    earlier: VecDeque<BTreeMap<(String, String), Upload>>,
+}
+
+impl ListLag {
+    pub fn of(listings: usize) -> Self {
+        Self { listings, earlier: VecDeque::new() }
+    }
+
+    /// What the list shows, if that is not the truth.
+    fn uploads(&mut self, bucket: &Bucket, begins: bool) -> Option<Bucket> {
+        if self.listings == 0 {
+            return None;
+        }
+        if begins {
+            self.earlier.push_back(bucket.uploads.clone());
+            if self.earlier.len() > self.listings + 1 {
+                self.earlier.pop_front();
+            }
+        }
+        let uploads = self.earlier.front().cloned()?;
+        Some(Bucket { uploads, ..Bucket::default() })
+    }
 }
 
 type Listed<'a> = (&'a (String, String), &'a Upload);

@@ -32,7 +32,9 @@ server options
   --page-cap N                entries of a listing's page (1000)
   --list-quirk NAME           repeat-markers, omit-markers, backward-markers, ignore-encoding-type, hide-encoding-type,
                               force-encoding-type, truncated-xml, wrong-root, omit-is-truncated, ignore-prefix,
-                              order-by-time, raw-control-characters
+                              order-by-time, page-by-key, echo-encoding-type, ignore-max-uploads,
+                              raw-control-characters
+  --list-lag N                lists show the uploads as they were N listings before
   --initiated TEXT            what lists say of every upload's Initiated, whenever it was initiated
   --fault RULE                'answer=503;error=SlowDown;method=DELETE;times=2'; may be repeated
   --seed N                    of faults with a probability
@@ -41,7 +43,7 @@ server options
   --until-stdin-closes        ends when standard input does
   --control                   the same, and takes commands from it, one a line, each answered by one line:
                               fault RULE | clear-faults | latency-ms N | clock-offset-s N | rate N | rate off |
-                              list-quirk NAME | no-list-quirks | initiated TEXT | initiated off | page-cap N | add-key AK SK [T] | remove-key AK |
+                              list-quirk NAME | no-list-quirks | initiated TEXT | initiated off | page-cap N | list-lag N | add-key AK SK [T] | remove-key AK |
                               bucket NAME | uploads SPEC | object BUCKET:KEY | upload-count BUCKET |
                               object-exists BUCKET:KEY | was-aborted ID | counts | connections
 

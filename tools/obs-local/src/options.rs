@@ -34,6 +34,8 @@ pub struct Options {
     /// A listing's page has at most this many entries, whatever was asked for (1000).
     pub page_cap: usize,
     pub list_quirks: Vec<ListQuirk>,
+    /// Lists show the uploads as they were so many listings before. For servers of one bucket.
+    pub list_lag: usize,
     /// What lists say of every upload's Initiated, whenever it was initiated.
     pub initiated: Option<String>,
     pub tls: Option<Tls>,
@@ -58,6 +60,7 @@ impl Default for Options {
             rate: None,
             page_cap: 1000,
             list_quirks: Vec::new(),
+            list_lag: 0,
             initiated: None,
             tls: None,
             journal: JournalMode::Full,
@@ -165,6 +168,12 @@ pub enum ListQuirk {
     IgnorePrefix,
     /// The uploads of one key come by the time they were initiated, not by id.
     OrderByTime,
+    /// upload-id-marker is not understood: the uploads of a key that do not fit on its first page are never listed.
+    PageByKey,
+    /// EncodingType is echoed, and the keys are as they are (SeaweedFS).
+    EchoEncodingType,
+    /// max-uploads is not understood: pages of as many uploads as the cap allows (the MinIO family).
+    IgnoreMaxUploads,
     /// Control characters in keys stand in the XML as they are: not well formed.
     RawControlCharacters,
 }

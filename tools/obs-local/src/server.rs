@@ -17,6 +17,7 @@ use crate::auth::Keyring;
 use crate::clock::Clock;
 use crate::fault::{Fault, Faults};
 use crate::journal::{Counts, Entry, Journal};
+use crate::listing::ListLag;
 use crate::options::{AccessKey, ListQuirk, Options, Rate};
 use crate::service::RequestIds;
 use crate::store::{Bucket, Contents, Initiated, Object, Part, Store, etag};
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub journal: Journal,
     pub list_quirks: RwLock<Vec<ListQuirk>>,
     pub initiated: RwLock<Option<String>>,
+    pub list_lag: Mutex<ListLag>,
     pub page_cap: AtomicUsize,
     pub latency_us: AtomicU64,
     pub request_serial: AtomicU64,
@@ -192,6 +194,11 @@ impl Server {
     /// What lists say of every upload's Initiated; None: the truth.
     pub fn set_initiated(&self, text: Option<&str>) {
         *self.shared.initiated.write().unwrap() = text.map(str::to_owned);
+    }
+
+    /// From now on lists show the uploads as they were so many listings before. For servers of one bucket.
+    pub fn set_list_lag(&self, listings: usize) {
+        *self.shared.list_lag.lock().unwrap() = ListLag::of(listings);
     }
 
     // Faults.
@@ -408,6 +415,7 @@ fn shared(options: Options) -> io::Result<Shared> {
         journal: Journal::new(options.journal, file),
         list_quirks: RwLock::new(options.list_quirks),
         initiated: RwLock::new(options.initiated),
+        list_lag: Mutex::new(ListLag::of(options.list_lag)),
         page_cap: AtomicUsize::new(options.page_cap),
         latency_us: AtomicU64::new(options.latency.as_micros() as u64),
         request_serial: AtomicU64::new(0),

@@ -27,6 +27,7 @@ pub(crate) struct Part {
     pub modified_ms: i64,
 }
 
+#[derive(Clone)]
 pub(crate) struct Upload {
     /// As listed; None = the element is missing.
     pub initiated: Option<String>,
