@@ -108,7 +108,7 @@ pub unsafe extern "C" fn obs_abort_multipart(
         // SAFETY: NULL or valid for a write, as the header requires.
         unsafe {
             put(http_status, outcome.http_status.into());
-            if let Some(message) = &outcome.message {
+            if let Some(message) = outcome.message {
                 give_error(error, message);
             }
         }
@@ -143,11 +143,12 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
         unsafe { put(outcome, std::ptr::null_mut()) };
         // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
         let all = unsafe { one(client, call, bucket, key, upload_id) };
+        let code = all.code;
         if !client.is_null() {
             // SAFETY: NULL or valid for a write, as the header requires.
-            unsafe { give(outcome, || obs_abort_outcome::from(&all)) };
+            unsafe { give(outcome, || obs_abort_outcome::from(all)) };
         }
-        all.code as i32
+        code as i32
     })
 }
 
@@ -383,7 +384,7 @@ impl<'a> Uploads<'a> {
 unsafe fn progress_callback(
     progress: obs_abort_progress_fn,
     userdata: *mut c_void,
-) -> impl FnMut(Option<&Outcome>, u64, u64) -> ControlFlow<()> {
+) -> impl FnMut(Option<Outcome>, u64, u64) -> ControlFlow<()> {
     move |outcome, done, total| {
         let Some(progress) = progress else { return ControlFlow::Continue(()) };
         let outcome = outcome.map(obs_abort_outcome::from);
@@ -421,7 +422,7 @@ unsafe fn with_report(
         });
         let Err(failure) = result else { return Code::Ok as i32 };
         // SAFETY: as promised by the caller.
-        unsafe { give_error(error, &failure.to_string()) };
+        unsafe { give_error(error, failure.to_string()) };
         failure.code as i32
     })
 }

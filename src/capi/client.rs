@@ -66,7 +66,7 @@ pub unsafe extern "C" fn obs_abort_client_new(
             }
             Err(failure) => {
                 // SAFETY: NULL or valid for a write, as the header requires.
-                unsafe { give_error(error, &failure.to_string()) };
+                unsafe { give_error(error, failure.to_string()) };
                 failure.code as i32
             }
         }
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn obs_abort_client_set_credentials(
             Ok(()) => Code::Ok as i32,
             Err(failure) => {
                 // SAFETY: NULL or valid for a write, as the header requires.
-                unsafe { give_error(error, &failure.to_string()) };
+                unsafe { give_error(error, failure.to_string()) };
                 failure.code as i32
             }
         }

@@ -582,7 +582,7 @@ pub unsafe extern "C" fn obs_abort_config_set_log(
             settings.log = log.map(|log| Log {
                 level,
                 sink: Arc::new(move |level, line: String| {
-                    let line: CString = c_string(&line);
+                    let line: CString = c_string(line);
                     // SAFETY: as the header requires, the callback may run on any thread that makes a call, and
                     // userdata is valid as long as the client.
                     log(level as i32, line.as_ptr(), userdata.get());

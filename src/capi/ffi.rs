@@ -145,7 +145,7 @@ pub unsafe fn take<T>(pointer: *mut T) -> Option<Box<T>> {
 ///
 /// # Safety
 /// As for [`put`].
-pub unsafe fn give_error(out: *mut *mut c_char, message: &str) {
+pub unsafe fn give_error(out: *mut *mut c_char, message: String) {
     if !out.is_null() {
         // SAFETY: as promised by the caller.
         unsafe { put(out, c_string(message).into_raw()) };
@@ -153,9 +153,12 @@ pub unsafe fn give_error(out: *mut *mut c_char, message: &str) {
 }
 
 /// Converts a string to C. A NUL, which would end it early, becomes a question mark.
-pub fn c_string(text: &str) -> CString {
-    let clean: Vec<u8> = text.bytes().map(|b| if b == 0 { b'?' } else { b }).collect();
-    CString::new(clean).unwrap_or_default()
+pub fn c_string(text: String) -> CString {
+    CString::new(text).unwrap_or_else(|contains_nul| {
+        let mut bytes = contains_nul.into_vec();
+        bytes.iter_mut().filter(|b| **b == 0).for_each(|b| *b = b'?');
+        CString::new(bytes).unwrap_or_default()
+    })
 }
 
 /// Frees an error string.

@@ -23,20 +23,19 @@ pub struct obs_abort_outcome {
     index: i64,
 }
 
-impl From<&Outcome> for obs_abort_outcome {
-    fn from(outcome: &Outcome) -> obs_abort_outcome {
-        let optional = |text: &Option<String>| text.as_deref().map(c_string);
-        let upload = &outcome.upload;
+impl From<Outcome> for obs_abort_outcome {
+    fn from(outcome: Outcome) -> obs_abort_outcome {
+        let Outcome { upload, service, .. } = outcome;
         obs_abort_outcome {
             code: outcome.code as i32,
             http_status: outcome.http_status.into(),
-            message: optional(&outcome.message),
-            service_code: optional(&outcome.service.code),
-            request_id: optional(&outcome.service.ids.request_id),
-            host_id: optional(&outcome.service.ids.host_id),
+            message: outcome.message.map(c_string),
+            service_code: service.code.map(c_string),
+            request_id: service.ids.request_id.map(c_string),
+            host_id: service.ids.host_id.map(c_string),
             attempts: outcome.attempts,
-            key: c_string(&upload.key),
-            upload_id: c_string(&upload.upload_id),
+            key: c_string(upload.key),
+            upload_id: c_string(upload.upload_id),
             initiated: upload.initiated.unwrap_or(-1),
             index: upload.index.and_then(|index| index.try_into().ok()).unwrap_or(-1),
         }

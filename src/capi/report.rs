@@ -15,7 +15,8 @@ pub struct obs_abort_report {
 
 impl From<Report> for obs_abort_report {
     fn from(mut report: Report) -> obs_abort_report {
-        let failures = std::mem::take(&mut report.failures).iter().map(obs_abort_outcome::from).collect();
+        let failures =
+            std::mem::take(&mut report.failures).into_iter().map(obs_abort_outcome::from).collect();
         obs_abort_report { report, failures }
     }
 }

@@ -55,7 +55,10 @@ impl Outcome {
             Ok(Success { status, ids }) => {
                 (Code::Ok, None, status, ServiceError { ids, ..ServiceError::default() })
             }
-            Err(Failure { error, status, service }) => (error.code, Some(error.to_string()), status, service),
+            // The service's sentence is part of the message.
+            Err(Failure { error, status, service }) => {
+                (error.code, Some(error.to_string()), status, ServiceError { message: None, ..service })
+            }
         };
         Outcome {
             upload,

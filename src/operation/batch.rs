@@ -94,7 +94,7 @@ impl BatchResult {
 
 /// Called with each outcome, and without one at least every [`CHECK_INTERVAL`]: the outcome, uploads done, uploads
 /// known so far.
-pub type ProgressCallback<'a> = &'a mut dyn FnMut(Option<&Outcome>, u64, u64) -> ControlFlow<()>;
+pub type ProgressCallback<'a> = &'a mut dyn FnMut(Option<Outcome>, u64, u64) -> ControlFlow<()>;
 
 /// The thread that made the call, as the pool sees it: it takes each outcome, and gets a beat without one at least every
 /// [`CHECK_INTERVAL`]. The counting is the verb's.
@@ -164,7 +164,7 @@ pub fn abort_many(
         if let Some(outcome) = &outcome {
             report.add(outcome);
         }
-        progress(outcome.as_ref(), report.acted_on(), total)
+        progress(outcome, report.acted_on(), total)
     };
     pool.run(count, &next_job, &mut Observer::new(&mut callback));
     report.kept = total - report.acted_on();

@@ -66,7 +66,7 @@ pub fn abort_stale(
         }
         let (done, known) = state.tally.progress();
         drop(state);
-        progress(outcome.as_ref(), done, known)
+        progress(outcome, done, known)
     };
     let mut observer = Observer::new(&mut callback);
     let mut at_most = usize::MAX;

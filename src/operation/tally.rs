@@ -13,17 +13,19 @@ use crate::obs::listing::ListedUpload;
 use crate::operation::abort::Outcome;
 use crate::operation::batch::{MAX_RECORDED_FAILURES, Report};
 
-/// The most uploads that are remembered. Of those beyond, only numbers are.
-const MAX_ENTRIES: usize = 1 << 17;
+/// The most uploads that are remembered: half a megabyte, since a map fills its memory up to seven eighths. Of those
+/// beyond, only numbers are.
+const MAX_ENTRIES: usize = MAPS * 7 * (1 << 11);
 /// The entries are spread over so many maps, since a map that grows needs its old and its new memory at once.
-const MAPS: usize = 16;
+const MAPS: usize = 4;
 /// The most passes that show no fewer uploads than the pass before. Without a bound, a server that makes uploads up
 /// would keep a sweep busy for ever.
 const MAX_STALLED_PASSES: u32 = 100;
 
-/// A hash of key and upload id, keyed at random. Two of a million uploads agree with a probability of 7 in a million.
+/// A hash of key and upload id, keyed at random, of which a seventh byte chooses the map. Any two of 100 000 uploads
+/// agree with a probability of one in 200 000. One of them is then not tried by this sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Fingerprint([u8; 7]);
+struct Fingerprint([u8; 6]);
 
 /// The last that is known of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,10 @@ impl Last {
         matches!(self, Last::Aborted | Last::Uncertain)
     }
 
+    fn has_failed(self) -> bool {
+        matches!(self, Last::Refused | Last::Uncertain)
+    }
+
     /// The same, after a listing that does not show the upload.
     fn not_listed(self) -> Last {
         match self {
@@ -64,11 +70,30 @@ impl Last {
     }
 }
 
+/// In one byte, since there may be many: the last that is known, and whether the listing of this pass shows the upload.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    last: Last,
-    /// Whether the listing of this pass shows it.
-    listed: bool,
+struct Entry(u8);
+
+impl Entry {
+    const LISTED: u8 = 0x80;
+
+    fn new(last: Last, listed: bool) -> Entry {
+        Entry(last as u8 | if listed { Entry::LISTED } else { 0 })
+    }
+
+    fn is_listed(self) -> bool {
+        self.0 & Entry::LISTED != 0
+    }
+
+    fn last(self) -> Last {
+        match self.0 & !Entry::LISTED {
+            1 => Last::Aborted,
+            2 => Last::Missing,
+            3 => Last::Refused,
+            4 => Last::Uncertain,
+            _ => Last::Waiting,
+        }
+    }
 }
 
 /// Counts of uploads, by the last that is known of them.
@@ -84,9 +109,10 @@ impl Counts {
         self.0[last as usize]
     }
 
-    /// Takes out one upload that is listed again: rather one that was not said to be gone.
+    /// Takes out one upload that is listed again, and supposes the least: that it was not said to be gone, or that it was
+    /// not found.
     fn take(&mut self) -> bool {
-        let order = [Last::Refused, Last::Uncertain, Last::Aborted, Last::Missing];
+        let order = [Last::Refused, Last::Uncertain, Last::Missing, Last::Aborted];
         let last = order.into_iter().find(|last| self.of(*last) > 0);
         if let Some(last) = last {
             self.0[last as usize] -= 1;
@@ -131,6 +157,7 @@ pub struct Tally {
     /// The pass before.
     before: Pass,
     stalled_passes: u32,
+    failures: Failures,
     /// The most of any pass, since other clients' uploads come and go.
     kept: Kept,
     /// Different uploads that were listed to be tried, and those of them that have an outcome.
@@ -148,10 +175,51 @@ struct Pass {
     kept: Kept,
     /// Whether one of them may be gone now.
     anything_gone: bool,
-    /// The first that failed.
-    failures: Vec<Outcome>,
     /// The first that are said to be gone, from the second pass on: should this listing be the last one, it contradicts.
     gone: Vec<Outcome>,
+}
+
+/// The outcomes of the first uploads that failed.
+#[derive(Debug, Default)]
+struct Failures {
+    outcomes: Vec<(Fingerprint, Outcome)>,
+    /// So many of them are of this pass. Those of earlier ones follow, and give way.
+    fresh: usize,
+}
+
+impl Failures {
+    fn add(&mut self, fingerprint: Fingerprint, outcome: &Outcome) {
+        let last = self.outcomes.len();
+        if self.fresh == MAX_RECORDED_FAILURES {
+            return;
+        }
+        if last == 0 {
+            // At once: growing would need the old and the new memory. What is not used is not resident.
+            self.outcomes.reserve_exact(MAX_RECORDED_FAILURES);
+        }
+        if last == MAX_RECORDED_FAILURES {
+            self.outcomes[self.fresh] = (fingerprint, outcome.clone());
+        } else {
+            self.outcomes.push((fingerprint, outcome.clone()));
+            self.outcomes.swap(self.fresh, last);
+        }
+        self.fresh += 1;
+    }
+
+    /// Forgets what an earlier pass has said of an upload.
+    fn forget(&mut self, fingerprint: Fingerprint) {
+        let earlier = &self.outcomes[self.fresh..];
+        if let Some(position) = earlier.iter().position(|(other, _)| *other == fingerprint) {
+            self.outcomes.swap_remove(self.fresh + position);
+        }
+    }
+
+    fn into_outcomes(mut self, only_fresh: bool) -> Vec<Outcome> {
+        if only_fresh {
+            self.outcomes.truncate(self.fresh);
+        }
+        self.outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
 }
 
 impl Tally {
@@ -165,39 +233,37 @@ impl Tally {
             pass: Pass { number: 1, ..Pass::default() },
             before: Pass::default(),
             stalled_passes: 0,
+            failures: Failures::default(),
             kept: Kept::default(),
             known: 0,
             tried: 0,
         }
     }
 
-    fn fingerprint(&self, key: &str, upload_id: &str) -> Fingerprint {
-        let [_, rest @ ..] = self.hasher.hash_one((key, upload_id)).to_le_bytes();
-        Fingerprint(rest)
-    }
-
-    fn map(&mut self, fingerprint: Fingerprint) -> &mut HashMap<Fingerprint, Entry> {
-        &mut self.entries[usize::from(fingerprint.0[0]) % MAPS]
+    fn fingerprint(&self, key: &str, upload_id: &str) -> (usize, Fingerprint) {
+        let [map, _, rest @ ..] = self.hasher.hash_one((key, upload_id)).to_le_bytes();
+        (usize::from(map) % MAPS, Fingerprint(rest))
     }
 
     /// Takes note of an upload that the listing shows, and that is to be aborted.
     pub fn list(&mut self, upload: &ListedUpload) -> Listed {
-        let fingerprint = self.fingerprint(&upload.key, &upload.upload_id);
-        let listed = self.list_fingerprint(fingerprint);
+        let (map, fingerprint) = self.fingerprint(&upload.key, &upload.upload_id);
+        let listed = self.list_fingerprint(map, fingerprint);
         self.pass.listed += u64::from(listed != Listed::Again);
         listed
     }
 
-    fn list_fingerprint(&mut self, fingerprint: Fingerprint) -> Listed {
-        let map = self.map(fingerprint);
+    fn list_fingerprint(&mut self, map: usize, fingerprint: Fingerprint) -> Listed {
+        let map = &mut self.entries[map];
         if let Some(entry) = map.get_mut(&fingerprint) {
-            if std::mem::replace(&mut entry.listed, true) {
+            if entry.is_listed() {
                 return Listed::Again;
             }
-            return Listed::Try { may_be_aborted: entry.last.may_be_aborted() };
+            *entry = Entry::new(entry.last(), true);
+            return Listed::Try { may_be_aborted: entry.last().may_be_aborted() };
         }
         if map.len() < MAX_ENTRIES / MAPS {
-            map.insert(fingerprint, Entry { last: Last::Waiting, listed: true });
+            map.insert(fingerprint, Entry::new(Last::Waiting, true));
         } else {
             self.uncharted.add(Last::Waiting, 1);
             if self.uncharted_before.take() {
@@ -220,23 +286,26 @@ impl Tally {
     /// Takes note of the outcome of an upload that was listed.
     pub fn record(&mut self, outcome: &Outcome) {
         let last = Last::of(outcome);
-        let fingerprint = self.fingerprint(&outcome.upload.key, &outcome.upload.upload_id);
-        let first = if let Some(entry) = self.map(fingerprint).get_mut(&fingerprint) {
-            std::mem::replace(&mut entry.last, last) == Last::Waiting
-        } else {
-            self.uncharted.0[Last::Waiting as usize] -= 1;
-            self.uncharted.add(last, 1);
-            self.pass.number == 1
+        let (map, fingerprint) = self.fingerprint(&outcome.upload.key, &outcome.upload.upload_id);
+        let before = match self.entries[map].get_mut(&fingerprint) {
+            Some(entry) => std::mem::replace(entry, Entry::new(last, true)).last(),
+            None => {
+                self.uncharted.0[Last::Waiting as usize] -= 1;
+                self.uncharted.add(last, 1);
+                // A later pass has most of them from an earlier one.
+                if self.pass.number == 1 { Last::Waiting } else { Last::Refused }
+            }
         };
-        self.tried += u64::from(first);
+        self.tried += u64::from(before == Last::Waiting);
         self.pass.anything_gone |= last != Last::Refused;
-        let examples = match last {
-            Last::Refused | Last::Uncertain => &mut self.pass.failures,
-            _ if self.pass.number > 1 => &mut self.pass.gone,
-            _ => return,
-        };
-        if examples.len() < MAX_RECORDED_FAILURES {
-            examples.push(outcome.clone());
+        if before.has_failed() {
+            self.failures.forget(fingerprint);
+        }
+        if last.has_failed() {
+            self.failures.add(fingerprint, outcome);
+        } else if self.pass.number > 1 && self.pass.gone.len() < MAX_RECORDED_FAILURES {
+            self.pass.gone.reserve_exact(MAX_RECORDED_FAILURES - self.pass.gone.len());
+            self.pass.gone.push(outcome.clone());
         }
     }
 
@@ -248,7 +317,8 @@ impl Tally {
     /// Uploads that were listed to be tried, and were not.
     pub fn unreached(&self) -> u64 {
         let entries = self.entries.iter().flat_map(HashMap::values);
-        entries.filter(|entry| entry.last == Last::Waiting).count() as u64 + self.uncharted.of(Last::Waiting)
+        entries.filter(|entry| entry.last() == Last::Waiting).count() as u64
+            + self.uncharted.of(Last::Waiting)
     }
 
     /// Uploads that this pass has listed to be tried.
@@ -267,10 +337,8 @@ impl Tally {
     pub fn begin_pass(&mut self) {
         self.stalled_passes += u32::from(self.pass.listed >= self.before.listed);
         for entry in self.entries.iter_mut().flat_map(HashMap::values_mut) {
-            if !entry.listed {
-                entry.last = entry.last.not_listed();
-            }
-            entry.listed = false;
+            let last = if entry.is_listed() { entry.last() } else { entry.last().not_listed() };
+            *entry = Entry::new(last, false);
         }
         let mut uncharted = self.uncharted_before.after_listing_without_them();
         for last in [Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
@@ -278,19 +346,20 @@ impl Tally {
         }
         self.uncharted_before = uncharted;
         self.uncharted = Counts::default();
+        self.failures.fresh = 0;
         let next = Pass { number: self.pass.number + 1, ..Pass::default() };
         self.before = std::mem::replace(&mut self.pass, next);
     }
 
     /// The report. If the listing of the last pass is `complete`, it has the last word: what it does not show is gone,
     /// and what a later pass than the first still shows is not.
-    pub fn into_report(mut self, complete: bool) -> Report {
+    pub fn into_report(self, complete: bool) -> Report {
         let contradicts = complete && self.pass.number > 1;
         let mut counts = Counts::default();
         let mut still_listed = 0;
         for entry in self.entries.iter().flat_map(HashMap::values) {
-            match entry.last {
-                last if complete && !entry.listed => counts.add(last.not_listed(), 1),
+            match entry.last() {
+                last if complete && !entry.is_listed() => counts.add(last.not_listed(), 1),
                 Last::Aborted | Last::Missing if contradicts => still_listed += 1,
                 last => counts.add(last, 1),
             }
@@ -304,13 +373,9 @@ impl Tally {
                 last => counts.add(last, self.uncharted.of(last)),
             }
         }
-        let mut failures = std::mem::take(&mut self.pass.failures);
+        let mut failures = self.failures.into_outcomes(complete);
         if contradicts {
-            failures.extend(std::mem::take(&mut self.pass.gone).into_iter().map(still_listed_outcome));
-        }
-        if !complete {
-            let before = std::mem::take(&mut self.before.failures);
-            failures.extend(before.into_iter().filter(|outcome| !self.is_listed(outcome)));
+            failures.extend(self.pass.gone.into_iter().map(still_listed_outcome));
         }
         failures.truncate(MAX_RECORDED_FAILURES);
         Report {
@@ -322,12 +387,6 @@ impl Tally {
             failures,
             ..Report::default()
         }
-    }
-
-    /// Whether the listing of this pass shows an upload. Those beyond the bound count as listed.
-    fn is_listed(&mut self, outcome: &Outcome) -> bool {
-        let fingerprint = self.fingerprint(&outcome.upload.key, &outcome.upload.upload_id);
-        self.map(fingerprint).get(&fingerprint).is_none_or(|entry| entry.listed)
     }
 }
 
