@@ -287,14 +287,13 @@ impl Tally {
     pub fn record(&mut self, outcome: &Outcome) {
         let last = Last::of(outcome);
         let (map, fingerprint) = self.fingerprint(&outcome.upload.key, &outcome.upload.upload_id);
-        let before = match self.entries[map].get_mut(&fingerprint) {
-            Some(entry) => std::mem::replace(entry, Entry::new(last, true)).last(),
-            None => {
-                self.uncharted.0[Last::Waiting as usize] -= 1;
-                self.uncharted.add(last, 1);
-                // A later pass has most of them from an earlier one.
-                if self.pass.number == 1 { Last::Waiting } else { Last::Refused }
-            }
+        let before = if let Some(entry) = self.entries[map].get_mut(&fingerprint) {
+            std::mem::replace(entry, Entry::new(last, true)).last()
+        } else {
+            self.uncharted.0[Last::Waiting as usize] -= 1;
+            self.uncharted.add(last, 1);
+            // A later pass has most of them from an earlier one.
+            if self.pass.number == 1 { Last::Waiting } else { Last::Refused }
         };
         self.tried += u64::from(before == Last::Waiting);
         self.pass.anything_gone |= last != Last::Refused;
