@@ -276,7 +276,14 @@ pub unsafe extern "C" fn obs_abort_many(
 /// Age is measured by the clock of the service. The first page of the listing fixes the cutoff: an upload that was
 /// initiated at the cutoff or later is never touched, however long the function runs. An upload whose age is unknown is
 /// kept, unless `older_than_seconds` is 0. An upload whose key or upload id contains U+0000 fails with
-/// OBS_ABORT_INVALID_ARGUMENT, in a dry run too, because no C string can hold it.
+/// OBS_ABORT_INVALID_ARGUMENT, in a dry run too, because no C string can hold it. One whose key cannot be decoded fails
+/// with OBS_ABORT_PROTOCOL.
+///
+/// Services have said that an upload is gone and gone on to list it. So if anything was aborted, the function lists
+/// again, with the same cutoff, until a listing shows nothing left to abort, or no fewer uploads than the one before. It
+/// tries each upload that is listed again once more. An upload that the last listing still shows has failed: with the
+/// code of its own refusal, or with OBS_ABORT_STILL_LISTED if the service said that it is gone. The report counts each
+/// upload once, by the last that is known of it; the progress callback is called for each try.
 ///
 /// The function stops with OBS_ABORT_PROTOCOL, and aborts nothing of the page, if a page of the listing cannot be
 /// relied on: for example if it is incomplete or contains a key outside `prefix`. If age matters, this includes a Date
@@ -301,7 +308,7 @@ pub unsafe extern "C" fn obs_abort_many(
 ///                            May be NULL.
 /// \param error               Receives NULL on success, otherwise an error string to be freed with
 ///                            obs_abort_string_free(). May be NULL.
-/// \return OBS_ABORT_OK if the listing was read to its end and every upload in it that is old enough is gone.
+/// \return OBS_ABORT_OK if the last listing was read to its end and shows no upload that is old enough.
 ///         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
 ///         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
 ///         OBS_ABORT_PARTIAL if some uploads failed.
