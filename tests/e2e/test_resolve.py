@@ -11,6 +11,7 @@ import unittest
 
 import ecs_netns
 import obsabort
+import support
 from ecs_dns import NXDOMAIN, SERVFAIL, SILENT, Dns
 from proxy_call import DECIDES
 from proxy_origin import ACCESS_KEY, SECRET_KEY, Origin
@@ -452,6 +453,52 @@ class AddressTest(ResolveTest):
         self.assertEqual(len(took), 16)
         for seconds in took:
             self.assertBetween(seconds, 0.58, 0.6 + SLACK)
+
+
+class DroppedTest(ResolveTest):
+    """A peer that disappears without FIN or RST, as a host does whose power fails."""
+
+    def client(self, **more):
+        return super().client("127.0.0.1", response_timeout_ms=600, **more)
+
+    def kept(self):
+        """The ports of the open connections to the origin."""
+        lines = support.run(["ss", "-tnH", "state", "established", f"dport = :{origin.port}"]).stdout
+        return [int(line.split()[2].rpartition(":")[2]) for line in lines.splitlines()]
+
+    def test_a_kept_connection(self):
+        client = self.client()
+        self.gone(client)
+        (port,) = self.kept()
+        namespace.drop_from(port)
+        with Timed() as timed:
+            outcome = client.abort("bucket", "key", "id")
+        self.assertEqual((outcome.code, outcome.attempts), (0, 2), outcome.message)
+        self.assertGreater(timed.took, 0.6)
+        self.assertLess(timed.took, 0.6 + 0.1 + 1)
+
+    def test_every_kept_connection(self):
+        client = self.client()
+        barrier = threading.Barrier(16)
+
+        def work():
+            barrier.wait()
+            client.abort("bucket", "key", "id")
+
+        threads = [threading.Thread(target=work) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ports = self.kept()
+        self.assertGreater(len(ports), 1)
+        for port in ports:
+            namespace.drop_from(port)
+        outcome = client.abort("bucket", "key", "id")
+        self.assertEqual((outcome.code, outcome.attempts), (0, 2), outcome.message)
+        # The others were dropped with it.
+        outcome = client.abort("bucket", "key", "id")
+        self.assertEqual((outcome.code, outcome.attempts), (0, 1), outcome.message)
 
 
 if __name__ == "__main__":
