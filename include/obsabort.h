@@ -935,8 +935,9 @@ int32_t obs_abort_multipart_outcome(const obs_abort_client *client,
  * Aborts many uploads of one bucket, several at once.
  *
  * The function uses up to as many connections and threads as obs_abort_config_set_max_connections() allows. Each
- * upload has its own attempts and its own time budget. If the service asks to slow down, the function sends all
- * requests more slowly. Its threads have ended when it returns.
+ * upload has its own attempts and its own time budget. If the service refuses many requests with 429 or 503, the function
+ * sends all requests more slowly. A Retry-After holds all of them, for up to ten minutes. These waits take nothing from
+ * the time budget of an upload. The threads of the function have ended when it returns.
  *
  * \param client    The client.
  * \param call      A call handle, for cancellation or for a time budget of the whole call, or NULL.
@@ -954,10 +955,11 @@ int32_t obs_abort_multipart_outcome(const obs_abort_client *client,
  *                  be NULL.
  * \return OBS_ABORT_OK if all uploads are gone, including those that did not exist. OBS_ABORT_INVALID_ARGUMENT if an
  *         argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT if the time
- *         budget of the whole call ran out; OBS_ABORT_PARTIAL if some uploads failed.
+ *         budget of the whole call ran out, or if a Retry-After goes beyond it; OBS_ABORT_THROTTLED if a Retry-After
+ *         is longer than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
  *
- *         After OBS_ABORT_CANCELLED or OBS_ABORT_TIMEOUT, uploads that were cut off in progress count as failed, and
- *         uploads that were not begun count as kept.
+ *         After OBS_ABORT_CANCELLED, OBS_ABORT_TIMEOUT or OBS_ABORT_THROTTLED, uploads that were cut off in progress
+ *         count as failed, and uploads that were not begun count as kept.
  *
  * Threads: any. Since 0.1.0.
  */

@@ -1,7 +1,7 @@
 //! Deadlines and cancellation, which every wait in this library checks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The longest time that anything blocks between two checks. It bounds how late a cancellation is noticed.
@@ -33,27 +33,56 @@ impl CancelFlag {
 }
 
 /// A point in time, and the flags that end a wait before it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Deadline {
     deadline: Instant,
+    /// By how many nanoseconds it was put off. Of this one: a clone has its own.
+    put_off: AtomicU64,
+    /// It can't be put off beyond this.
+    latest: Instant,
     client: CancelFlag,
     call: Option<CancelFlag>,
+}
+
+impl Clone for Deadline {
+    fn clone(&self) -> Deadline {
+        self.until(self.latest)
+    }
 }
 
 impl Deadline {
     /// A deadline that also ends when the client is shut down or the call is cancelled.
     pub fn new(deadline: Instant, client: CancelFlag, call: Option<CancelFlag>) -> Deadline {
-        Deadline { deadline, client, call }
+        Deadline { deadline, put_off: AtomicU64::new(0), latest: deadline, client, call }
     }
 
-    /// The same deadline, or `deadline` if that is earlier.
+    /// The same deadline, or `deadline` if that is earlier, which can be put off as far as the same deadline.
     pub fn until(&self, deadline: Instant) -> Deadline {
-        Deadline { deadline: self.deadline.min(deadline), ..self.clone() }
+        let latest = self.instant();
+        Deadline {
+            deadline: latest.min(deadline),
+            put_off: AtomicU64::new(0),
+            latest,
+            client: self.client.clone(),
+            call: self.call.clone(),
+        }
     }
 
     /// The point in time.
     pub fn instant(&self) -> Instant {
-        self.deadline
+        let put_off = Duration::from_nanos(self.put_off.load(Ordering::Relaxed));
+        self.deadline.checked_add(put_off).map_or(self.latest, |deadline| deadline.min(self.latest))
+    }
+
+    /// The latest point in time that it can be put off to.
+    pub fn latest(&self) -> Instant {
+        self.latest
+    }
+
+    /// Puts it off: what it bounds does not run for so long.
+    pub fn put_off(&self, by: Duration) {
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        self.put_off.fetch_add(by, Ordering::Relaxed);
     }
 
     /// Returns an error if the deadline has passed or the call was cancelled.
@@ -85,7 +114,7 @@ impl Deadline {
     }
 
     fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.instant().saturating_duration_since(Instant::now())
     }
 
     /// Sleeps, unless the deadline passes or the call is cancelled first.

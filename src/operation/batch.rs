@@ -188,6 +188,8 @@ pub struct WorkerPool<'a> {
     /// tell: it keeps only the first failures, and one that ran out of its own budget is neither.
     cancelled_in_flight: CancelFlag,
     timed_out_in_flight: CancelFlag,
+    /// Set if the service asked all to wait, and longer than is waited for.
+    held_off: CancelFlag,
 }
 
 impl<'a> WorkerPool<'a> {
@@ -205,12 +207,15 @@ impl<'a> WorkerPool<'a> {
             began_cancelled,
             cancelled_in_flight: CancelFlag::default(),
             timed_out_in_flight: CancelFlag::default(),
+            held_off: CancelFlag::default(),
         }
     }
 
     /// Whether new work may begin.
     pub fn is_running(&self) -> bool {
-        !self.stopped.is_set() && !self.timed_out_in_flight.is_set() && self.deadline.check().is_ok()
+        let is_ended =
+            [&self.stopped, &self.timed_out_in_flight, &self.held_off].iter().any(|flag| flag.is_set());
+        !is_ended && self.deadline.check().is_ok()
     }
 
     /// Runs jobs until there are none, `at_most` being how many can run at once. `observer` runs on this thread.
@@ -288,10 +293,8 @@ impl<'a> WorkerPool<'a> {
         let cut_off = match (outcome.code, self.deadline.check()) {
             (Code::Cancelled, _) => &self.cancelled_in_flight,
             (Code::Timeout, Err(Interrupted::DeadlinePassed)) => &self.timed_out_in_flight,
-            // All have to wait longer than the call may take: nothing more will be begun.
-            (Code::Throttled, _) if !outcome.begun && deadline.instant() == self.deadline.instant() => {
-                &self.timed_out_in_flight
-            }
+            // It got no turn, and neither will the others.
+            (Code::Throttled, _) if !outcome.begun => &self.held_off,
             _ => return Some(outcome),
         };
         cut_off.set();
@@ -345,7 +348,9 @@ impl<'a> WorkerPool<'a> {
         unreached: bool,
         listing_failure: Option<Error>,
     ) -> Result<(), Error> {
-        let interrupted = self.deadline.check().err().filter(|_| unreached || listing_failure.is_some());
+        let is_incomplete = unreached || listing_failure.is_some();
+        let interrupted = self.deadline.check().err().filter(|_| is_incomplete);
+        let is_held = is_incomplete && self.rate_limiter.is_held_until(self.deadline.instant());
         if self.stopped.is_set()
             || self.began_cancelled
             || self.cancelled_in_flight.is_set()
@@ -353,7 +358,7 @@ impl<'a> WorkerPool<'a> {
         {
             return Err(Error::new(Code::Cancelled, format!("the call was cancelled: {sums}")));
         }
-        if self.timed_out_in_flight.is_set() || interrupted == Some(Interrupted::DeadlinePassed) {
+        if self.timed_out_in_flight.is_set() || interrupted == Some(Interrupted::DeadlinePassed) || is_held {
             return Err(Error::new(Code::Timeout, format!("the time budget of the call ran out: {sums}")));
         }
         if let Some(error) = listing_failure {
@@ -361,6 +366,11 @@ impl<'a> WorkerPool<'a> {
                 return Err(error); // "0 aborted" would look like a clean bucket
             }
             return Err(Error::new(error.code, format!("{} ({sums})", error.detail)));
+        }
+        if let Some(wait) = self.rate_limiter.held_too_long().filter(|_| unreached || report.failed > 0) {
+            let detail =
+                format!("the service asked to wait {} s: try again after that: {sums}", wait.as_secs());
+            return Err(Error::new(Code::Throttled, detail));
         }
         if unreached {
             return Err(internal("not every upload was begun"));

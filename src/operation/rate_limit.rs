@@ -1,32 +1,59 @@
-//! The common rate of the workers of one call: unlimited until the service asks to slow down, then additive increase,
-//! multiplicative decrease.
+//! The common rate of the workers of one call: unlimited until the service refuses too much, then as much as it
+//! accepts.
 //!
-//! Not by a crate: those limit to a rate that is known beforehand.
+//! Refusals come from a limit, which a lower rate helps against, or at random, and then a lower rate only costs time.
+//! What tells them apart is the share of requests that is refused: below a limit nothing is. So:
+//!
+//! - A share of 15 % is tolerated. That little is cheap, and random refusals hardly exceed it.
+//! - Beyond that the rate is cut to the part of it that was accepted. Under a limit, that is the limit.
+//! - From there it grows, slowly at first, until the tolerance is exceeded again.
+//! - If the share stays although the rate was halved, the rate is not the reason: the limit is lifted, and that share
+//!   is tolerated until a cut helps again.
+//! - If nearly everything is refused, the rate is not known. It is searched for with single requests.
+//! - Before an upload is tried for the third and fourth time there is a quiet moment, so that the service has a token
+//!   for it: an upload must not fail because it was unlucky while the rate was found.
+//!
+//! Not by a crate: those limit to a rate that is known beforehand. The constants were found by simulation; the tests
+//! below repeat the main scenarios.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::base::deadline::after;
-use crate::base::deadline::{CHECK_INTERVAL, CancelFlag, Deadline, Interrupted};
+use crate::base::deadline::{CHECK_INTERVAL, CancelFlag, Deadline, Interrupted, after};
 
-/// The lowest rate, in requests a second, however often the service complains.
+/// The longest Retry-After that is waited for.
+const MAX_HOLD: Duration = Duration::from_secs(600);
+/// The lowest rate, in requests a second, however much is refused.
 const MIN_RATE: f64 = 1.0;
-/// The pause after a complaint. A service that counts requests has time to forget, and a request that was refused is
-/// not refused again and again until its attempts are used up.
-const PAUSE_AFTER_CUT: Duration = Duration::from_millis(100);
-/// The seconds in which the rate regains what it was cut by. It goes on to grow at that slope.
-const RECOVERY_SECONDS: f64 = 4.0;
-/// Complaints less than this apart belong to one series, about one overload. Well above a second, the interval at the
-/// lowest rate.
-const SERIES_GAP: Duration = Duration::from_secs(5);
-/// Within a series the rate that recovery aims at was too high, too. It is cut by this part of what the rate is cut
-/// by: a fifth if that is halved.
-const PEAK_DECREASE: f64 = 0.4;
-/// The part of its first rate that a series can cut the rate to. From there it is halved every second. A service that
-/// refuses everything for a moment is not a slow one.
-const SERIES_FLOOR: f64 = 1.0 / 64.0;
+/// The share of refused requests that is tolerated.
+const TOLERANCE: f64 = 0.15;
+/// With a lower share than this the rate is below the limit, if there is one.
+const CALM: f64 = 0.075;
+/// With a higher share, refusals are not random.
+const MAX_RANDOM: f64 = 0.5;
+/// If more than this is refused at half the rate, over so many responses, refusals are random. A limit that the rate
+/// exceeded by less than twice would refuse none.
+const RANDOM: (f64, u32) = (0.2, 30);
+/// Responses that a window has at least, and its least duration: a burst that is accepted at once says little about
+/// the rate.
+const WINDOW: (u32, Duration) = (20, Duration::from_millis(100));
+/// Refusals beyond the tolerated ones that end a window early.
+const ALARM: f64 = 4.0;
+/// What is left of the rate at a cut, at least. If less was accepted, the rate is searched for.
+const LEAST_LEFT: f64 = 0.25;
+/// The growth from window to window: at first, then twice as much each time, up to this as long as some are refused.
+const GROWTH: (f64, f64) = (0.02, 0.3);
+/// A rate that is so many times what is sent limits nothing.
+const UNUSED: f64 = 4.0;
+/// A rate this many times what is sent does not grow while some are refused.
+const HARDLY_USED: f64 = 1.5;
+/// What a request may come late and still be followed at the usual distance from when it was due.
+const LATENESS: Duration = Duration::from_millis(10);
+/// The longest quiet moment before a request.
+const MAX_QUIET: f64 = 3.0;
 
 /// A rate limiter, shared by the workers of one call.
 #[derive(Debug)]
@@ -43,55 +70,121 @@ pub struct RateLimiter {
 pub enum AcquireError {
     /// The deadline passed, or the call was cancelled.
     Interrupted(Interrupted),
-    /// The service asked all to wait this long, which is beyond the deadline.
+    /// The service asked all to wait this long, which is beyond [`MAX_HOLD`], or beyond the call's deadline.
     Throttled(Duration),
+}
+
+/// What a response made the limiter do, for the log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Slowdown {
+    /// So many requests a second from now on.
+    Rate(f64),
+    /// No request for so long.
+    Wait(Duration),
+}
+
+impl fmt::Display for Slowdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Slowdown::Rate(rate) => write!(f, "throttled: {rate:.0} requests a second from now on"),
+            Slowdown::Wait(wait) => {
+                write!(f, "throttled: no request for {} s, as the service asked", wait.as_secs())
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
 struct State {
     /// Requests a second. None: unlimited.
     rate: Option<f64>,
-    /// What is added to the rate a second.
-    slope: f64,
-    /// The rate that recovery aims at.
-    peak: f64,
-    /// The rate before this series of complaints, and when it began.
-    series: (f64, Instant),
-    /// The time for which `rate` holds.
-    updated: Instant,
-    /// The time from which the next request may be sent.
-    next: Instant,
+    /// By how much the rate grows after the next good window.
+    growth: f64,
+    /// The responses to requests that were sent at this rate.
+    window: Window,
+    /// The window before, unless the rate was cut after it.
+    previous: Window,
+    /// The most that was accepted in a second while there was no limit.
+    accepted: f64,
+    /// The share of refusals that is tolerated.
+    tolerance: f64,
+    /// The rate at which too much was refused first, and the responses since then at half of it and below.
+    suspected: Option<(f64, Window)>,
+    search: Option<Search>,
+    /// The time when the last turn was due.
+    due: Instant,
+    /// The time when the last turn was taken.
+    taken: Instant,
     /// The time until which the service wants no request.
     held: Instant,
-    /// The last cut. Complaints about requests sent before it are ignored.
-    cut: Option<Instant>,
-    /// Requests since `window`, for the rate that the first cut halves.
-    sent: u32,
-    window: Instant,
+    /// The service wants a wait that is longer than [`MAX_HOLD`].
+    held_too_long: Option<Duration>,
     /// The tickets of those that wait, in order of arrival. Without an order some would wait a minute, at a request a
     /// second.
     line: VecDeque<u64>,
     tickets: u64,
 }
 
+/// Responses to requests that were sent after `start`.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    start: Instant,
+    /// When the last of them was sent.
+    end: Instant,
+    /// How much of that time the service wanted no request.
+    held: Duration,
+    accepted: u32,
+    refused: u32,
+}
+
+impl Window {
+    fn new(start: Instant) -> Window {
+        Window { start, end: start, held: Duration::ZERO, accepted: 0, refused: 0 }
+    }
+
+    fn count(&self) -> u32 {
+        self.accepted + self.refused
+    }
+
+    fn share(&self) -> f64 {
+        f64::from(self.refused) / f64::from(self.count().max(1))
+    }
+
+    fn duration(&self) -> Duration {
+        self.end.saturating_duration_since(self.start).saturating_sub(self.held)
+    }
+
+    /// So many a second.
+    fn rate_of(&self, count: u32) -> f64 {
+        f64::from(count) / self.duration().max(WINDOW.1).as_secs_f64()
+    }
+
+    fn is_full(&self) -> bool {
+        self.count() >= WINDOW.0 && self.duration() >= WINDOW.1
+    }
+
+    /// Both, one after the other.
+    fn with(&self, other: &Window) -> Window {
+        Window {
+            start: self.start.checked_sub(other.duration()).unwrap_or(self.start),
+            accepted: self.accepted + other.accepted,
+            refused: self.refused + other.refused,
+            ..*self
+        }
+    }
+}
+
+/// The search for a rate: down until a request is accepted, then up until one is refused or the goal is reached.
+#[derive(Clone, Copy, Debug)]
+enum Search {
+    Down { goal: f64 },
+    Up { goal: f64 },
+}
+
 impl RateLimiter {
     /// A limiter without a limit yet.
     pub fn new(closed: CancelFlag) -> RateLimiter {
-        let now = Instant::now();
-        let state = Mutex::new(State {
-            rate: None,
-            slope: 0.0,
-            peak: 0.0,
-            series: (0.0, now),
-            updated: now,
-            next: now,
-            held: now,
-            cut: None,
-            sent: 0,
-            window: now,
-            line: VecDeque::new(),
-            tickets: 0,
-        });
+        let state = Mutex::new(State::new(Instant::now()));
         RateLimiter { state, throttled: AtomicU64::new(0), closed }
     }
 
@@ -99,23 +192,29 @@ impl RateLimiter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn. `begun` says that the request is not the first for its upload.
-    pub fn acquire(&self, deadline: &Deadline, begun: bool) -> Result<(), AcquireError> {
+    /// Waits for a turn, for a request whose upload was `refused` so often. `begun` says that it is not the first for
+    /// its upload. The wait takes nothing from the deadline, as far as that can be put off.
+    pub fn acquire(&self, deadline: &Deadline, begun: bool, refused: u32) -> Result<(), AcquireError> {
         let mut ticket = Ticket { rate_limiter: self, ticket: None };
         loop {
             let now = Instant::now();
             let mut state = self.lock();
-            let Err(wait) = state.try_acquire(&mut ticket.ticket, now) else { return Ok(()) };
+            if let Some(wait) = state.held_too_long {
+                return Err(AcquireError::Throttled(wait));
+            }
+            let Err(wait) = state.try_acquire(&mut ticket.ticket, refused, now) else { return Ok(()) };
             let held = state.held;
             drop(state);
             if !begun && self.closed.is_set() {
                 return Err(AcquireError::Interrupted(Interrupted::Cancelled));
             }
-            if held >= deadline.instant() {
+            if held >= deadline.latest() {
                 return Err(AcquireError::Throttled(held.saturating_duration_since(now)));
             }
             // Checked again after an interval: the rate may have changed, and those ahead may have left.
-            deadline.sleep(wait.min(CHECK_INTERVAL)).map_err(AcquireError::Interrupted)?;
+            let wait = wait.min(CHECK_INTERVAL);
+            deadline.put_off(wait);
+            deadline.sleep(wait).map_err(AcquireError::Interrupted)?;
         }
     }
 
@@ -124,12 +223,31 @@ impl RateLimiter {
         self.throttled.load(Ordering::Relaxed)
     }
 
-    /// Takes note of the response to a request that was sent at `sent`. A Retry-After holds for all workers.
-    pub fn observe(&self, throttled: bool, retry_after: Option<Duration>, sent: Instant) {
-        if throttled {
-            self.throttled.fetch_add(1, Ordering::Relaxed);
-            self.lock().on_throttled(Instant::now(), retry_after, sent);
-        }
+    /// The wait that the service asked for, if it is too long: no request gets a turn any more.
+    pub fn held_too_long(&self) -> Option<Duration> {
+        self.lock().held_too_long
+    }
+
+    /// Whether the service wants no request before this time, or later still.
+    pub fn is_held_until(&self, time: Instant) -> bool {
+        self.lock().held >= time
+    }
+
+    /// Takes note of a response other than a throttled one, to a request that was sent at `sent`.
+    pub fn accepted(&self, sent: Instant) {
+        self.lock().observe(Instant::now(), sent, None);
+    }
+
+    /// Takes note of a throttled response to a request that was sent at `sent`: the upload was `refused` so often by
+    /// now. A Retry-After holds for all workers.
+    pub fn refused(&self, sent: Instant, refused: u32, retry_after: Option<Duration>) -> Option<Slowdown> {
+        self.throttled.fetch_add(1, Ordering::Relaxed);
+        let (mut state, now) = (self.lock(), Instant::now());
+        let waits = retry_after.filter(|wait| state.hold(now, *wait)).map(Slowdown::Wait);
+        let before = state.rate;
+        state.observe(now, sent, Some(refused));
+        let is_cut = state.rate.is_some_and(|rate| before.is_none_or(|before| rate < before));
+        waits.or(state.rate.filter(|_| is_cut).map(Slowdown::Rate))
     }
 }
 
@@ -148,20 +266,40 @@ impl Drop for Ticket<'_> {
 }
 
 impl State {
+    fn new(now: Instant) -> State {
+        State {
+            rate: None,
+            growth: GROWTH.0,
+            window: Window::new(now),
+            previous: Window::new(now),
+            accepted: 0.0,
+            tolerance: TOLERANCE,
+            suspected: None,
+            search: None,
+            due: now,
+            taken: now,
+            held: now,
+            held_too_long: None,
+            line: VecDeque::new(),
+            tickets: 0,
+        }
+    }
+
     /// Takes a turn, or returns the time to wait for one and puts a ticket in the line.
-    fn try_acquire(&mut self, ticket: &mut Option<u64>, now: Instant) -> Result<(), Duration> {
+    fn try_acquire(&mut self, ticket: &mut Option<u64>, refused: u32, now: Instant) -> Result<(), Duration> {
         let ahead = match *ticket {
             Some(mine) => self.line.iter().take_while(|other| **other != mine).count(),
             None => self.line.len(),
         };
-        let at = self.next.max(self.held);
+        let apart = self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+        let quiet = self.quiet(refused);
+        let at = self.held.max(self.due + apart).max(self.taken + quiet);
         if ahead > 0 || at > now {
             if ticket.is_none() {
                 self.tickets += 1;
                 *ticket = Some(self.tickets);
                 self.line.push_back(self.tickets);
             }
-            let apart = self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
             let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
             let wait = at.saturating_duration_since(now).saturating_add(apart.saturating_mul(ahead));
             return Err(wait.max(Duration::from_millis(1)));
@@ -169,159 +307,164 @@ impl State {
         if ticket.take().is_some() {
             self.line.pop_front();
         }
-        self.grow(now);
-        if now.duration_since(self.window) > Duration::from_secs(1) {
-            (self.window, self.sent) = (now, 0);
-        }
-        self.sent += 1;
-        if let Some(rate) = self.rate {
-            // Unused time is not saved up: that would be a burst.
-            let from = now.checked_sub(Duration::from_millis(50)).unwrap_or(now);
-            self.next = self.next.max(from) + Duration::from_secs_f64(1.0 / rate);
-        }
+        // Unused time is not saved up: that would be a burst. After a quiet moment the next one keeps its distance.
+        let late = if quiet.is_zero() { LATENESS } else { Duration::ZERO };
+        self.due = (self.due + apart).max(now.checked_sub(late).unwrap_or(now));
+        self.taken = now;
         Ok(())
     }
 
-    fn grow(&mut self, now: Instant) {
-        if let Some(rate) = &mut self.rate {
-            *rate += self.slope * now.saturating_duration_since(self.updated).as_secs_f64();
-            self.updated = now;
-        }
+    /// How long there must have been no request before one whose upload was refused so often: the time in which the
+    /// service accepts some.
+    fn quiet(&self, refused: u32) -> Duration {
+        let accepts = match refused {
+            0 | 1 => return Duration::ZERO,
+            2 => 2.0,
+            _ => 10.0,
+        };
+        let rate = self.rate.unwrap_or(self.accepted);
+        if rate > 0.0 { Duration::from_secs_f64((accepts / rate).min(MAX_QUIET)) } else { Duration::ZERO }
     }
 
-    fn on_throttled(&mut self, now: Instant, retry_after: Option<Duration>, sent: Instant) {
-        if let Some(wait) = retry_after {
-            self.held = self.held.max(now.checked_add(wait).unwrap_or_else(|| after(wait)));
+    /// Takes note of a Retry-After. Returns whether it is worth a line in the log.
+    fn hold(&mut self, now: Instant, wait: Duration) -> bool {
+        if wait > MAX_HOLD {
+            return self.held_too_long.replace(wait).is_none();
         }
-        // A request that was under way when the rate was cut was sent at the rate before.
-        if self.cut.is_some_and(|cut| sent <= cut) {
+        let until = now.checked_add(wait).unwrap_or_else(|| after(wait));
+        let longer = until.saturating_duration_since(self.held.max(now));
+        let is_new = self.held <= now;
+        self.held = self.held.max(until);
+        self.window.held += longer;
+        !longer.is_zero() && (is_new || longer >= Duration::from_secs(1))
+    }
+
+    /// Takes note of a response. `refused`: it is a refusal, the upload's so manieth.
+    fn observe(&mut self, now: Instant, sent: Instant, refused: Option<u32>) {
+        // A request that was sent before the window began was sent at another rate.
+        if sent <= self.window.start {
             return;
         }
-        self.grow(now);
-        let seconds = now.saturating_duration_since(self.window).as_secs_f64().max(0.05);
-        let before = self.rate.unwrap_or_else(|| f64::from(self.sent) / seconds);
-        let in_series = self.cut.is_some_and(|cut| now.saturating_duration_since(cut) < SERIES_GAP);
-        if !in_series {
-            self.series = (before, now);
+        if let (Some(search), Some(rate)) = (self.search, self.rate) {
+            return self.search(now, search, rate, refused.is_some());
         }
-        let (first, began) = self.series;
-        let floor = first * SERIES_FLOOR * halved_every_second(now.saturating_duration_since(began));
-        // A complaint never raises the rate.
-        let rate = (before / 2.0).max(floor).min(before).max(MIN_RATE);
-        let before = before.max(rate);
-        self.peak = if in_series {
-            before.max(self.peak * (1.0 - PEAK_DECREASE * (1.0 - rate / before)))
-        } else {
-            before
-        };
-        self.rate = Some(rate);
-        self.slope = (self.peak - rate).max(MIN_RATE) / RECOVERY_SECONDS;
-        self.cut = Some(now);
-        self.next = self.next.max(now + PAUSE_AFTER_CUT);
-        self.updated = self.next;
+        self.window.end = self.window.end.max(sent);
+        match refused {
+            Some(_) => self.window.refused += 1,
+            None => self.window.accepted += 1,
+        }
+        if self.window.is_full() || refused.is_some_and(|refused| self.is_alarming(refused)) {
+            self.judge(now);
+        }
     }
-}
 
-/// What is left of 1 after this time. Linear between the seconds: powf would be the only use of libm in this library.
-fn halved_every_second(after: Duration) -> f64 {
-    let whole = i32::try_from(after.as_secs()).unwrap_or(i32::MAX);
-    0.5_f64.powi(whole) * (1.0 - f64::from(after.subsec_nanos()) / 2e9)
+    /// Whether a refusal is reason enough to judge the window before it is full.
+    fn is_alarming(&self, refused: u32) -> bool {
+        let window = &self.window;
+        if f64::from(window.refused) > self.tolerance * f64::from(window.count()) + ALARM {
+            return true;
+        }
+        // Few workers: not many are refused, but the same again and again.
+        self.rate.is_none() && refused >= 3 && window.with(&self.previous).share() > MAX_RANDOM
+    }
+
+    /// Draws the conclusions from a window, and begins the next.
+    fn judge(&mut self, now: Instant) {
+        let is_full = self.window.is_full();
+        let mut window = self.window;
+        if self.rate.is_none() {
+            if !is_full {
+                window = window.with(&self.previous);
+            }
+            self.accepted = self.accepted.max(window.rate_of(window.accepted));
+        }
+        let sent = window.rate_of(window.count());
+        let (share, rate) = (window.share(), self.rate.unwrap_or(sent));
+        let is_good = share <= self.tolerance;
+        if is_good && !is_full {
+            return;
+        }
+        if self.is_random(&window, rate) {
+            self.rate = None;
+            self.growth = GROWTH.0;
+            self.begin_window(now, false);
+            return;
+        }
+        if share < CALM {
+            (self.suspected, self.tolerance) = (None, TOLERANCE);
+        }
+        if !is_good {
+            self.cut(now, rate, share);
+        } else if let Some(rate) = &mut self.rate {
+            if window.refused == 0 && *rate > UNUSED * sent {
+                self.rate = None;
+            } else if window.refused == 0 || *rate <= HARDLY_USED * sent {
+                *rate *= 1.0 + self.growth;
+                self.growth = (self.growth * 2.0).min(if window.refused == 0 { 1.0 } else { GROWTH.1 });
+            }
+        }
+        self.begin_window(now, is_good);
+    }
+
+    fn cut(&mut self, now: Instant, rate: f64, share: f64) {
+        // The first cut is not held against a limit: bursts are accepted beyond it.
+        if self.rate.is_some() && self.suspected.is_none() && share < MAX_RANDOM {
+            self.suspected = Some((rate, Window::new(now)));
+        }
+        let left = 1.0 - share;
+        if left < LEAST_LEFT {
+            self.search = Some(Search::Down { goal: rate / 2.0 });
+        }
+        self.rate = Some((rate * left.max(LEAST_LEFT)).max(MIN_RATE));
+        self.growth = GROWTH.0;
+    }
+
+    /// Whether cuts have not helped. Then that share is tolerated.
+    fn is_random(&mut self, window: &Window, rate: f64) -> bool {
+        let Some((suspected, mut since)) = self.suspected else { return false };
+        if rate > suspected / 2.0 {
+            if window.share() <= self.tolerance {
+                self.suspected = None;
+            }
+            return false;
+        }
+        since.accepted += window.accepted;
+        since.refused += window.refused;
+        if since.count() < RANDOM.1 {
+            self.suspected = Some((suspected, since));
+            return false;
+        }
+        self.suspected = None;
+        let is_random = (RANDOM.0..MAX_RANDOM).contains(&since.share());
+        if is_random {
+            self.tolerance = since.share() + TOLERANCE;
+        }
+        is_random
+    }
+
+    /// The next step of a search, after each response.
+    fn search(&mut self, now: Instant, search: Search, rate: f64, is_refused: bool) {
+        let (rate, search) = match (search, is_refused) {
+            (Search::Down { .. }, true) => (rate * LEAST_LEFT, Some(search)),
+            (Search::Down { goal } | Search::Up { goal }, false) => {
+                self.growth = GROWTH.1;
+                (rate * 2.0, (rate * 2.0 < goal).then_some(Search::Up { goal }))
+            }
+            (Search::Up { .. }, true) => {
+                self.growth = GROWTH.0;
+                (rate / 2.0, None)
+            }
+        };
+        (self.rate, self.search) = (Some(rate.max(MIN_RATE)), search);
+        self.begin_window(now, false);
+    }
+
+    fn begin_window(&mut self, now: Instant, keep: bool) {
+        self.previous = if keep { self.window } else { Window::new(now) };
+        self.window = Window::new(now);
+        self.window.held = self.held.saturating_duration_since(now);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_a_second() {
-        for (ms, left) in [(0, 1.0), (500, 0.75), (1000, 0.5), (1500, 0.375), (2000, 0.25)] {
-            assert!((halved_every_second(Duration::from_millis(ms)) - left).abs() < 1e-9, "{ms}");
-        }
-        assert!(halved_every_second(Duration::MAX).abs() < 1e-9);
-    }
-
-    fn new() -> State {
-        RateLimiter::new(CancelFlag::default()).state.into_inner().expect("not poisoned")
-    }
-
-    /// One who asks again and again.
-    fn sent_in(state: &mut State, from: Instant, seconds: u64) -> u32 {
-        let mut sent = 0;
-        let mut ticket = None;
-        for ms in 0..seconds * 1000 {
-            while state.rate.is_some()
-                && state.try_acquire(&mut ticket, from + Duration::from_millis(ms)).is_ok()
-            {
-                sent += 1;
-            }
-        }
-        state.line.clear();
-        sent
-    }
-
-    #[test]
-    fn down_and_up() {
-        let mut state = new();
-        let start = state.window;
-        for n in 0..1000 {
-            assert!(
-                state.try_acquire(&mut None, start + Duration::from_millis(n)).is_ok(),
-                "no limit before the first complaint"
-            );
-        }
-        let cut = start + Duration::from_secs(1);
-        state.on_throttled(cut, None, start);
-        state.on_throttled(cut + Duration::from_millis(1), None, start);
-        let rate = state.rate.expect("a rate");
-        assert!((450.0..550.0).contains(&rate), "halved once, not twice: {rate}");
-        let first = sent_in(&mut state, cut, 1);
-        assert!((400..700).contains(&first), "{first}");
-        let later = sent_in(&mut state, cut + Duration::from_secs(4), 1);
-        assert!(later > 950, "it recovers: {later}");
-        let held = cut + Duration::from_secs(5);
-        state.on_throttled(held, Some(Duration::from_secs(3)), held);
-        assert!(
-            state.try_acquire(&mut Some(0), held + Duration::from_millis(2900)).is_err(),
-            "Retry-After holds"
-        );
-        assert!(state.try_acquire(&mut None, held + Duration::from_millis(3100)).is_ok());
-        for n in 0..100 {
-            let now = cut + Duration::from_secs(10 + n);
-            state.on_throttled(now, None, now);
-        }
-        assert!(state.rate.is_some_and(|rate| rate >= MIN_RATE));
-    }
-
-    #[test]
-    fn a_series_of_complaints_is_climbed_out_of_again() {
-        let mut state = new();
-        let start = state.window;
-        for n in 0..1000 {
-            assert!(state.try_acquire(&mut None, start + Duration::from_millis(n)).is_ok());
-        }
-        let mut now = start + Duration::from_secs(1);
-        for _ in 0..8 {
-            state.on_throttled(now, None, now);
-            now += Duration::from_millis(110);
-        }
-        assert!(state.rate.is_some_and(|rate| (8.0..32.0).contains(&rate)), "{state:?}");
-        let later = sent_in(&mut state, now, 10);
-        assert!(later > 400, "not for ever at the bottom: {later}");
-    }
-
-    #[test]
-    fn turns_come_in_the_order_of_arrival() {
-        let mut state = new();
-        let start = state.window;
-        state.on_throttled(start, None, start);
-        let mut places = [None, None, None];
-        for ticket in &mut places {
-            assert!(state.try_acquire(ticket, start).is_err());
-        }
-        let late = start + Duration::from_secs(30);
-        let [first, second, third] = &mut places;
-        assert!(state.try_acquire(third, late).is_err() && state.try_acquire(second, late).is_err());
-        assert!(state.try_acquire(&mut None, late).is_err(), "nor for who comes now");
-        assert!(state.try_acquire(first, late).is_ok() && first.is_none());
-    }
-}
+mod tests;

@@ -18,6 +18,8 @@ pub struct Attempts {
     pub sent: u32,
     /// Attempts that count towards max_attempts.
     pub counted: u32,
+    /// Throttled responses.
+    pub throttled: u32,
     /// Whether one of them may have been carried out without a response that says so.
     pub may_have_succeeded: bool,
     /// Whether the next attempt is free: it does not count.
@@ -47,6 +49,7 @@ impl Attempts {
         match *failure {
             FailureCause::Response { verdict, status, .. } => {
                 self.sent += 1;
+                self.throttled += u32::from(verdict == Verdict::Throttled);
                 self.may_have_succeeded |= may_have_been_carried_out(verdict, status);
             }
             FailureCause::Transport { request_sent, .. } => {
@@ -87,6 +90,13 @@ pub enum FailureCause {
     },
     /// No response.
     Transport { permanent: bool, request_sent: bool, stale_connection: bool },
+}
+
+impl FailureCause {
+    /// Whether the service asked to slow down.
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, FailureCause::Response { verdict: Verdict::Throttled, .. })
+    }
 }
 
 /// The bounds of an operation.

@@ -105,6 +105,7 @@ pub fn send(
             clock_correction,
             new_connection,
             ordinal: Ordinal { number: attempts.counted, max: max_attempts },
+            throttled: attempts.throttled,
         };
         let failed = match attempt.run(&mut read) {
             Ok(success) => {
@@ -120,7 +121,10 @@ pub fn send(
         };
         attempts.record(&failed.cause);
         let time_left = deadline.instant().saturating_duration_since(Instant::now());
-        let next = retry::next(attempts, &failed.cause, Limits { max_attempts, time_left }, random);
+        // Many workers that are refused and come back at once use up their attempts.
+        let is_paced = invocation.rate_limiter.is_some() && failed.cause.is_throttled();
+        let jitter = || if is_paced { random().midpoint(1.0) } else { random() };
+        let next = retry::next(attempts, &failed.cause, Limits { max_attempts, time_left }, jitter);
         attempts.apply(&next);
         new_connection = matches!(failed.cause, FailureCause::Transport { .. });
         if next == Next::CorrectClock {
@@ -216,8 +220,7 @@ impl NotReady {
             }
             NotReady::NoCredentials(error) => error.into(),
             NotReady::Throttled(wait) => {
-                let why =
-                    format!("the service asked to wait {} s, and there is no time for that", wait.as_secs());
+                let why = format!("the service asked to wait {} s, which is too long", wait.as_secs());
                 match last {
                     Some(failure) => failure.with_detail(&format!(", {why}")),
                     None => Error::new(Code::Throttled, why).into(),
@@ -238,7 +241,7 @@ fn prepare(invocation: &Invocation<'_>, attempts: &Attempts) -> Result<Arc<Crede
     if let Some(rate_limiter) = invocation.rate_limiter {
         // Listing the parts confirms an abort that is under way.
         let has_begun = attempts.counted > 0 || invocation.operation == Operation::ListParts;
-        rate_limiter.acquire(deadline, has_begun).map_err(|error| match error {
+        rate_limiter.acquire(deadline, has_begun, attempts.throttled).map_err(|error| match error {
             AcquireError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
             AcquireError::Throttled(wait) => NotReady::Throttled(wait),
         })?;
@@ -271,6 +274,8 @@ struct Attempt<'a> {
     clock_correction: Option<i64>,
     new_connection: bool,
     ordinal: Ordinal,
+    /// Throttled responses to those before.
+    throttled: u32,
 }
 
 /// How an attempt ended without success.
@@ -324,10 +329,12 @@ impl Attempt<'_> {
         if let (Some(offset), Verdict::Success | Verdict::NoSuchUpload) = (self.clock_correction, verdict) {
             client.set_clock_offset(offset);
         }
-        let retry_after = if success { None } else { self.retry_after(&response) };
+        let mut retry_after = if success { None } else { self.retry_after(&response) };
         // Before a line is logged, which may have to wait for a slow callback.
         if let Some(rate_limiter) = self.invocation.rate_limiter {
-            rate_limiter.observe(verdict == Verdict::Throttled, retry_after, sent_at);
+            self.observe(rate_limiter, verdict, retry_after, sent_at);
+            // All wait for it then, for their turns.
+            retry_after = retry_after.filter(|_| verdict != Verdict::Throttled);
         }
         let blames_credentials = service.blames_credentials(verdict);
         let service = service.sanitize(&secrets);
@@ -338,6 +345,21 @@ impl Attempt<'_> {
         let failed =
             self.error_response(&response, verdict, service, blames_credentials, &secrets, retry_after);
         Err(AttemptError::Failed(Box::new(failed)))
+    }
+
+    fn observe(
+        &self,
+        rate_limiter: &RateLimiter,
+        verdict: Verdict,
+        retry_after: Option<Duration>,
+        sent_at: Instant,
+    ) {
+        if verdict != Verdict::Throttled {
+            return rate_limiter.accepted(sent_at);
+        }
+        if let Some(slowdown) = rate_limiter.refused(sent_at, self.throttled + 1, retry_after) {
+            self.invocation.log.log(Level::Warn, || slowdown.to_string());
+        }
     }
 
     /// The head of the request, and its signature, which no message may repeat.
