@@ -422,3 +422,12 @@ class Words(Restarted):
         self.assertIn("60 aborted, 0 failed; throttled 20 times (", self.answer("y\n")[1])
         self.start()
         self.assertEqual(self.objects(run("--json", *SWEEP, env=self.env))[1]["throttled"], 0)
+
+    def test_throttling_shows_in_the_progress_line(self):
+        self.start("--uploads", f"leftovers:200:{3 * DAY}", "--latency-ms", "20", "--rate", "40")
+        with Pty(*SWEEP, env=self.env) as terminal:
+            terminal.read_until(", throttled")
+            status, output = terminal.finish()
+        self.assertEqual(status, 0, output)
+        self.assertRegex(output, r"aborting: \d+ of \d+\+(, \d+(\.\d)?/s)?, throttled")
+        self.assertNotIn("warning: ", output)
