@@ -19,6 +19,7 @@ struct bench {
     int threads, at_once;   /* at_once: in flight in bench_many */
     int fresh;              /* libcurl: a new handle for every abort */
     int pipeline;           /* raw socket: so many requests in one write, 1 = none */
+    int attempts;           /* of each abort; 0: the client's own default */
     int status;             /* what every response has; unless it is 204, an abort is one attempt */
     struct { char key[64], upload_id[40]; } uploads[BENCH_UPLOADS];
 };
@@ -31,6 +32,7 @@ void *bench_worker(struct bench *bench);                /* what one thread keeps
 void bench_abort(void *worker, const char *key, const char *upload_id); /* ends the process unless it was bench->status */
 /* What not every client has. */
 __attribute__((weak)) void bench_many(struct bench *bench, long count);
-__attribute__((weak)) long bench_stale(struct bench *bench); /* how many uploads of BENCH_BUCKET, an hour old, it found and aborted */
+struct bench_sweep { unsigned long long aborted, failed, throttled; };
+__attribute__((weak)) struct bench_sweep bench_stale(struct bench *bench); /* finds and aborts the uploads of BENCH_BUCKET an hour old */
 
 #endif

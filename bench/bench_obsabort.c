@@ -24,6 +24,8 @@ static __typeof__(obs_abort_multipart) *multipart;
 static __typeof__(obs_abort_stale) *stale;
 static __typeof__(obs_abort_many) *many;
 static __typeof__(obs_abort_report_aborted) *report_aborted;
+static __typeof__(obs_abort_report_failed) *report_failed;
+static __typeof__(obs_abort_report_throttled) *report_throttled;
 static __typeof__(obs_abort_report_free) *report_free;
 static __typeof__(obs_abort_string_free) *string_free;
 
@@ -64,6 +66,8 @@ void bench_load(struct bench *bench) {
     load_symbol("obs_abort_stale", &stale);
     load_symbol("obs_abort_many", &many);
     load_symbol("obs_abort_report_aborted", &report_aborted);
+    load_symbol("obs_abort_report_failed", &report_failed);
+    load_symbol("obs_abort_report_throttled", &report_throttled);
     load_symbol("obs_abort_report_free", &report_free);
     load_symbol("obs_abort_string_free", &string_free);
     if (bench->endpoint == NULL) return; /* asked for the version only */
@@ -78,6 +82,7 @@ void bench_load(struct bench *bench) {
     must(set_timeout(config, 60000), "timeout");
     must(set_max_connections(config, (uint32_t)bench->at_once), "max connections");
     if (bench->status != 204) must(set_max_attempts(config, 1), "max attempts");
+    if (bench->attempts > 0) must(set_max_attempts(config, (uint32_t)bench->attempts), "max attempts");
     if (bench->ca_file != NULL) must(set_ca_file(config, bench->ca_file), "CA file");
     if (client_new(config, &client, &error) != OBS_ABORT_OK) bench_fail("obs_abort_client_new", error);
     config_free(config);
@@ -110,11 +115,15 @@ void bench_many(struct bench *bench, long count) {
     free(uploads);
 }
 
-long bench_stale(struct bench *bench) {
+struct bench_sweep bench_stale(struct bench *bench) {
+    struct bench_sweep sweep;
     obs_abort_report *report = NULL;
     char *error = NULL;
     (void)bench;
-    if (stale(client, NULL, BENCH_BUCKET, NULL, 3600, 0, NULL, NULL, &report, &error) != OBS_ABORT_OK)
-        bench_fail("obs_abort_stale", error);
-    return (long)report_aborted(report);
+    int32_t code = stale(client, NULL, BENCH_BUCKET, NULL, 3600, 0, NULL, NULL, &report, &error);
+    if (code != OBS_ABORT_OK && code != OBS_ABORT_PARTIAL) bench_fail("obs_abort_stale", error);
+    sweep.aborted = report_aborted(report);
+    sweep.failed = report_failed(report);
+    sweep.throttled = report_throttled(report);
+    return sweep;
 }

@@ -4,6 +4,7 @@
  *   --cold        time from before dlopen to the end of the first abort, in this process
  *   --status N    the status that every response has, default 204; another one: libobsabort only
  *   --many        -n aborts in one go, --at-once N of them in flight, after -w of them in another go
+ *   --attempts N  at most so many for each abort
  *   --stale       finds and aborts what is an hour old, and tells the most memory that this took
  *   --serve       aborts on demand: reads a number from standard input, prints the nanoseconds that many took; a kept client
  *                 per process lets rounds of several clients be interleaved */
@@ -178,6 +179,7 @@ int main(int argc, char **argv) {
         else if (strcmp(option, "-t") == 0) bench.threads = atoi(argv[i]);
         else if (strcmp(option, "--at-once") == 0) bench.at_once = atoi(argv[i]);
         else if (strcmp(option, "--pipeline") == 0) bench.pipeline = atoi(argv[i]);
+        else if (strcmp(option, "--attempts") == 0) bench.attempts = atoi(argv[i]);
         else if (strcmp(option, "--status") == 0) bench.status = atoi(argv[i]);
         else if (strcmp(option, "--core") == 0) pin(atoi(argv[i]));
         else bench_fail(option, "unknown option");
@@ -214,8 +216,10 @@ int main(int argc, char **argv) {
     }
     if (mode == STALE) {
         if (bench_stale == NULL) bench_fail("--stale", "this client has no such thing");
-        long aborted = bench_stale(&bench);
-        printf("{\"aborted\": %ld, \"peak_kb\": %ld}\n", aborted, peak_kb());
+        int64_t start = now_ns();
+        struct bench_sweep sweep = bench_stale(&bench);
+        printf("{\"ns\": %lld, \"aborted\": %llu, \"failed\": %llu, \"throttled\": %llu, \"peak_kb\": %ld}\n",
+               (long long)(now_ns() - start), sweep.aborted, sweep.failed, sweep.throttled, peak_kb());
         return 0;
     }
     if (mode == SERVE) serve();

@@ -235,16 +235,35 @@ class Bench:
         runs = [self.run_json(self.command(client, kind, "-n", 2000, "-w", 20, "-t", threads)) for _ in range(3)]
         return {name: statistics.median(run[name] for run in runs) for name in ("rss_kb", "pss_kb", "private_dirty_kb")}
 
-    def sweep_peak_kb(self, count):
-        """The most memory that obs_abort_stale takes, process and all, to find and abort so many uploads of obs-local's."""
+    def sweep(self, count, *options, attempts=4):
+        """Finds and aborts so many uploads of obs-local's, run with these options, by obs_abort_stale."""
         command = [os.environ["OBS_LOCAL"], "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY.decode(), "--until-stdin-closes",
-                   "--uploads", f"{BUCKET}:{count}:7200"]
+                   "--uploads", f"{BUCKET}:{count}:7200", *options]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             endpoint = "http://" + server.stdout.readline().split()[-1]
-            found = self.run_json([self.path("obsabort"), "--endpoint", endpoint, "--stale"])
+            found = self.run_json([self.path("obsabort"), "--endpoint", endpoint, "--attempts", str(attempts), "--stale"])
         if found["aborted"] != count:
             raise RuntimeError(f"{found['aborted']} of {count} stale uploads were aborted")
-        return found["peak_kb"]
+        return found
+
+    def sweep_peak_kb(self, count):
+        """The most memory that a sweep takes, process and all."""
+        return self.sweep(count)["peak_kb"]
+
+    def random_refusals_ms(self, rounds, count=500):
+        """Milliseconds of a sweep, 20 ms away, if a tenth of the aborts get a 503, and if they get a 500; round by round. With
+        four attempts one upload in ten thousand would fail, by chance."""
+        times = {503: [], 500: []}
+        for seed in range(rounds):
+            for status, code in ((503, "SlowDown"), (500, "InternalError")):
+                fault = f"answer={status};error={code};method=DELETE;probability=0.1;always"
+                options = ("--latency-ms", "20", "--seed", str(seed + 1), "--fault", fault)
+                times[status].append(self.sweep(count, *options, attempts=8)["ns"] / 1e6)
+        return times
+
+    def sweep_at_limit(self, rate, burst, count=2000):
+        """A sweep, 20 ms away, of a service with a token bucket."""
+        return self.sweep(count, "--latency-ms", "20", "--rate", str(rate), "--burst", str(burst))
 
     def connections(self, client, kind, threads):
         before = self.stats()[kind]["connections"]

@@ -17,8 +17,7 @@ CELLS = (("http", 1, "HTTP, 1 thread"), ("tls", 1, "TLS 1.3, 1 thread"), ("http"
 
 NOT_MEASURED = (
     "Not measured here: the sizes of the DLL and of the static library, a sweep of 100 000 stale uploads of which 30 000 stay, "
-    "10 % random 503s against 10 % random 500s, a server with a true limit of 200 requests a second, 2000 stale uploads on Ceph "
-    "RGW against rclone and boto3, and the least stack (48 KB) on which every function runs."
+    "2000 stale uploads on Ceph RGW against rclone and boto3, and the least stack (48 KB) on which every function runs."
 )
 
 

@@ -20,9 +20,9 @@ import sys
 import gates
 import measure
 import report
-from goals import (ALLOWED_LIBRARIES, MAX_COLD_OF_CURL, MAX_INSTRUCTIONS_OF_CURL, MAX_MEMORY_KB, MAX_PROCESSOR_OF_THREADS,
-                   MAX_REFUSAL_OF_CURL, MAX_SIZE, MAX_SWEEP_KB, MAX_SYSTEM_CALLS, MAX_TIME_OF_CURL_MULTI, MIN_OF_IDEAL_MANY,
-                   MIN_RATE_OF_CURL, MIN_RATE_OF_RAW, REFUSALS)
+from goals import (ALLOWED_LIBRARIES, LIMIT, MAX_COLD_OF_CURL, MAX_INSTRUCTIONS_OF_CURL, MAX_MEMORY_KB, MAX_PROCESSOR_OF_THREADS,
+                   MAX_REFUSAL_OF_CURL, MAX_REFUSED_OF_LIMIT, MAX_SIZE, MAX_SWEEP_KB, MAX_SYSTEM_CALLS, MAX_TIME_OF_CURL_MULTI,
+                   MIN_OF_IDEAL_MANY, MIN_OF_LIMIT, MIN_RATE_OF_500S, MIN_RATE_OF_CURL, MIN_RATE_OF_RAW, REFUSALS)
 
 KINDS = {"http": "HTTP", "tls": "TLS"}
 
@@ -67,6 +67,9 @@ def measure_all(bench, clients, rounds):
     found["processor"] = {"no delay": bench.processor_us("http", rounds, 16_000), "20 ms away": bench.processor_us("20ms", rounds, 3200)}
     say("100 000 stale uploads, and 1000")
     found["sweep"] = {count: bench.sweep_peak_kb(count) for count in (1000, 100_000)}
+    say("random 503s and 500s, and a limit of the service")
+    found["random"] = bench.random_refusals_ms(9)
+    found["limit"] = bench.sweep_at_limit(**LIMIT)
     say("memory, connections, allocations")
     found["memory"] = {key: {c: bench.memory_kb(c, *key) for c in clients} for key in MAX_MEMORY_KB}
     found["connections"] = {key: {c: bench.connections(c, *key) for c in clients} for key in (("http", 8), ("http", 32), ("tls", 8))}
@@ -125,7 +128,7 @@ def not_measured(what, goal, *needed):
 
 def judge(found):
     """The goals' table."""
-    groups = (rate_rows, instruction_rows, kept_rows, many_rows, memory_rows, cold_rows, size_rows)
+    groups = (rate_rows, instruction_rows, kept_rows, many_rows, throttle_rows, memory_rows, cold_rows, size_rows)
     return [each for group in groups for each in group(found)]
 
 
@@ -207,6 +210,20 @@ def many_rows(found):
         rows.append(row(f"processor time of obs_abort_many per upload, 32 wide, against 32 threads of the caller, {distance}",
                         f"≤ {MAX_PROCESSOR_OF_THREADS}", f"{ratio_text(ratio)}, {us['many']:.1f} of {us['threads']:.1f} µs",
                         ratio["median"] <= MAX_PROCESSOR_OF_THREADS))
+    return rows
+
+
+def throttle_rows(found):
+    """Services that refuse."""
+    ratio, (throttled, failed) = paired(found["random"][500], found["random"][503]), (found["random"][status] for status in (503, 500))
+    rows = [row("10 % random 503s against 10 % random 500s, 32 wide, 20 ms away, rate", f"≥ {MIN_RATE_OF_500S}",
+                f"{ratio_text(ratio)}, {statistics.median(throttled):.0f} and {statistics.median(failed):.0f} ms for 500",
+                ratio["median"] >= MIN_RATE_OF_500S)]
+    sweep, rate = found["limit"], LIMIT["rate"]
+    of_limit = (sweep["aborted"] - LIMIT["burst"]) / (sweep["ns"] / 1e9) / rate
+    refused = sweep["throttled"] / (sweep["throttled"] + sweep["aborted"])
+    rows.append(row(f"a true limit of {rate} a second, burst {LIMIT['burst']}", f"≥ {MIN_OF_LIMIT} of it, ≤ {MAX_REFUSED_OF_LIMIT:.0%} refused",
+                    f"{of_limit:.2f}, {refused:.1%} refused", of_limit >= MIN_OF_LIMIT and refused <= MAX_REFUSED_OF_LIMIT))
     return rows
 
 

@@ -313,10 +313,10 @@ pub unsafe extern "C" fn obs_abort_many(
 /// \return OBS_ABORT_OK if the last listing was read to its end and shows no upload that is old enough.
 ///         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
 ///         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
-///         OBS_ABORT_PARTIAL if some uploads failed.
+///         OBS_ABORT_THROTTLED if a Retry-After is longer than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
 ///
-///         After OBS_ABORT_CANCELLED or OBS_ABORT_TIMEOUT, uploads that were cut off in progress count as failed, and
-///         uploads that were listed but not begun count as kept.
+///         After OBS_ABORT_CANCELLED, OBS_ABORT_TIMEOUT or OBS_ABORT_THROTTLED, uploads that were cut off in progress
+///         count as failed, and uploads that were listed but not begun count as kept.
 ///
 /// Threads: any. Since 0.1.0.
 /// Source: "Listing Initiated Multipart Uploads in a Bucket" in Huawei's OBS API reference.

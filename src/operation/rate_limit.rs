@@ -44,8 +44,8 @@ const WINDOW: (u32, Duration) = (20, Duration::from_millis(100));
 const ALARM: f64 = 4.0;
 /// What is left of the rate at a cut, at least. If less was accepted, the rate is searched for.
 const LEAST_LEFT: f64 = 0.25;
-/// The growth from window to window: at first, then twice as much each time, up to this as long as some are refused.
-const GROWTH: (f64, f64) = (0.02, 0.3);
+/// The growth from window to window: at first, then twice as much each time, up to this.
+const GROWTH: (f64, f64) = (0.015, 0.3);
 /// A rate that is so many times what is sent limits nothing.
 const UNUSED: f64 = 4.0;
 /// A rate this many times what is sent does not grow while some are refused.
@@ -400,7 +400,7 @@ impl State {
                 self.rate = None;
             } else if window.refused == 0 || *rate <= HARDLY_USED * sent {
                 *rate *= 1.0 + self.growth;
-                self.growth = (self.growth * 2.0).min(if window.refused == 0 { 1.0 } else { GROWTH.1 });
+                self.growth = (self.growth * 2.0).min(GROWTH.1);
             }
         }
         self.begin_window(now, is_good);

@@ -336,7 +336,7 @@ const FAR: f64 = 0.02;
 
 /// The medians over some seeds: seconds, share of refused requests, and the sum of what failed.
 fn medians(sweep: Sweep, service: &Service, obeys: bool) -> (f64, f64, u32) {
-    const SEEDS: u64 = 5;
+    const SEEDS: u64 = 3;
     let outcomes: Vec<Outcome> = (0..SEEDS).map(|seed| sweep.run(service, obeys, seed)).collect();
     let median = |figure: fn(&Outcome) -> f64| {
         let mut figures: Vec<f64> = outcomes.iter().map(figure).collect();
