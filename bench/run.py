@@ -272,7 +272,7 @@ def main():
         parser.error("--rounds: at least 9")
     library = os.environ.get("OBSABORT_LIB")
     if not library or not os.path.exists(library):
-        sys.exit(f"OBSABORT_LIB must name the built library (it is {library!r}): cargo build --release")
+        sys.exit(f"OBSABORT_LIB must name the built library (it is {library!r}): make library")
     obs_local = os.environ.get("OBS_LOCAL", "")
     if options.what == "bench" and not os.path.exists(obs_local):
         sys.exit(f"OBS_LOCAL must name the obs-local program (it is {obs_local!r}): cargo build --release -p obs-local")

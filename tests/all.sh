@@ -18,7 +18,8 @@ rust() {
 }
 
 build() {
-    "$cargo" build --release --locked --workspace &&
+    make --no-print-directory library &&
+    "$cargo" build --release --locked -p obs-local &&
     make --no-print-directory -C examples-c all check-header &&
     make --no-print-directory -C tools/obs-abort &&
     if command -v clang >/dev/null; then

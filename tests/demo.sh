@@ -9,7 +9,7 @@ case $target in /*) ;; *) target=$PWD/$target ;; esac
 cargo=${CARGO:-cargo}
 
 if [ -z "${OBS_LOCAL:-}" ] || [ -z "${EXAMPLES_DIR:-}" ] || [ -z "${OBS_ABORT_TOOL:-}" ]; then
-    "$cargo" build --release --locked -p obsabort
+    make --no-print-directory library
     "$cargo" build --locked -p obs-local
     make --no-print-directory -C examples-c
     make --no-print-directory -C tools/obs-abort

@@ -74,7 +74,7 @@ $(library): $(BUILT_LIB)/libobsabort.so
 	ln -sf $(abspath $<) $@
 
 $(BUILT_LIB)/libobsabort.so $(header):
-	@echo "$@ is missing: build the library first (cargo build --release), or set BUILT_LIB and BUILT_INCLUDE" >&2
+	@echo "$@ is missing: build the library first (make library), or set BUILT_LIB and BUILT_INCLUDE" >&2
 	@exit 1
 endif
 

@@ -109,7 +109,8 @@ pub unsafe extern "C" fn obs_abort_config_free(config: *mut obs_abort_config) {
 unsafe fn set(
     config: *mut obs_abort_config,
     name: &'static str,
-    set: impl FnOnce(&mut Settings) -> Result<(), Error>,
+    // Not generic: 18 copies of this function and of its unwinding tables would take 20 KB.
+    set: &mut dyn FnMut(&mut Settings) -> Result<(), Error>,
 ) -> i32 {
     code_of(|| {
         // SAFETY: as promised by the caller.
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn obs_abort_config_set_endpoint(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "endpoint", |settings| {
+        set(config, "endpoint", &mut |settings| {
             settings.endpoint = Some(parse_endpoint(text(endpoint, "endpoint")?)?);
             Ok(())
         })
@@ -170,7 +171,7 @@ pub unsafe extern "C" fn obs_abort_config_set_credentials(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "credentials", |settings| {
+        set(config, "credentials", &mut |settings| {
             let (access_key, secret_key) = (text(access_key, "access key")?, text(secret_key, "secret key")?);
             let security_token = optional_text(security_token, "security token")?;
             let credentials = Credentials::new(access_key, secret_key, security_token)?;
@@ -196,7 +197,7 @@ pub unsafe extern "C" fn obs_abort_config_set_credential_source(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "credential_source", |settings| {
+        set(config, "credential_source", &mut |settings| {
             settings.credentials = Some(match source {
                 OBS_ABORT_CREDENTIALS_ENV => ProviderChoice::Env,
                 OBS_ABORT_CREDENTIALS_ECS => ProviderChoice::Ecs,
@@ -224,7 +225,7 @@ pub unsafe extern "C" fn obs_abort_config_set_addressing(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "addressing", |settings| {
+        set(config, "addressing", &mut |settings| {
             settings.addressing = match addressing {
                 OBS_ABORT_ADDRESSING_AUTO => Addressing::Auto,
                 OBS_ABORT_ADDRESSING_VIRTUAL_HOST => Addressing::VirtualHost,
@@ -251,7 +252,7 @@ pub unsafe extern "C" fn obs_abort_config_set_signature(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "signature", |settings| {
+        set(config, "signature", &mut |settings| {
             settings.scheme = match signature {
                 OBS_ABORT_SIGNATURE_AUTO => None,
                 OBS_ABORT_SIGNATURE_OBS => Some(SignatureScheme::Obs),
@@ -281,7 +282,7 @@ pub unsafe extern "C" fn obs_abort_config_set_connect_timeout_ms(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "connect_timeout_ms", |settings| {
+        set(config, "connect_timeout_ms", &mut |settings| {
             settings.connect_timeout =
                 Duration::from_millis(check_nonzero("the connect timeout", ms)?.into());
             Ok(())
@@ -309,7 +310,7 @@ pub unsafe extern "C" fn obs_abort_config_set_response_timeout_ms(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "response_timeout_ms", |settings| {
+        set(config, "response_timeout_ms", &mut |settings| {
             settings.response_timeout =
                 Duration::from_millis(check_nonzero("the response timeout", ms)?.into());
             Ok(())
@@ -332,7 +333,7 @@ pub unsafe extern "C" fn obs_abort_config_set_response_timeout_ms(
 pub unsafe extern "C" fn obs_abort_config_set_timeout_ms(config: *mut obs_abort_config, ms: u32) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "timeout_ms", |settings| {
+        set(config, "timeout_ms", &mut |settings| {
             settings.timeout = Duration::from_millis(check_nonzero("the timeout", ms)?.into());
             Ok(())
         })
@@ -361,7 +362,7 @@ pub unsafe extern "C" fn obs_abort_config_set_max_attempts(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "max_attempts", |settings| {
+        set(config, "max_attempts", &mut |settings| {
             settings.max_attempts = check_nonzero("max_attempts", attempts)?;
             Ok(())
         })
@@ -381,7 +382,7 @@ pub unsafe extern "C" fn obs_abort_config_set_max_attempts(
 pub unsafe extern "C" fn obs_abort_config_set_max_connections(config: *mut obs_abort_config, n: u32) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "max_connections", |settings| {
+        set(config, "max_connections", &mut |settings| {
             settings.max_connections = config::check_max_connections(n)?;
             Ok(())
         })
@@ -412,7 +413,7 @@ pub unsafe extern "C" fn obs_abort_config_set_ca_file(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "ca_file", |settings| {
+        set(config, "ca_file", &mut |settings| {
             let path = config::check_path("path of the CA file", text(path, "path of the CA file")?)?;
             settings.ca_file = Some(Arc::new(tls::roots_from(&path)?));
             Ok(())
@@ -439,7 +440,7 @@ pub unsafe extern "C" fn obs_abort_config_set_client_certificate(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "client_certificate", |settings| {
+        set(config, "client_certificate", &mut |settings| {
             let certificate =
                 config::check_path("path of the certificate", text(cert_path, "path of the certificate")?)?;
             let key = config::check_path("path of the key", text(key_path, "path of the key")?)?;
@@ -471,7 +472,7 @@ pub unsafe extern "C" fn obs_abort_config_set_proxy(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "proxy", |settings| {
+        set(config, "proxy", &mut |settings| {
             let url = text(url, "proxy URL")?;
             settings.proxy =
                 if url.is_empty() { ProxySetting::Direct } else { ProxySetting::Proxy(Proxy::parse(url)?) };
@@ -498,7 +499,7 @@ pub unsafe extern "C" fn obs_abort_config_set_proxy(
 pub unsafe extern "C" fn obs_abort_config_set_confirm(config: *mut obs_abort_config, on: i32) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "confirm", |settings| {
+        set(config, "confirm", &mut |settings| {
             settings.confirm = switch(on)?;
             Ok(())
         })
@@ -517,7 +518,7 @@ pub unsafe extern "C" fn obs_abort_config_set_confirm(config: *mut obs_abort_con
 pub unsafe extern "C" fn obs_abort_config_set_request_payer(config: *mut obs_abort_config, on: i32) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "request_payer", |settings| {
+        set(config, "request_payer", &mut |settings| {
             settings.request_payer = switch(on)?;
             Ok(())
         })
@@ -539,7 +540,7 @@ pub unsafe extern "C" fn obs_abort_config_set_user_agent(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "user_agent", |settings| {
+        set(config, "user_agent", &mut |settings| {
             settings.user_agent = Some(config::check_user_agent(text(product, "user agent")?)?);
             Ok(())
         })
@@ -570,7 +571,7 @@ pub unsafe extern "C" fn obs_abort_config_set_log(
 ) -> i32 {
     // SAFETY: a config of ours, as the header requires.
     unsafe {
-        set(config, "log", |settings| {
+        set(config, "log", &mut |settings| {
             let level = match level {
                 OBS_ABORT_LOG_ERROR => Level::Error,
                 OBS_ABORT_LOG_WARN => Level::Warn,
