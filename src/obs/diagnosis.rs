@@ -85,12 +85,12 @@ impl FailedRequest<'_> {
     /// it first.
     pub fn refine_page_error(&self, error: Error, response: &Response, beginning: &[u8]) -> Error {
         match ForeignBody::recognize(&response.headers, beginning) {
-            Some(foreign) if error.code == Code::Protocol => {
+            Some(foreign) => {
                 let why = self.foreign_body(&foreign, response.status);
                 // The reader may quote much of it.
                 Error::new(error.code, format!("{why}: {}", error.detail))
             }
-            _ => error,
+            None => error,
         }
     }
 

@@ -127,7 +127,7 @@ fn error_fields(body: &[u8]) -> Vec<(String, String)> {
                 path.push(start.local_name().as_ref().to_owned());
                 text.clear();
                 // The root of anything else, HTML above all, is not worth a look.
-                if path.len() == 1 && path[0] != "Error" {
+                if path[0] != "Error" {
                     return fields;
                 }
             }
