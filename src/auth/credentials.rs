@@ -208,7 +208,11 @@ mod tests {
                 "{access_key:?} {secret_key:?} {token:?}"
             );
         }
-        assert!(Credentials::new(&"a".repeat(1025), "s", None).is_err());
+        let (key, token) = ("a".repeat(MAX_KEY), "t".repeat(MAX_TOKEN));
+        assert!(Credentials::new(&key, &key, Some(&token)).is_ok());
+        assert!(Credentials::new(&(key.clone() + "a"), "s", None).is_err());
+        assert!(Credentials::new("a", &(key + "a"), None).is_err());
+        assert!(Credentials::new("a", "s", Some(&(token + "t"))).is_err());
         assert!(Credentials::new("a", "s", Some("")).expect("no token").security_token().is_none());
     }
 }

@@ -474,6 +474,22 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_a_body_is_kept() {
+        let text = b"0123456789".repeat(300);
+        for step in [1, 700, 1024, 5000] {
+            let mut body = &text[..];
+            let mut beginning = Beginning::of(&mut body);
+            let mut into = vec![0; step];
+            let mut read = Vec::new();
+            while let n @ 1.. = beginning.read(&mut into).expect("a slice can be read") {
+                read.extend_from_slice(&into[..n]);
+            }
+            assert_eq!(beginning.seen(), &text[..1024], "{step} bytes at a time");
+            assert_eq!(read, text);
+        }
+    }
+
+    #[test]
     fn connections_that_fail() {
         let auto = Addressing::Auto;
         let said = |endpoint, code, why| said(endpoint, auto, None, code, why);

@@ -419,10 +419,41 @@ mod tests {
         }
         let commented = format!("<!-- a -->\n{}\r\n<!-- z -->\n", xml("<IsTruncated>false</IsTruncated>"));
         assert!(page(&commented, "", &none).is_ok());
+        // A server may page by key alone.
+        let by_key = page(&xml(&format!("{more}<NextKeyMarker>l</NextKeyMarker>")), "", &marker("k", ""))
+            .expect("fit");
+        assert_eq!(by_key.next, Some(marker("l", "")));
         // One key's uploads may be listed in any order.
         let same_key =
             xml(&format!("{more}<NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>1</NextUploadIdMarker>"));
         assert!(page(&same_key, "", &marker("k", "2")).is_ok());
+    }
+
+    #[test]
+    fn limits() {
+        let none = Marker::default();
+        let with = |more: &str| {
+            let upload = "<Upload><Key>k</Key><UploadId>1</UploadId></Upload>";
+            xml(&format!("<IsTruncated>false</IsTruncated>{upload}{more}"))
+        };
+        let text = |length: usize| with(&format!("<Prefix>{}</Prefix>", "x".repeat(length)));
+        let nested = |depth: usize| with(&format!("{}{}", "<a>".repeat(depth), "</a>".repeat(depth)));
+        assert!(page(&text(16 * 1024), "", &none).is_ok());
+        assert!(page(&text(16 * 1024 + 1), "", &none).is_err());
+        assert!(page(&nested(16), "", &none).is_ok());
+        assert!(page(&nested(17), "", &none).is_err());
+        // As large as a thousand uploads with long keys.
+        let full = with(&format!("<a>{}</a>", "x".repeat(8000)).repeat(500));
+        assert!(page(&full, "", &none).is_ok(), "{} bytes", full.len());
+    }
+
+    #[test]
+    fn elements_that_are_not_an_uploads_do_not_count() {
+        let body = xml("<Upload><Key>k</Key><UploadId>1</UploadId><Owner><Key>o</Key></Owner></Upload>
+             <Other><Key>other</Key><UploadId>2</UploadId></Other><IsTruncated>false</IsTruncated>");
+        let page = page(&body, "", &Marker::default()).expect("a page");
+        assert_eq!(page.uploads.len(), 1);
+        assert_eq!((page.uploads[0].key.as_str(), page.uploads[0].upload_id.as_str()), ("k", "1"));
     }
 
     #[test]

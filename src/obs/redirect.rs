@@ -161,6 +161,12 @@ mod tests {
             Ok("bkt.obs.cn-2.hw.com:81"),
         ),
         (
+            "http://obs.cn-1.hw.com:81",
+            Addressing::Auto,
+            "http://bkt.obs.cn-2.hw.com/k%20y?uploadId=i",
+            Ok("bkt.obs.cn-2.hw.com"),
+        ),
+        (
             "http://obs.cn-1.hw.com",
             Addressing::Path,
             "http://obs.cn-2.hw.com/bkt/k%20y?uploadId=i",

@@ -285,6 +285,23 @@ mod tests {
     }
 
     #[test]
+    fn refusals_of_the_credentials_themselves() {
+        use Verdict as V;
+        for (verdict, code, blames) in [
+            (V::AccessDenied, Some("InvalidAccessKeyId"), true),
+            (V::Rejected, Some("ExpiredToken"), true),
+            (V::AccessDenied, Some("AccessDenied"), false),
+            (V::AccessDenied, Some("SignatureDoesNotMatch"), false),
+            (V::AccessDenied, None, false),
+            (V::Rejected, Some("InvalidRequest"), false),
+            (V::ServerFailure, Some("ExpiredToken"), false),
+        ] {
+            let error = ServiceError { code: code.map(str::to_owned), ..ServiceError::default() };
+            assert_eq!(error.blames_credentials(verdict), blames, "{verdict:?} {code:?}");
+        }
+    }
+
+    #[test]
     fn verdicts() {
         for (status, code, want) in [
             (204, None, Verdict::Success),

@@ -166,6 +166,8 @@ fn a_page_of_a_listing_that_is_none() {
         (Fault::answer(200).body("{}"), "the response is JSON"),
         (Fault::answer(200).header("Content-Encoding", "gzip").body([0x1f, 0x8b, 8, 0]), "compressed (gzip)"),
         (Fault::answer(200).body([0x1f, 0x8b, 8, 0]), "compressed (gzip)"),
+        (Fault::answer(200).header("Content-Encoding", "identity").body("{}"), "the response is JSON"),
+        (Fault::answer(200).header("Content-Encoding", "").body("{}"), "the response is JSON"),
     ] {
         let ending = listed(fault);
         assert_eq!(ending.code, code::PROTOCOL, "{ending:?}");
@@ -173,6 +175,11 @@ fn a_page_of_a_listing_that_is_none() {
         assert!(error.contains("backups") && error.contains("can't be acted on"), "{error}");
         assert!(error.contains(part), "no {part:?} in {error}");
     }
+    // The connection broke, whatever it was that began to arrive.
+    let ending = listed(Fault::answer(200).body(format!("<html class=\"{}", "x".repeat(9000))).cut(5000));
+    let error = ending.error.unwrap();
+    assert_eq!(ending.code, code::IO, "{error}");
+    assert!(error.contains("in the middle of its response") && !error.contains("HTML"), "{error}");
 }
 
 #[test]
@@ -257,6 +264,11 @@ fn a_redirect_shows_the_right_endpoint() {
         ),
     ] {
         assert_says(&aborted(fault), code::REDIRECT, status, &[part]);
+    }
+    for status in [300, 301, 304] {
+        let outcome = aborted(Fault::answer(status).bare().header("Location", "/login"));
+        assert_says(&outcome, code::REDIRECT, status, &[" to /login"]);
+        assert!(!outcome.message.unwrap().contains("portal"), "{status}");
     }
     let ending = listed(body("obs.cn-north-4.hw.test"));
     assert_eq!(ending.code, code::REDIRECT);

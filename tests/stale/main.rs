@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use obs_local::{End, Fault, Initiated, ListQuirk, Server, http_date, iso_date};
 use support::obs::server;
+use support::peer::Recorder;
 use support::process::eventually;
 use support::{Call, Client, Config, Ending, Outcome, Report, code};
 
@@ -876,6 +877,43 @@ fn unfit_pages() {
         assert_eq!(counts(&ending), (0, 0, 0, 0, 0), "{what}");
         assert!(ending.error.unwrap().starts_with("protocol: "), "{what}");
         assert_eq!(server.counts().method("DELETE"), 0, "{what}: nothing of it may be acted on");
+    }
+}
+
+/// As a debugging server might: neither the report nor a message may hold the signature.
+#[test]
+fn a_page_that_repeats_the_signature_of_its_request() {
+    type Page = fn(&str) -> String;
+    let pages: [(&str, Page); 4] = [
+        ("a key", |it| format!("<Upload><Key>k {it}</Key><UploadId>1</UploadId></Upload>")),
+        ("a key, encoded", |it| {
+            format!("<Upload><Key>k {}</Key><UploadId>1</UploadId></Upload>", it.replace('=', "%3D"))
+        }),
+        ("an upload id", |it| format!("<Upload><Key>k</Key><UploadId>{it}</UploadId></Upload>")),
+        ("a marker", |it| {
+            format!("<NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>{it}</NextUploadIdMarker>")
+        }),
+    ];
+    for (what, page) in pages {
+        let recorder = Recorder::answering(move |head| {
+            let authorization = head.header("authorization").unwrap();
+            let page = page(authorization.rsplit_once(':').unwrap().1);
+            let body = format!(
+                "<ListMultipartUploadsResult><IsTruncated>{}</IsTruncated><EncodingType/>{page}</ListMultipartUploadsResult>",
+                page.contains("Marker")
+            );
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+        });
+        let client = Config::new(&recorder.url()).max_attempts(1).client();
+        let ending = client.stale(None, "backups", None, 0, INCLUDE_LIVE, &mut |_, _, _| false);
+        let error = ending.error.clone().unwrap_or_default();
+        assert_eq!((ending.code, counts(&ending)), (code::PROTOCOL, (0, 0, 0, 0, 0)), "{what}: {ending:?}");
+        assert!(error.contains("it repeats the signature of its request"), "{what}: {error}");
+        for head in recorder.heads() {
+            assert!(head.line.starts_with("GET "), "{what}: {}", head.line);
+            let signature = head.header("authorization").unwrap().rsplit_once(':').unwrap().1.to_owned();
+            assert!(!error.contains(&signature), "{what}: {error}");
+        }
     }
 }
 
