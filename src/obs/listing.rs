@@ -203,6 +203,13 @@ impl RawPage {
 
     /// Handles the end of an element, the last one of `path`.
     fn end_element(&mut self, path: &[String], text: String) -> Result<(), Error> {
+        // At once: a page that is full of empty uploads would take up memory.
+        if let ([_root, upload], Some([key, upload_id, _])) = (path, self.uploads.last())
+            && upload == "Upload"
+            && (key.is_none() || upload_id.is_none())
+        {
+            return Err(malformed("it has an upload without a key or an upload id"));
+        }
         let Some(field) = self.field(path) else { return Ok(()) };
         match (field.replace(text), path.last()) {
             // Whichever is taken may be the wrong one: another upload's key, or a time before the upload was initiated.
@@ -264,9 +271,8 @@ impl RawPage {
         };
         let mut uploads = Vec::with_capacity(self.uploads.len());
         for [key, upload_id, initiated] in self.uploads {
-            let (Some(key), Some(upload_id)) = (key, upload_id) else {
-                return Err(malformed("it has an upload without a key or an upload id"));
-            };
+            // Both are there: `end_element` has looked.
+            let (key, upload_id) = (key.unwrap_or_default(), upload_id.unwrap_or_default());
             let initiated =
                 initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EARLIEST_PLAUSIBLE);
             let (key, key_is_decoded) = decoded(key);

@@ -126,6 +126,7 @@ HUGE_PAGES = {
     "tags": f"{ANSWER};repeat=10000000,<a>",
     "empty tags": f"{ANSWER};repeat=10000000,<a/>",
     "uploads": f"{ANSWER};repeat=10000000,<Upload/>",
+    "tiny uploads": f"{ANSWER};repeat=10000000,<Upload><Key>k</Key><UploadId>i</UploadId></Upload>",
     "attributes": f"{ANSWER}<a;repeat=10000000, b='c'",
     "a text": f"{ANSWER}<Upload><Key>;repeat=400000,{'a' * 100}",
     "texts": f"{ANSWER};repeat=3000,<Upload><Key>{'a' * 16000}</Key></Upload>",
