@@ -328,6 +328,7 @@ fn parse(body: &[u8], now: i64) -> Result<ExpiringCredentials, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::deadline::CancelFlag;
 
     #[test]
     fn responses() {
@@ -343,6 +344,13 @@ mod tests {
         );
         let short = parse(json("1970-01-01T00:01:40Z").as_bytes(), 0).expect("credentials");
         assert_eq!(short.renew_at, 50);
+        let nested = |depth: usize| {
+            let (opening, closing) = ("[".repeat(depth), "]".repeat(depth));
+            json("1970-01-01T01:00:00Z").replace("[1]", &format!("{opening}{closing}"))
+        };
+        // Two braces are of the credentials.
+        assert!(parse(nested(62).as_bytes(), 0).is_ok());
+        assert!(parse(nested(63).as_bytes(), 0).is_err());
         for bad in [
             "",
             "{}",
@@ -357,6 +365,21 @@ mod tests {
                 matches!(parse(bad.as_bytes(), 0), Err(e) if e.code == Code::NoCredentials && !e.detail.contains("SK")),
                 "{bad}"
             );
+        }
+    }
+    #[test]
+    fn they_serve_until_the_second_in_which_they_expire() {
+        let provider = Arc::new(EcsProvider::new("test"));
+        let credentials = Arc::new(Credentials::new("AK", "SK", Some("T")).expect("credentials"));
+        let fetched = ExpiringCredentials { credentials, expires_at: 100, renew_at: 50 };
+        provider.current.store(Some(Arc::new(fetched)));
+        // One seems to be under way, so that none begins.
+        let fetches = Arc::new(FetchState::default());
+        fetches.lock().under_way = true;
+        let deadline = Deadline::new(Instant::now(), CancelFlag::default(), None);
+        for (now, serve) in [(0, true), (49, true), (50, true), (99, true), (100, false), (101, false)] {
+            let given = provider.credentials(&fetches, now, &deadline);
+            assert_eq!(given.is_ok(), serve, "{now}: {given:?}");
         }
     }
 }

@@ -583,6 +583,15 @@ class FailureTest(EcsTest):
         )
         self.gone(self.client())
 
+    def test_a_long_token(self):
+        """The tokens of agencies have thousands of characters."""
+        metadata = self.serve()
+        good = json.loads(metadata.new_keys())["credential"]
+        good["securitytoken"] = "hidden" + "t" * 8000
+        metadata.keys[good["access"]] = (good["secret"], good["securitytoken"])
+        metadata.body = json.dumps({"credential": good})
+        self.gone(self.client())
+
     def test_expiry_in_other_forms(self):
         """ISO 8601 has several; what can't be read must not make keys immortal, nor useless."""
         metadata = self.serve()
