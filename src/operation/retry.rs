@@ -46,10 +46,10 @@ impl Attempts {
 
     /// Takes note of how an attempt failed.
     pub fn record(&mut self, failure: &FailureCause) {
+        self.throttled += u32::from(failure.is_throttled());
         match *failure {
             FailureCause::Response { verdict, status, .. } => {
                 self.sent += 1;
-                self.throttled += u32::from(verdict == Verdict::Throttled);
                 self.may_have_succeeded |= may_have_been_carried_out(verdict, status);
             }
             FailureCause::Transport { request_sent, .. } => {
@@ -313,7 +313,8 @@ mod tests {
             let so_far = (attempts.sent, attempts.counted, attempts.may_have_succeeded);
             assert_eq!(so_far, (sent, counted, may_have_succeeded), "{failure:?}");
         }
-        assert!(attempts.connection_replaced && attempts.clock_corrected && attempts.redirects == 1);
+        assert!(attempts.connection_replaced && attempts.clock_corrected);
+        assert_eq!((attempts.redirects, attempts.throttled), (1, 2));
     }
 
     #[test]

@@ -233,6 +233,12 @@ fn a_later_pass_that_fails_or_is_cut_off() {
     server.fault(Fault::answer(403).error("AccessDenied").query("uploads").skip(1).always());
     let ending = swept(&client(&server), "");
     assert_eq!((ending.code, counts(&ending)), (code::ACCESS_DENIED, (10, 10, 0, 0, 0)), "{ending:?}");
+    // What was refused before is no more "missing" than it was.
+    let server = server_with_slow_second_listing();
+    server.fault(Fault::answer(403).error("AccessDenied").method("DELETE").key("old/00003").always());
+    let call = Call::with_timeout_ms(600);
+    let ending = client(&server).stale(Some(&call), "backups", None, HOUR, 0, &mut |_, _, _| false);
+    assert_eq!((ending.code, counts(&ending)), (code::TIMEOUT, (10, 9, 0, 1, 0)), "{ending:?}");
     // Cancelled while the second listing is awaited, or by the callback's last word.
     let server = server_with_slow_second_listing();
     let call = Call::with_timeout_ms(600);
@@ -242,6 +248,16 @@ fn a_later_pass_that_fails_or_is_cut_off() {
     let ending = client(&server).stale(None, "backups", None, HOUR, 0, &mut |_, done, _| done == 10);
     assert_eq!((ending.code, counts(&ending)), (code::CANCELLED, (10, 10, 0, 0, 0)), "{ending:?}");
     assert_eq!(listings(&server), 1);
+    // The call is cancelled, and nothing is in flight: only the second listing is missing.
+    let server = server_with_slow_second_listing();
+    let call = Call::new();
+    let ending = client(&server).stale(Some(&call), "backups", None, HOUR, 0, &mut |_, done, _| {
+        if done == 10 {
+            call.cancel();
+        }
+        false
+    });
+    assert_eq!((ending.code, counts(&ending)), (code::CANCELLED, (10, 10, 0, 0, 0)), "{ending:?}");
 }
 
 fn server_with_slow_second_listing() -> Server {

@@ -1053,6 +1053,22 @@ fn cancelled_at_every_stage() {
     }
 }
 
+/// Nothing is in flight in a dry run: uploads that were not reached are all that tells it from a whole one.
+#[test]
+fn a_dry_run_that_is_cancelled() {
+    let server = server();
+    old(&server, 1000);
+    let call = Call::new();
+    let client = client(&server);
+    let ending = client.stale(Some(&call), "backups", None, HOUR, DRY_RUN, &mut |_, _, _| {
+        call.cancel();
+        false
+    });
+    assert_eq!(ending.code, code::CANCELLED, "{ending:?}");
+    let report = report(&ending);
+    assert!(report.total == 1000 && report.kept > 0, "{report:?}");
+}
+
 #[test]
 fn a_callback_stops_the_sweep() {
     let server = server();
