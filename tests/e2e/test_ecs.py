@@ -153,6 +153,16 @@ class FetchTest(EcsTest):
         message = self.none_left(self.client())
         self.assertIn("403", message)
 
+    def test_a_key_that_repeats_them_is_logged_without_them(self):
+        metadata = self.serve()
+        client = self.client()
+        self.gone(client)
+        ((secret, token),) = metadata.keys.values()
+        for text in (secret, token):
+            client.abort("bucket", f"echo/{text}", "id")
+        # tearDown looks for the secrets themselves.
+        self.assertGreaterEqual(len([line for line in self.log if "echo/[secret]" in line]), 2, self.log)
+
     def test_nothing_is_fetched_before_it_is_needed(self):
         metadata = self.serve()
         self.client()

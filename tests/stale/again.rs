@@ -330,11 +330,11 @@ fn markers_in_a_circle() {
         for n in 0..length {
             let next = (n + 1) % length;
             let fault = page(&format!(
-                "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>{next}</NextUploadIdMarker>"
+                "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>{next:02}</NextUploadIdMarker>"
             ));
-            server.fault(fault.target_contains(&format!("upload-id-marker={n}")).always());
+            server.fault(fault.target_contains(&format!("upload-id-marker={n:02}")).always());
         }
-        let first = "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>0</NextUploadIdMarker>";
+        let first = "<IsTruncated>true</IsTruncated><NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>00</NextUploadIdMarker>";
         server.fault(page(first).always());
         let ending = swept(&client(&server), "");
         assert_eq!((ending.code, counts(&ending)), (code::PROTOCOL, (0, 0, 0, 0, 0)), "{length}: {ending:?}");
