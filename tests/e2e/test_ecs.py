@@ -153,6 +153,14 @@ class FetchTest(EcsTest):
         message = self.none_left(self.client())
         self.assertIn("403", message)
 
+    def test_a_metadata_token_that_cannot_be_sent_back(self):
+        for token in ("", " \n", "a b", "a\tb", "a\x01b", "\u00e9"):
+            with self.subTest(token=token):
+                metadata = self.serve()
+                metadata.new_token = lambda token=token: token
+                self.assertIn("its token can't be sent back", self.none_left(self.client()))
+                self.assertEqual(metadata.asked(), ["PUT"])
+
     def test_a_key_that_repeats_them_is_logged_without_them(self):
         metadata = self.serve()
         client = self.client()
