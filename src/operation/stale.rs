@@ -276,9 +276,10 @@ impl<'a> Sweep<'a> {
         {
             return Err(malformed("its markers come back to a page that was listed before"));
         }
+        state.tally.begin_page();
         for upload in page.uploads {
             if !self.is_old_enough(&upload) {
-                state.tally.keep(upload.initiated.is_none());
+                state.tally.keep(&upload);
             } else if let Listed::Try { may_be_aborted } = state.tally.list(&upload) {
                 state.waiting.push_back((upload, may_be_aborted));
             }

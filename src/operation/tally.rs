@@ -5,7 +5,7 @@
 //! and one abort for each upload on it. What counts is the last that is known of an upload, and the last listing has
 //! the last word.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use crate::base::error::{Code, Error};
@@ -160,6 +160,9 @@ pub struct Tally {
     failures: Failures,
     /// The most of any pass, since other clients' uploads come and go.
     kept: Kept,
+    /// The uploads kept from the page before and from this one. Pages overlap if a server takes a marker for another
+    /// one than it gave. By more than a page they can't: the markers would come back.
+    kept_of_pages: [HashSet<Fingerprint>; 2],
     /// Different uploads that were listed to be tried, and those of them that have an outcome.
     known: u64,
     tried: u64,
@@ -172,6 +175,8 @@ struct Pass {
     /// Uploads to be tried, and those of them that no earlier pass has shown.
     listed: u64,
     new: u64,
+    /// Uploads that were tried.
+    tried: u64,
     kept: Kept,
     /// Whether one of them may be gone now.
     anything_gone: bool,
@@ -214,6 +219,12 @@ impl Failures {
         }
     }
 
+    /// Begins a pass. What was listed before, and not by the pass that ends, has not failed after all.
+    fn begin_pass(&mut self) {
+        self.outcomes.truncate(self.fresh);
+        self.fresh = 0;
+    }
+
     fn into_outcomes(mut self, only_fresh: bool) -> Vec<Outcome> {
         if only_fresh {
             self.outcomes.truncate(self.fresh);
@@ -235,6 +246,7 @@ impl Tally {
             stalled_passes: 0,
             failures: Failures::default(),
             kept: Kept::default(),
+            kept_of_pages: Default::default(),
             known: 0,
             tried: 0,
         }
@@ -275,10 +287,21 @@ impl Tally {
         Listed::Try { may_be_aborted: false }
     }
 
+    /// Begins a page of the listing.
+    pub fn begin_page(&mut self) {
+        self.kept_of_pages.swap(0, 1);
+        self.kept_of_pages[1].clear();
+    }
+
     /// Takes note of an upload that the listing shows, and that is left alone.
-    pub fn keep(&mut self, unknown_age: bool) {
+    pub fn keep(&mut self, upload: &ListedUpload) {
+        let (_, fingerprint) = self.fingerprint(&upload.key, &upload.upload_id);
+        let [before, this] = &mut self.kept_of_pages;
+        if !this.insert(fingerprint) || before.contains(&fingerprint) {
+            return;
+        }
         self.pass.kept.total += 1;
-        self.pass.kept.unknown_age += u64::from(unknown_age);
+        self.pass.kept.unknown_age += u64::from(upload.initiated.is_none());
         self.kept.total = self.kept.total.max(self.pass.kept.total);
         self.kept.unknown_age = self.kept.unknown_age.max(self.pass.kept.unknown_age);
     }
@@ -296,6 +319,7 @@ impl Tally {
             if self.pass.number == 1 { Last::Waiting } else { Last::Refused }
         };
         self.tried += u64::from(before == Last::Waiting);
+        self.pass.tried += 1;
         self.pass.anything_gone |= last != Last::Refused;
         if before.has_failed() {
             self.failures.forget(fingerprint);
@@ -313,11 +337,9 @@ impl Tally {
         (self.tried + self.kept.total, self.known + self.kept.total)
     }
 
-    /// Uploads that were listed to be tried, and were not.
+    /// Uploads that this pass has listed to be tried, and that were not.
     pub fn unreached(&self) -> u64 {
-        let entries = self.entries.iter().flat_map(HashMap::values);
-        entries.filter(|entry| entry.last() == Last::Waiting).count() as u64
-            + self.uncharted.of(Last::Waiting)
+        self.pass.listed - self.pass.tried
     }
 
     /// Uploads that this pass has listed to be tried.
@@ -345,7 +367,8 @@ impl Tally {
         }
         self.uncharted_before = uncharted;
         self.uncharted = Counts::default();
-        self.failures.fresh = 0;
+        self.failures.begin_pass();
+        self.kept_of_pages = Default::default();
         let next = Pass { number: self.pass.number + 1, ..Pass::default() };
         self.before = std::mem::replace(&mut self.pass, next);
     }
@@ -520,7 +543,7 @@ mod tests {
         pass(&mut tally, [(2, OK)]);
         let _ = tally.list(&listed(5));
         assert_eq!((tally.unreached(), tally.progress()), (1, (4, 5)));
-        tally.keep(true);
+        tally.keep(&listed(6));
         let report = tally.into_report(false);
         assert_eq!((counts(&report), report.unknown_age), ([2, 1, 1, 2], 1));
         assert_eq!(report.failures.len(), 1, "of the pass before: the listing did not come to it");

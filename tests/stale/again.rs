@@ -199,6 +199,43 @@ fn a_server_that_pages_by_key_alone() {
     assert!(aborts(&server).values().all(|count| *count == 1), "none is tried twice");
 }
 
+/// Pages overlap: each upload that is kept counts once, as each that is taken does.
+#[test]
+fn a_page_repeats_the_end_of_the_page_before() {
+    // The marker `b+1` is read as `b 1`, and the next page begins before `b+1`.
+    let server = server();
+    server.set_list_quirks(&[ListQuirk::EchoEncodingType]);
+    server.set_page_cap(2);
+    for (key, initiated) in [("a", ago(60)), ("b+1", Initiated::Missing), ("c", ago(60)), ("d", ago(60))] {
+        server.create_upload_at("backups", key, &initiated);
+    }
+    let ending = swept(&client(&server), "");
+    assert_eq!((ending.code, counts(&ending)), (code::OK, (4, 0, 0, 0, 4)), "{ending:?}");
+    assert_eq!((report(&ending).unknown_age, listings(&server)), (1, 3));
+    // The upload of the marker is on both pages.
+    let server = server_with_inclusive_markers();
+    let ending = swept(&client(&server), "");
+    assert_eq!((ending.code, counts(&ending)), (code::OK, (4, 1, 0, 0, 3)), "{ending:?}");
+}
+
+fn server_with_inclusive_markers() -> Server {
+    let server = server();
+    server.create_upload_with_id("backups", "old", "id-of-old", &ago(2 * HOUR));
+    let upload = |key: &str, time: &str| {
+        format!(
+            "<Upload><Key>{key}</Key><UploadId>id-of-{key}</UploadId><Initiated>{time}</Initiated></Upload>"
+        )
+    };
+    let young = |key| upload(key, &iso_date(unix_now() * 1000));
+    let markers = "<IsTruncated>true</IsTruncated><NextKeyMarker>b</NextKeyMarker><NextUploadIdMarker>id-of-b</NextUploadIdMarker>";
+    let last = "<IsTruncated>false</IsTruncated>";
+    for old in [upload("old", "2011-01-01T00:00:00Z"), String::new()] {
+        server.fault(page(&[markers, &young("a"), &young("b")].concat()));
+        server.fault(page(&[last, &young("b"), &young("c"), &old].concat()));
+    }
+    server
+}
+
 /// The first refusal is no last word, and what stays refused has its own code.
 #[test]
 fn what_was_refused_is_tried_again() {
@@ -258,6 +295,64 @@ fn a_later_pass_that_fails_or_is_cut_off() {
         false
     });
     assert_eq!((ending.code, counts(&ending)), (code::CANCELLED, (10, 10, 0, 0, 0)), "{ending:?}");
+}
+
+/// Cancelled after the first of the uploads that the second listing shows again. What it did not come to has no other
+/// outcome than the first one.
+#[test]
+fn a_second_pass_that_is_cancelled() {
+    let server = server();
+    old(&server, 10);
+    server.set_list_lag(1);
+    let mut outcomes = 0;
+    let ending = Config::new(&server.endpoint()).max_connections(1).client().stale(
+        None,
+        "backups",
+        None,
+        HOUR,
+        0,
+        &mut |outcome, _, _| {
+            outcomes += u64::from(outcome.is_some());
+            outcomes > 10
+        },
+    );
+    assert_eq!((ending.code, counts(&ending)), (code::CANCELLED, (10, 10, 0, 0, 0)), "{ending:?}");
+    assert_eq!((report(&ending).failures.len(), server.upload_count("backups")), (0, 0));
+    let server = self::server();
+    old(&server, 10);
+    server.set_list_lag(1);
+    let call = Call::new();
+    let mut outcomes = 0;
+    let ending = Config::new(&server.endpoint()).max_connections(1).client().stale(
+        Some(&call),
+        "backups",
+        None,
+        HOUR,
+        0,
+        &mut |outcome, _, _| {
+            outcomes += u64::from(outcome.is_some());
+            if outcomes > 10 {
+                call.cancel();
+            }
+            false
+        },
+    );
+    let report = report(&ending);
+    assert_eq!((ending.code, report.total), (code::CANCELLED, 10), "{ending:?}");
+    assert_eq!(report.failures.len() as u64, report.failed, "{ending:?}");
+}
+
+/// The response of b's abort is lost, the second listing settles it, and the third is refused.
+#[test]
+fn a_failure_that_was_settled_is_no_failure_if_a_later_pass_fails() {
+    let server = obs_local_page(&[&["a", "b", "c"], &["a", "c"]]);
+    server.fault(Fault::answer(403).error("AccessDenied").query("uploads").always());
+    server.fault(Fault::answer(403).error("AccessDenied").method("DELETE").key("c").always());
+    server.fault(Fault::real().cut(20).method("DELETE").key("b"));
+    let ending = swept(&Config::new(&server.endpoint()).max_attempts(1).client(), "");
+    assert_eq!((ending.code, counts(&ending)), (code::ACCESS_DENIED, (3, 2, 0, 1, 0)), "{ending:?}");
+    let failed: Vec<_> = report(&ending).failures.iter().map(|failure| failure.key.as_str()).collect();
+    assert_eq!((failed, listings(&server)), (vec!["c"], 3));
 }
 
 fn server_with_slow_second_listing() -> Server {
