@@ -344,6 +344,8 @@ mod tests {
         );
         let short = parse(json("1970-01-01T00:01:40Z").as_bytes(), 0).expect("credentials");
         assert_eq!(short.renew_at, 50);
+        let later = parse(json("1970-01-01T00:01:40Z").as_bytes(), 40).expect("credentials");
+        assert_eq!(later.renew_at, 70);
         let nested = |depth: usize| {
             let (opening, closing) = ("[".repeat(depth), "]".repeat(depth));
             json("1970-01-01T01:00:00Z").replace("[1]", &format!("{opening}{closing}"))

@@ -597,4 +597,37 @@ mod tests {
             assert_eq!(counts(&tally.into_report(true)), want, "{again:?}");
         }
     }
+    #[test]
+    fn what_an_earlier_pass_may_have_aborted() {
+        let mut tally = Tally::new();
+        pass(&mut tally, [(1, OK), (2, LOST), (3, MISSING), (4, DENIED)]);
+        assert_eq!(tally.listed(), 4);
+        tally.begin_pass();
+        for (n, may_be_aborted) in [(1, true), (2, true), (3, false), (4, false), (5, false)] {
+            assert_eq!(tally.list(&listed(n)), Listed::Try { may_be_aborted }, "{n}");
+        }
+    }
+
+    #[test]
+    fn failures_of_an_earlier_pass_are_forgotten_one_by_one() {
+        let mut tally = Tally::new();
+        pass(&mut tally, [(0, OK), (1, DENIED), (2, DENIED), (3, DENIED), (4, DENIED), (5, DENIED)]);
+        tally.begin_pass();
+        pass(&mut tally, [(1, DENIED), (2, DENIED), (5, OK), (4, OK)]);
+        let report = tally.into_report(false);
+        let mut keys: Vec<_> = report.failures.iter().map(|failure| failure.upload.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["k/1", "k/2", "k/3"]);
+    }
+
+    #[test]
+    fn only_so_many_are_remembered() {
+        let all = MAX_ENTRIES as u64 + 1000;
+        let mut tally = Tally::new();
+        for n in 0..all {
+            let _ = tally.list(&listed(n));
+        }
+        assert_eq!((tally.unreached(), tally.listed()), (all, all));
+        assert!(tally.entries.iter().map(HashMap::len).sum::<usize>() <= MAX_ENTRIES);
+    }
 }
