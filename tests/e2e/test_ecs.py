@@ -153,6 +153,9 @@ class FetchTest(EcsTest):
         message = self.none_left(self.client())
         self.assertIn("403", message)
 
+    def test_nothing_listens(self):
+        self.assertIn("(is this an ECS?)", self.none_left(self.client()))
+
     def test_a_metadata_token_that_cannot_be_sent_back(self):
         for token in ("", " \n", "a b", "a\tb", "a\x01b", "\u00e9"):
             with self.subTest(token=token):
