@@ -55,6 +55,9 @@ soak: tools
 fuzz: tools
 	sh fuzz/run.sh
 
+mutants: tools
+	sh tests/mutants/run.sh $(MUTANTSFLAGS)
+
 sanitize-address: tools
 	sh tests/sanitize/address.sh
 
@@ -92,7 +95,7 @@ help:
 	@echo "make test              everything; one step alone: make test-STEP"
 	@echo "make bench             side by side with libcurl and a bare socket; writes docs/performance.md (BENCHFLAGS=--no-write: not)"
 	@echo "make soak              a million aborts under faults"
-	@echo "make fuzz, sanitize-address, sanitize-thread"
+	@echo "make fuzz, mutants, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 
-.PHONY: all tools library examples obs-abort demo test header bench soak fuzz sanitize-address sanitize-thread install uninstall clean help
+.PHONY: all tools library examples obs-abort demo test header bench soak fuzz mutants sanitize-address sanitize-thread install uninstall clean help
