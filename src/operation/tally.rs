@@ -629,5 +629,6 @@ mod tests {
         }
         assert_eq!((tally.unreached(), tally.listed()), (all, all));
         assert!(tally.entries.iter().map(HashMap::len).sum::<usize>() <= MAX_ENTRIES);
+        assert!((0..50_000).all(|n| tally.list(&listed(n)) == Listed::Again));
     }
 }
