@@ -1060,8 +1060,10 @@ fn a_dry_run_that_is_cancelled() {
     old(&server, 1000);
     let call = Call::new();
     let client = client(&server);
-    let ending = client.stale(Some(&call), "backups", None, HOUR, DRY_RUN, &mut |_, _, _| {
-        call.cancel();
+    let ending = client.stale(Some(&call), "backups", None, HOUR, DRY_RUN, &mut |outcome, _, _| {
+        if outcome.is_some() {
+            call.cancel();
+        }
         false
     });
     assert_eq!(ending.code, code::CANCELLED, "{ending:?}");
