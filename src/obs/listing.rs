@@ -167,6 +167,9 @@ impl RawPage {
                     complete = path.is_empty();
                 }
                 Event::Eof => break,
+                Event::PI(_) | Event::Decl(_) if path.is_empty() && complete => {
+                    return Err(malformed("it has something other than comments behind its root"));
+                }
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
                 Event::DocType(_) => return Err(malformed("it has a document type, which no service sends")),
             }
@@ -244,7 +247,7 @@ impl RawPage {
     /// Returns whether the keys could be read both ways, since the response does not name an encoding.
     fn is_ambiguous(&self) -> bool {
         let keys = self.uploads.iter().filter_map(|[key, ..]| key.as_deref());
-        self.encoding.as_deref().unwrap_or_default().is_empty()
+        self.encoding.as_deref().unwrap_or_default().trim().is_empty()
             && keys.chain(self.next_key.as_deref()).any(|key| key.contains(['%', '+']))
     }
 
@@ -269,21 +272,17 @@ impl RawPage {
             },
             (is_intact, _) => (text, is_intact),
         };
-        let mut uploads = Vec::with_capacity(self.uploads.len());
-        for [key, upload_id, initiated] in self.uploads {
+        let upload = |[key, upload_id, initiated]: [Option<String>; 3]| {
             // Both are there: `end_element` has looked.
             let (key, upload_id) = (key.unwrap_or_default(), upload_id.unwrap_or_default());
             let initiated =
                 initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EARLIEST_PLAUSIBLE);
             let (key, key_is_decoded) = decoded(key);
-            let id_is_decoded = !(self.is_lossy && upload_id.contains(char::REPLACEMENT_CHARACTER));
-            uploads.push(ListedUpload {
-                key,
-                upload_id,
-                initiated,
-                is_decoded: key_is_decoded && id_is_decoded,
-            });
-        }
+            let is_decoded = key_is_decoded && is_intact(&upload_id);
+            ListedUpload { key, is_decoded, upload_id, initiated }
+        };
+        // In the memory of the raw ones.
+        let uploads = self.uploads.into_iter().map(upload).collect();
         let (key, is_decoded) = decoded(self.next_key.unwrap_or_default());
         if !is_decoded {
             return Err(malformed("its marker can't be decoded"));

@@ -200,7 +200,10 @@ impl Verdict {
         match (status, code) {
             (status, _) if status == operation.success_status() => Verdict::Success,
             (400..=599, Some("RequestTimeout")) | (408, _) => Verdict::RequestTimeout,
-            (404, Some("NoSuchUpload" | "NoSuchKey")) => Verdict::NoSuchUpload,
+            // A list of uploads is about none: whoever says so is no OBS service.
+            (404, Some("NoSuchUpload" | "NoSuchKey")) if operation != Operation::ListMultipartUploads => {
+                Verdict::NoSuchUpload
+            }
             (404, Some("NoSuchBucket")) => Verdict::NoSuchBucket,
             (409, Some("OperationAborted")) => Verdict::Conflict,
             (403, Some("RequestTimeTooSkewed")) => Verdict::ClockSkew,

@@ -340,15 +340,15 @@ impl<'a> WorkerPool<'a> {
     }
 
     /// The result of the verb, the first that applies: cancelled, out of time, the listing's failure, some failed.
-    /// `unreached`: not all that there was to do was begun.
+    /// `incomplete`: not all that there was to do was done.
     pub fn result(
         &self,
         report: &Report,
         sums: &str,
-        unreached: bool,
+        incomplete: bool,
         listing_failure: Option<Error>,
     ) -> Result<(), Error> {
-        let is_incomplete = unreached || listing_failure.is_some();
+        let is_incomplete = incomplete || listing_failure.is_some();
         let interrupted = self.deadline.check().err().filter(|_| is_incomplete);
         let is_held = is_incomplete && self.rate_limiter.is_held_until(self.deadline.instant());
         if self.stopped.is_set()
@@ -358,8 +358,12 @@ impl<'a> WorkerPool<'a> {
         {
             return Err(Error::new(Code::Cancelled, format!("the call was cancelled: {sums}")));
         }
-        if self.timed_out_in_flight.is_set() || interrupted == Some(Interrupted::DeadlinePassed) || is_held {
+        if self.timed_out_in_flight.is_set() || interrupted == Some(Interrupted::DeadlinePassed) {
             return Err(Error::new(Code::Timeout, format!("the time budget of the call ran out: {sums}")));
+        }
+        if is_held {
+            let detail = format!("the service asked to wait beyond the time budget of the call: {sums}");
+            return Err(Error::new(Code::Timeout, detail));
         }
         if let Some(error) = listing_failure {
             if report.total() == 0 {
@@ -367,13 +371,13 @@ impl<'a> WorkerPool<'a> {
             }
             return Err(Error::new(error.code, format!("{} ({sums})", error.detail)));
         }
-        if let Some(wait) = self.rate_limiter.held_too_long().filter(|_| unreached || report.failed > 0) {
+        if let Some(wait) = self.rate_limiter.held_too_long().filter(|_| incomplete || report.failed > 0) {
             let detail =
                 format!("the service asked to wait {} s: try again after that: {sums}", wait.as_secs());
             return Err(Error::new(Code::Throttled, detail));
         }
-        if unreached {
-            return Err(internal("not every upload was begun"));
+        if incomplete {
+            return Err(internal("the call ended before its work was done"));
         }
         if report.failed > 0 {
             let first = report.failures.first().and_then(|first| first.message.as_deref());

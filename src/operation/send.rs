@@ -239,8 +239,13 @@ fn prepare(invocation: &Invocation<'_>, attempts: &Attempts) -> Result<Arc<Crede
         CredentialsError::Unavailable(error) => NotReady::NoCredentials(error),
     })?;
     if let Some(rate_limiter) = invocation.rate_limiter {
-        // Listing the parts confirms an abort that is under way.
-        let has_begun = attempts.counted > 0 || invocation.operation == Operation::ListParts;
+        let has_begun = match invocation.operation {
+            // Confirms an abort that is under way.
+            Operation::ListParts => true,
+            // A page that was refused is of no use to a sweep that was stopped.
+            Operation::ListMultipartUploads => false,
+            Operation::AbortMultipartUpload => attempts.counted > 0,
+        };
         rate_limiter.acquire(deadline, has_begun, attempts.throttled).map_err(|error| match error {
             AcquireError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
             AcquireError::Throttled(wait) => NotReady::Throttled(wait),

@@ -14,7 +14,7 @@ use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::http::Headers;
-use crate::obs::bucket::check_upload_id;
+use crate::obs::bucket::{check_key, check_upload_id};
 use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, malformed, read_page};
 use crate::obs::operation::Operation;
 use crate::operation::abort::{Outcome, Upload, log_outcome};
@@ -82,19 +82,23 @@ pub fn abort_stale(
     // A listing that did not end, or was not made again, is a reason for CANCELLED or TIMEOUT as good as an upload that
     // was kept.
     let unfinished = next_page.is_some() || (!selection.dry_run && tally.needs_another_pass());
-    let failure =
-        failure.or_else(|| unfinished.then(|| internal("the list of uploads was not read to its end")));
-    let unreached = tally.unreached();
-    let mut report = tally.into_report(failure.is_none() && unreached == 0);
+    let incomplete = unfinished || tally.unreached() > 0;
+    let mut report = tally.into_report(failure.is_none() && !incomplete);
     report.throttled = pool.throttled();
-    let result = pool.result(&report, &report.sums(selection.dry_run), unreached > 0, failure);
+    // Until now the log says that they were aborted.
+    let logged = |outcome: Outcome| match outcome.code {
+        Code::StillListed => log_outcome(client.logger(), outcome),
+        _ => outcome,
+    };
+    report.failures = std::mem::take(&mut report.failures).into_iter().map(logged).collect();
+    let result = pool.result(&report, &report.sums(selection.dry_run), incomplete, failure);
     BatchResult { report, result }
 }
 
 struct Sweep<'a> {
     selection: Selection<'a>,
-    /// What was initiated at this time or later is not touched, in Unix seconds. Fixed by the first page, however
-    /// long the sweep takes; never set if age does not matter.
+    /// What was initiated at this time or later is not touched, in Unix seconds. Fixed by the first page, however long
+    /// the sweep takes. If age does not matter, it is that page's time, and holds from the second pass on.
     cutoff: OnceLock<i64>,
     /// Whether keys are asked for percent-encoded: until a server does so without saying so.
     encoded: AtomicBool,
@@ -222,6 +226,8 @@ impl<'a> Sweep<'a> {
                 continue;
             }
             if let Some((listed, may_be_aborted)) = state.waiting.pop_front() {
+                // A line that is logged waits for the caller's thread, and that one may wait for the lock.
+                drop(state);
                 return Some(self.job(pool, listed, may_be_aborted, log));
             }
             if !state.is_listing || !pool.is_running() {
@@ -246,7 +252,7 @@ impl<'a> Sweep<'a> {
             Some(Error::argument(detail))
         } else {
             // A dry run shows what a run would refuse.
-            check_upload_id(&upload.upload_id).err()
+            check_key(&upload.key).and_then(|()| check_upload_id(&upload.upload_id)).err()
         };
         if let Some(error) = problem {
             return Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error))));
@@ -260,10 +266,8 @@ impl<'a> Sweep<'a> {
     /// Fetches a page and takes its uploads over.
     fn fetch(&self, pool: &WorkerPool<'_>, log: Logger<'_>, marker: &Marker) {
         let deadline = pool.client.per_upload_deadline(&pool.deadline);
-        let page =
-            caught(|| self.page(pool, log, &deadline, marker)).unwrap_or_else(|panic| Err(internal(&panic)));
-        let taken = page.and_then(|page| self.take_over(page));
-        if let Err(error) = taken {
+        let taken = caught(|| self.page(pool, log, &deadline, marker).and_then(|page| self.take_over(page)));
+        if let Err(error) = taken.unwrap_or_else(|panic| Err(internal(&panic))) {
             log.log(Level::Error, || error.to_string());
             self.lock().failure = Some(error);
         }
@@ -277,8 +281,12 @@ impl<'a> Sweep<'a> {
             return Err(malformed("its markers come back to a page that was listed before"));
         }
         state.tally.begin_page();
+        // Exactly: to double the memory of a large page is to run out of it.
+        state.waiting.reserve_exact(page.uploads.len());
         for upload in page.uploads {
-            if !self.is_old_enough(&upload) {
+            if !self.is_old_enough(&upload)
+                || self.is_later_than_sweep(&upload) && state.tally.is_new(&upload)
+            {
                 state.tally.keep(&upload);
             } else if let Listed::Try { may_be_aborted } = state.tally.list(&upload) {
                 state.waiting.push_back((upload, may_be_aborted));
@@ -326,14 +334,17 @@ impl<'a> Sweep<'a> {
         let mut page = None;
         let mut read =
             |response: &crate::http::Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
-                let now = self.trusted_date(&response.headers, signed.dated)?;
+                let now = match trusted_date(&response.headers, signed.dated) {
+                    Err(_) if self.selection.older_than_seconds == 0 => signed.dated,
+                    now => now?,
+                };
                 page = read_page(body, request)?;
                 // Its keys would be shown in messages and in the log.
                 if page.as_ref().is_some_and(|page| page.repeats(signed.signature)) {
                     return Err(malformed("it repeats the signature of its request"));
                 }
                 // The first page that can be acted on, and not one that is asked for again.
-                if let (Some(now), Some(_)) = (now, &page) {
+                if page.is_some() {
                     let age = i64::try_from(self.selection.older_than_seconds).unwrap_or(i64::MAX);
                     self.cutoff.get_or_init(|| now.saturating_sub(age));
                 }
@@ -348,35 +359,11 @@ impl<'a> Sweep<'a> {
         Ok(page)
     }
 
-    /// The earlier of a page's Date and the time by which its request was dated, if age matters. A service that has
-    /// just accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or
-    /// a cache between, and would make live uploads look old.
-    fn trusted_date(&self, headers: &Headers, dated: i64) -> Result<Option<i64>, Error> {
-        if self.selection.older_than_seconds == 0 {
-            return Ok(None);
-        }
-        let Some(text) = headers.get("date") else {
-            return Err(malformed("it has no Date to measure their age by"));
-        };
-        let mut dates =
-            headers.all("date").map(|text| std::str::from_utf8(text).ok().and_then(date::parse_http));
-        let first = dates.next().flatten();
-        let Some(now) = first else {
-            let text = String::from_utf8_lossy(text);
-            return Err(malformed(format_args!(
-                "their age is not known, since its Date can't be read: {text:?}"
-            )));
-        };
-        if dates.any(|other| other != first) {
-            return Err(malformed("it has two Dates that differ, so that their age is not known"));
-        }
-        if now.abs_diff(dated) > MAX_SKEW_SECONDS {
-            return Err(malformed(format_args!(
-                "its Date is {} s from the clock that the service accepted: something on the way writes Dates of its own",
-                now.abs_diff(dated)
-            )));
-        }
-        Ok(Some(now.min(dated)))
+    /// Whether an upload was initiated after the first page, and age does not matter. The first pass takes it, since it
+    /// comes upon it. A later one does not: on a bucket in use a sweep would not end.
+    fn is_later_than_sweep(&self, upload: &ListedUpload) -> bool {
+        self.selection.older_than_seconds == 0
+            && matches!((upload.initiated, self.cutoff.get()), (Some(initiated), Some(first)) if initiated > *first)
     }
 
     /// Unknown is not old.
@@ -386,4 +373,31 @@ impl<'a> Sweep<'a> {
         }
         matches!((upload.initiated, self.cutoff.get()), (Some(initiated), Some(cutoff)) if initiated < *cutoff)
     }
+}
+
+/// The earlier of a page's Date and the time by which its request was dated. A service that has
+/// just accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or
+/// a cache between, and would make live uploads look old.
+fn trusted_date(headers: &Headers, dated: i64) -> Result<i64, Error> {
+    let Some(text) = headers.get("date") else {
+        return Err(malformed("it has no Date to measure their age by"));
+    };
+    let mut dates = headers.all("date").map(|text| std::str::from_utf8(text).ok().and_then(date::parse_http));
+    let first = dates.next().flatten();
+    let Some(now) = first else {
+        let text = String::from_utf8_lossy(text);
+        return Err(malformed(format_args!(
+            "their age is not known, since its Date can't be read: {text:?}"
+        )));
+    };
+    if dates.any(|other| other != first) {
+        return Err(malformed("it has two Dates that differ, so that their age is not known"));
+    }
+    if now.abs_diff(dated) > MAX_SKEW_SECONDS {
+        return Err(malformed(format_args!(
+            "its Date is {} s from the clock that the service accepted: something on the way writes Dates of its own",
+            now.abs_diff(dated)
+        )));
+    }
+    Ok(now.min(dated))
 }

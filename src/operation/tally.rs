@@ -111,13 +111,13 @@ impl Counts {
 
     /// Takes out one upload that is listed again, and supposes the least: that it was not said to be gone, or that it was
     /// not found.
-    fn take(&mut self) -> bool {
+    fn take(&mut self) -> Option<Last> {
         let order = [Last::Refused, Last::Uncertain, Last::Missing, Last::Aborted];
         let last = order.into_iter().find(|last| self.of(*last) > 0);
         if let Some(last) = last {
             self.0[last as usize] -= 1;
         }
-        last.is_some()
+        last
     }
 
     fn after_listing_without_them(self) -> Counts {
@@ -278,13 +278,19 @@ impl Tally {
             map.insert(fingerprint, Entry::new(Last::Waiting, true));
         } else {
             self.uncharted.add(Last::Waiting, 1);
-            if self.uncharted_before.take() {
-                return Listed::Try { may_be_aborted: true };
+            if let Some(last) = self.uncharted_before.take() {
+                return Listed::Try { may_be_aborted: last.may_be_aborted() };
             }
         }
         self.pass.new += 1;
         self.known += 1;
         Listed::Try { may_be_aborted: false }
+    }
+
+    /// Whether no pass has shown this upload, and this one is not the first.
+    pub fn is_new(&self, upload: &ListedUpload) -> bool {
+        let (map, fingerprint) = self.fingerprint(&upload.key, &upload.upload_id);
+        self.pass.number > 1 && !self.entries[map].contains_key(&fingerprint)
     }
 
     /// Begins a page of the listing.

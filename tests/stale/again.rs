@@ -1,5 +1,8 @@
 //! Until nothing is left: a sweep that aborted anything lists again.
 
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::Mutex;
+
 use super::*;
 
 fn code_of(ending: &Ending) -> Vec<i32> {
@@ -434,5 +437,103 @@ fn markers_in_a_circle() {
         let ending = swept(&client(&server), "");
         assert_eq!((ending.code, counts(&ending)), (code::PROTOCOL, (0, 0, 0, 0, 0)), "{length}: {ending:?}");
         assert!(listings(&server) <= 4 * length + 4, "{length}: {} listings", listings(&server));
+    }
+}
+
+/// The lines of a log.
+#[derive(Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl Lines {
+    fn of(&self, config: Config, level: i32) -> Config {
+        config.log(Some(keep_line), (&raw const *self).cast_mut().cast(), level)
+    }
+}
+
+unsafe extern "C" fn keep_line(_: i32, line: *const c_char, lines: *mut c_void) {
+    let (lines, line) = unsafe { (&*lines.cast::<Lines>(), CStr::from_ptr(line)) };
+    lines.0.lock().unwrap().push(line.to_str().unwrap().to_owned());
+}
+
+/// Workers log while the caller's thread is busy: neither may wait for the other.
+#[test]
+fn many_bad_uploads_and_a_log() {
+    let server = server();
+    let upload = |n: usize| {
+        format!(
+            "<Upload><Key>old/%zz{n}</Key><UploadId>1</UploadId><Initiated>2011-01-01T00:00:00Z</Initiated></Upload>"
+        )
+    };
+    let uploads: String = (0..1000).map(upload).collect();
+    let encoding = "<EncodingType>url</EncodingType>";
+    server.fault(page(&format!("<IsTruncated>false</IsTruncated>{encoding}{uploads}")).always());
+    let lines = Lines::default();
+    let config = Config::new(&server.endpoint()).max_connections(4);
+    let client = lines.of(config, support::OBS_ABORT_LOG_DEBUG).client();
+    let ending = client.stale(None, "backups", None, HOUR, 0, &mut |_, _, _| {
+        std::thread::sleep(Duration::from_micros(200));
+        false
+    });
+    assert_eq!((ending.code, counts(&ending)), (code::PARTIAL, (1000, 0, 0, 1000, 0)), "{:?}", ending.error);
+}
+
+/// Without an age, what is begun while the sweep runs is not taken by its later passes.
+#[test]
+fn a_bucket_in_use() {
+    let server = server();
+    old(&server, 5);
+    let mut begun = 0;
+    let ending = client(&server).stale(None, "backups", None, 0, INCLUDE_LIVE, &mut |outcome, _, _| {
+        if outcome.is_some() {
+            begun += 1;
+            let soon = Initiated::At(SystemTime::now() + Duration::from_secs(5));
+            server.create_upload_at("backups", &format!("live/{begun}"), &soon);
+        }
+        false
+    });
+    assert_eq!(
+        (ending.code, report(&ending).aborted, report(&ending).failed),
+        (code::OK, 5, 0),
+        "{ending:?}"
+    );
+    assert_eq!((server.upload_count("backups"), listings(&server)), (5, 2));
+}
+
+#[test]
+fn a_wait_beyond_ten_minutes_after_some_aborts() {
+    let server = server();
+    old(&server, 100);
+    let later = Fault::answer(503).error("SlowDown").header("Retry-After", "3600");
+    server.fault(later.method("DELETE").skip(24).always());
+    let ending = swept(&client(&server), "");
+    assert_eq!((ending.code, report(&ending).aborted), (code::THROTTLED, 24), "{:?}", ending.error);
+    assert!(ending.error.as_deref().is_some_and(|error| error.contains("3600")), "{:?}", ending.error);
+}
+
+#[test]
+fn what_is_still_listed_is_an_error_of_the_log() {
+    let server = server();
+    old(&server, 2);
+    server.fault(Fault::answer(204).method("DELETE").always());
+    let lines = Lines::default();
+    let client = lines.of(Config::new(&server.endpoint()), support::OBS_ABORT_LOG_ERROR).client();
+    assert_eq!(swept(&client, "").code, code::PARTIAL);
+    let lines = lines.0.lock().unwrap();
+    assert_eq!(lines.iter().filter(|line| line.contains("still_listed")).count(), 2, "{lines:?}");
+}
+
+#[test]
+fn a_dry_run_shows_the_keys_that_a_run_would_refuse() {
+    let server = server();
+    let upload = |key: &str| {
+        format!(
+            "<Upload><Key>{key}</Key><UploadId>1</UploadId><Initiated>2011-01-01T00:00:00Z</Initiated></Upload>"
+        )
+    };
+    let uploads = upload("") + &upload(&"k".repeat(1025));
+    server.fault(page(&format!("<IsTruncated>false</IsTruncated>{uploads}")).always());
+    for flags in [0, DRY_RUN] {
+        let ending = client(&server).stale(None, "backups", None, HOUR, flags, &mut |_, _, _| false);
+        assert_eq!((ending.code, counts(&ending)), (code::PARTIAL, (2, 0, 0, 2, 0)), "{flags}: {ending:?}");
     }
 }

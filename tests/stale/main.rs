@@ -799,6 +799,8 @@ fn refused_half_way() {
     half_way(Fault::answer(500).error("InternalError"), code::SERVER, "500 InternalError");
     half_way(Fault::answer(503).error("SlowDown"), code::THROTTLED, "503 SlowDown");
     half_way(Fault::answer(404).error("NoSuchBucket"), code::NO_SUCH_BUCKET, "404 NoSuchBucket");
+    half_way(Fault::answer(404).error("NoSuchKey"), code::REJECTED, "404 NoSuchKey");
+    half_way(Fault::answer(404).error("NoSuchUpload"), code::REJECTED, "404 NoSuchUpload");
     half_way(Fault::answer(204), code::PROTOCOL, "204");
     half_way(Fault::real().cut(600).then(End::Reset), code::IO, "");
     half_way(Fault::real().cut(900), code::IO, "");
@@ -860,6 +862,12 @@ fn unfit_pages() {
             "text after the root",
             Fault::answer(200).body(format!(
                 "<ListMultipartUploadsResult>{last}{good}</ListMultipartUploadsResult>\r\n0\r\n"
+            )),
+        ),
+        (
+            "an instruction after the root",
+            Fault::answer(200).body(format!(
+                "<ListMultipartUploadsResult>{last}{good}</ListMultipartUploadsResult><?x y?>"
             )),
         ),
         (

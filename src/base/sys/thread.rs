@@ -17,8 +17,8 @@ const RAISED_BY_FAULTS: [libc::c_int; 7] =
 const STACK_SIZE: usize = 512 * 1024;
 
 /// The address space that must be left before a thread is started: 128 MB, which glibc maps for the heap of a new
-/// thread, and 64 MB for a list page and what is parsed from it.
-const HEADROOM: usize = 192 * 1024 * 1024;
+/// thread, and 96 MB for a list page and what is parsed from it.
+const HEADROOM: usize = 224 * 1024 * 1024;
 
 /// Returns whether the process has address space for another thread and for what its threads do.
 ///
