@@ -637,4 +637,22 @@ mod tests {
         assert!(tally.entries.iter().map(HashMap::len).sum::<usize>() <= MAX_ENTRIES);
         assert!((0..50_000).all(|n| tally.list(&listed(n)) == Listed::Again));
     }
+    /// Uploads that are said to be gone, and are listed again: each one, remembered or not.
+    #[test]
+    fn beyond_the_bound_the_last_listing_has_the_last_word_too() {
+        let all = MAX_ENTRIES as u64 + 1000;
+        for (passes, want) in [(1, [all, 0, 0, 0]), (2, [0, 0, all, 0])] {
+            let mut tally = Tally::new();
+            for number in 0..passes {
+                if number > 0 {
+                    tally.begin_pass();
+                }
+                for n in 0..all {
+                    assert_ne!(tally.list(&listed(n)), Listed::Again);
+                    tally.record(&outcome(n, OK, false));
+                }
+            }
+            assert_eq!(counts(&tally.into_report(true)), want, "{passes}");
+        }
+    }
 }
