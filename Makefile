@@ -50,7 +50,7 @@ bench: library
 	$(test_env) python3 bench/run.py $(BENCHFLAGS)
 
 soak: tools
-	SOAK_ABORTS=$${SOAK_ABORTS:-1000000} $(CARGO) test --release --locked --test soak -- --nocapture
+	SOAK_ABORTS=$${SOAK_ABORTS:-1000000} SOAK_SWEEPS=$${SOAK_SWEEPS:-2000} $(CARGO) test --release --locked --test soak -- --nocapture
 
 fuzz: tools
 	sh fuzz/run.sh
@@ -94,7 +94,7 @@ help:
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
 	@echo "make test              everything; one step alone: make test-STEP"
 	@echo "make bench             side by side with libcurl and a bare socket; writes docs/performance.md (BENCHFLAGS=--no-write: not)"
-	@echo "make soak              a million aborts under faults"
+	@echo "make soak              a million aborts and 2000 sweeps under faults"
 	@echo "make fuzz, mutants, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 

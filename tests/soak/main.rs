@@ -1,12 +1,16 @@
 //! The soak: 64 threads, random faults, rotating credentials, and every call accounted for against the server's own
 //! record. SOAK_ABORTS calls (20 000 unless it says otherwise; `make soak`: a million); the server is a process of its own.
+//! Beside it, sweeps under faults.
 
-#![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used, unsafe_code)]
+
+mod sweeps;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufReader, Write};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use obs_local::{ACCESS_KEY, AccessKey, End, Fault, Initiated, JournalMode, Options, SECRET_KEY, Server};
@@ -17,6 +21,12 @@ const TEST: &str = "every_call_is_accounted_for";
 const BUCKET: &str = "backups";
 const KEYS: usize = 8;
 const THREADS: u64 = 64;
+
+/// Held by each test: memory and descriptors are those of one alone.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE_TEST: Mutex<()> = Mutex::new(());
+    ONE_TEST.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn aborts() -> u64 {
     std::env::var("SOAK_ABORTS").ok().map_or(20_000, |n| n.parse().expect("SOAK_ABORTS is a number"))
@@ -76,6 +86,7 @@ fn every_call_is_accounted_for() {
     if is_again(TEST) {
         return serve();
     }
+    let _alone = alone();
     let total = aborts();
     let mut server = Ended(again(TEST).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
     let mut output = BufReader::new(server.0.stdout.take().unwrap());
@@ -163,7 +174,7 @@ fn every_call_is_accounted_for() {
     println!("| reported gone, and gone by the server's own list | {} |", count(code::OK) - false_success);
     println!("| reported gone, and still there | {false_success} |");
     println!("| reported as failed (codes {codes:?}) | {} |", total - count(code::OK));
-    println!("| of these, gone all the same: an answer was lost | {gone_unnoticed} |");
+    println!("| of these, gone all the same: a response was lost | {gone_unnoticed} |");
     println!("| resident memory after a tenth, and at the end | {early_kb} kB, {late_kb} kB |");
     println!("| descriptors after a tenth, and at the end | {early_descriptors}, {late_descriptors} |");
     assert_eq!(codes.values().sum::<u64>(), total);
