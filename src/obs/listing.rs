@@ -65,6 +65,11 @@ pub fn malformed(why: impl std::fmt::Display) -> Error {
     Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"))
 }
 
+/// The error about a page that does not fit into the memory that the process can have.
+pub fn larger_than_memory() -> Error {
+    malformed("there is no memory for all of its uploads")
+}
+
 /// The parameters of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest<'a> {
@@ -199,6 +204,7 @@ impl RawPage {
             return Err(malformed("it has an Error in it: the service failed half-way"));
         }
         if path.len() == 1 && name == "Upload" {
+            self.uploads.try_reserve(1).map_err(|_| larger_than_memory())?;
             self.uploads.push([None, None, None]);
         }
         Ok(())

@@ -15,7 +15,9 @@ use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::http::Headers;
 use crate::obs::bucket::{check_key, check_upload_id};
-use crate::obs::listing::{ListedUpload, Marker, Page, PageRequest, malformed, read_page};
+use crate::obs::listing::{
+    ListedUpload, Marker, Page, PageRequest, larger_than_memory, malformed, read_page,
+};
 use crate::obs::operation::Operation;
 use crate::operation::abort::{Outcome, Upload, log_outcome};
 use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
@@ -282,7 +284,7 @@ impl<'a> Sweep<'a> {
         }
         state.tally.begin_page();
         // Exactly: to double the memory of a large page is to run out of it.
-        state.waiting.reserve_exact(page.uploads.len());
+        state.waiting.try_reserve_exact(page.uploads.len()).map_err(|_| larger_than_memory())?;
         for upload in page.uploads {
             if !self.is_old_enough(&upload)
                 || self.is_later_than_sweep(&upload) && state.tally.is_new(&upload)
