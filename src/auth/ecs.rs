@@ -20,7 +20,7 @@ use crate::base::date;
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::sys::descriptors::{error_text, is_exhaustion};
-use crate::base::sys::thread;
+use crate::base::sys::{memory, thread};
 use crate::base::text::sanitize;
 
 /// The metadata service of an ECS: link-local, and never behind a proxy.
@@ -192,16 +192,20 @@ impl EcsProvider {
         let (provider, fetches) = (Arc::clone(self), Arc::clone(fetches));
         thread::spawn("obsabort-ecs", move || {
             let mut finish = Finish { fetches, failure: Some(unusable("the fetch panicked")) };
-            finish.failure = match fetch(&provider.http) {
-                Ok(fetched) => {
-                    provider.current.store(Some(Arc::new(fetched)));
-                    None
-                }
-                Err(error) => Some(error),
-            };
+            finish.failure = provider.fetch().err();
+            // Before anybody is told that the fetch has ended.
+            memory::wipe_stack();
         })
         .map_err(|e| unusable(format_args!("no thread to ask it on: {e}")))?;
         state.under_way = true;
+        Ok(())
+    }
+
+    /// Fetches the credentials, and keeps them. In a frame of its own, below that of the thread: its stack is wiped.
+    #[inline(never)]
+    fn fetch(&self) -> Result<(), Error> {
+        let fetched = fetch(&self.http)?;
+        self.current.store(Some(Arc::new(fetched)));
         Ok(())
     }
 }

@@ -39,3 +39,13 @@ unsafe impl GlobalAlloc for WipingAllocator {
         }
     }
 }
+
+/// Overwrites what calls that have returned left on the stack of this thread, which must be one of the library's own: on
+/// a stack of the caller's there may be no room.
+#[allow(clippy::large_stack_arrays)] // the stack is what it is about
+#[inline(never)]
+pub fn wipe_stack() {
+    let left = [0_u8; 128 * 1024];
+    // Without it, the compiler drops writes to memory that is not read.
+    zeroize::optimization_barrier(&left);
+}
