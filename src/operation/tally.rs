@@ -151,8 +151,8 @@ pub struct Tally {
     hasher: RandomState,
     entries: [HashMap<Fingerprint, Entry>; MAPS],
     /// Uploads beyond [`MAX_ENTRIES`]: of earlier passes, and of this one.
-    uncharted_before: Counts,
-    uncharted: Counts,
+    untracked_before: Counts,
+    untracked: Counts,
     pass: Pass,
     /// The pass before.
     before: Pass,
@@ -239,8 +239,8 @@ impl Tally {
         Tally {
             hasher: RandomState::new(),
             entries: Default::default(),
-            uncharted_before: Counts::default(),
-            uncharted: Counts::default(),
+            untracked_before: Counts::default(),
+            untracked: Counts::default(),
             pass: Pass { number: 1, ..Pass::default() },
             before: Pass::default(),
             stalled_passes: 0,
@@ -277,8 +277,8 @@ impl Tally {
         if map.len() < MAX_ENTRIES / MAPS {
             map.insert(fingerprint, Entry::new(Last::Waiting, true));
         } else {
-            self.uncharted.add(Last::Waiting, 1);
-            if let Some(last) = self.uncharted_before.take() {
+            self.untracked.add(Last::Waiting, 1);
+            if let Some(last) = self.untracked_before.take() {
                 return Listed::Try { may_be_aborted: last.may_be_aborted() };
             }
         }
@@ -319,8 +319,8 @@ impl Tally {
         let before = if let Some(entry) = self.entries[map].get_mut(&fingerprint) {
             std::mem::replace(entry, Entry::new(last, true)).last()
         } else {
-            self.uncharted.0[Last::Waiting as usize] -= 1;
-            self.uncharted.add(last, 1);
+            self.untracked.0[Last::Waiting as usize] -= 1;
+            self.untracked.add(last, 1);
             // A later pass has most of them from an earlier one.
             if self.pass.number == 1 { Last::Waiting } else { Last::Refused }
         };
@@ -367,12 +367,12 @@ impl Tally {
             let last = if entry.is_listed() { entry.last() } else { entry.last().not_listed() };
             *entry = Entry::new(last, false);
         }
-        let mut uncharted = self.uncharted_before.after_listing_without_them();
+        let mut untracked = self.untracked_before.after_listing_without_them();
         for last in [Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
-            uncharted.add(last, self.uncharted.of(last));
+            untracked.add(last, self.untracked.of(last));
         }
-        self.uncharted_before = uncharted;
-        self.uncharted = Counts::default();
+        self.untracked_before = untracked;
+        self.untracked = Counts::default();
         self.failures.begin_pass();
         self.kept_of_pages = Default::default();
         let next = Pass { number: self.pass.number + 1, ..Pass::default() };
@@ -392,13 +392,13 @@ impl Tally {
                 last => counts.add(last, 1),
             }
         }
-        let before = self.uncharted_before;
+        let before = self.untracked_before;
         let before = if complete { before.after_listing_without_them() } else { before };
         for last in [Last::Waiting, Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
             counts.add(last, before.of(last));
             match last {
-                Last::Aborted | Last::Missing if contradicts => still_listed += self.uncharted.of(last),
-                last => counts.add(last, self.uncharted.of(last)),
+                Last::Aborted | Last::Missing if contradicts => still_listed += self.untracked.of(last),
+                last => counts.add(last, self.untracked.of(last)),
             }
         }
         let mut failures = self.failures.into_outcomes(complete);
