@@ -32,6 +32,11 @@ examples: library
 obs-abort: library
 	@$(MAKE) --no-print-directory -C tools/obs-abort
 
+# For another system: x86_64-unknown-linux-gnu (from glibc 2.17 on), aarch64-unknown-linux-musl, x86_64-win7-windows-gnu …
+cross: tools
+	@test -n "$(TARGET)" || { echo "usage: make cross TARGET=... (tools/cross/setup.sh says which)" >&2; exit 1; }
+	sh tools/cross/build.sh $(TARGET)
+
 demo: tools
 	@sh tests/demo.sh
 
@@ -91,6 +96,7 @@ clean:
 help:
 	@echo "make                   the library, the programs in examples-c, and obs-abort"
 	@echo "make install           PREFIX=$(PREFIX) DESTDIR="
+	@echo "make cross             for another system: TARGET=..., tools/cross/setup.sh says which"
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
 	@echo "make test              everything; one step alone: make test-STEP"
 	@echo "make bench             side by side with libcurl and a bare socket; writes docs/performance.md (BENCHFLAGS=--no-write: not)"
@@ -98,4 +104,4 @@ help:
 	@echo "make fuzz, mutants, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 
-.PHONY: all tools library examples obs-abort demo test header bench soak fuzz mutants sanitize-address sanitize-thread install uninstall clean help
+.PHONY: all tools library examples obs-abort cross demo test header bench soak fuzz mutants sanitize-address sanitize-thread install uninstall clean help

@@ -6,7 +6,8 @@
 #     make -C FOLDER INSTALLED=1          # what pkg-config finds
 #
 # CC, CPPFLAGS, CFLAGS, LDFLAGS, LDLIBS and CARGO_TARGET_DIR are honoured. PREFIX, LIBDIR and DESTDIR mean what they
-# always mean: where things are installed, not where the built library is.
+# always mean: where things are installed, not where the built library is. SYSTEM, what CC compiles for, is linux, macos
+# or windows.
 
 MAKEFLAGS += --no-builtin-rules
 
@@ -29,6 +30,11 @@ endif
 OUT ?= $(target)/$(notdir $(CURDIR))
 out := $(abspath $(OUT))
 
+SYSTEM ?= linux
+ifeq ($(SYSTEM),windows)
+  exe := .exe
+endif
+
 comma := ,
 # The loader finds the standard places by itself.
 rpath_to = $(if $(filter /usr/lib /usr/lib/% /lib /lib/%,$(1)),,-Wl$(comma)-rpath$(comma)$(1))
@@ -49,15 +55,23 @@ else
   BUILT_INCLUDE ?= $(root)/include
   compile := -I$(BUILT_INCLUDE)
   link := -L$(abspath $(BUILT_LIB)) -lobsabort
-  # Cargo leaves libobsabort.so, programs ask for its SONAME: the link in OUT/lib gives it that name.
-  soname := libobsabort.so.0
-  library := $(out)/lib/$(soname)
-  rpath := '-Wl,-rpath,$$ORIGIN/lib'
+  # What cargo leaves, and where programs look for it. They ask for the SONAME: the link in OUT/lib bears that name.
+  # Windows looks beside the program.
+  built_linux := libobsabort.so
+  built_macos := libobsabort.dylib
+  built_windows := obsabort.dll
+  loaded_linux := lib/libobsabort.so.0
+  loaded_macos := lib/libobsabort.0.dylib
+  loaded_windows := obsabort.dll
+  library := $(out)/$(loaded_$(SYSTEM))
+  rpath_linux := '-Wl,-rpath,$$ORIGIN/lib'
+  rpath_macos := '-Wl,-rpath,@loader_path/lib'
+  rpath := $(rpath_$(SYSTEM))
   install_rpath := $(if $(filter $(PREFIX)/lib,$(LIBDIR)),'-Wl$(comma)-rpath$(comma)$$ORIGIN/../lib',$(call rpath_to,$(LIBDIR)))
 endif
 
 header := $(BUILT_INCLUDE)/obsabort.h
-programs := $(addprefix $(out)/,$(names))
+programs := $(patsubst %,$(out)/%$(exe),$(names))
 
 all: $(programs)
 
@@ -69,11 +83,11 @@ $(out)/%.o: %.c $(header) $(wildcard *.h) $(MAKEFILE_LIST)
 	$(CC) $(STD) $(WARNINGS) $(CPPFLAGS) $(compile) $(CFLAGS) -c -o $@ $<
 
 ifndef INSTALLED
-$(library): $(BUILT_LIB)/libobsabort.so
+$(library): $(BUILT_LIB)/$(built_$(SYSTEM))
 	@mkdir -p $(@D)
 	ln -sf $(abspath $<) $@
 
-$(BUILT_LIB)/libobsabort.so $(header):
+$(BUILT_LIB)/$(built_$(SYSTEM)) $(header):
 	@echo "$@ is missing: build the library first (make library), or set BUILT_LIB and BUILT_INCLUDE" >&2
 	@exit 1
 endif
