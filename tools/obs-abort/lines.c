@@ -1,6 +1,5 @@
 /* Text files, line by line: lists of uploads and credentials. What editors and shells of other systems leave in them
    is neither taken as content nor passed over: a byte order mark, UTF-16, CR LF, NUL bytes. */
-#define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
 #include <errno.h>
@@ -11,7 +10,7 @@ bool lines_open(struct lines *lines, const char *path)
 {
     memset(lines, 0, sizeof *lines);
     lines->name = path;
-    lines->file = fopen(path, "r");
+    lines->file = open_file(path);
     lines->error = lines->file == NULL ? errno : 0;
     return lines->file != NULL;
 }
@@ -35,11 +34,10 @@ static const char *unfit(const char *line, size_t length, size_t number)
 
 char *lines_next(struct lines *lines)
 {
-    ssize_t got = getline(&lines->line, &lines->size, lines->file);
-    size_t length = got > 0 ? (size_t)got : 0;
+    size_t length = read_line(&lines->line, &lines->size, lines->file);
     char *line = lines->line;
 
-    if (got < 0) {
+    if (length == 0) {
         lines->error = feof(lines->file) ? 0 : errno;
         return NULL;
     }

@@ -2,13 +2,10 @@
  * obs-abort: aborts multipart uploads that were left unfinished in an OBS bucket.
  * The manual is obs-abort.1. Nothing but libobsabort and libc is needed.
  */
-#define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct run {
     const struct options *options;
@@ -414,7 +411,7 @@ static int run_options(const struct options *options)
     int status;
 
     if (options->mode == MODE_STALE && !options->yes && !options->dry_run &&
-        !(isatty(STDIN_FILENO) && isatty(STDERR_FILENO))) {
+        !(is_terminal(stdin) && is_terminal(stderr))) {
         complain("--stale asks before it aborts, and here is no terminal to ask on: --yes or --dry-run");
         return STATUS_USAGE;
     }
@@ -435,26 +432,14 @@ static int run_options(const struct options *options)
     return status;
 }
 
-/* A descriptor that the parent closed would go to the first connection, and results into it. The
-   other direction than the usual makes writing to a closed standard output fail, as it should. */
-static void keep_standard_descriptors(void)
-{
-    int descriptor;
-
-    for (descriptor = 0; descriptor < 3; descriptor++)
-        if (fcntl(descriptor, F_GETFD) == -1 && open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY) != descriptor)
-            _exit(STATUS_COULD_NOT_START);
-}
-
 int main(int argc, char **argv)
 {
     struct options options;
     int status;
 
     memset(&options, 0, sizeof options);
-    keep_standard_descriptors();
-    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* a message is one write, not one for each character */
-    signals_install();
+    argv = system_start(argc, argv);
+    setvbuf(stderr, NULL, _IOFBF, BUFSIZ); /* a message is one write, not one for each character */
     status = options_parse(&options, argc, argv);
     if (status < 0)
         status = run_options(&options);

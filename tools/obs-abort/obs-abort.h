@@ -3,9 +3,8 @@
 #define OBS_ABORT_TOOL_H
 
 #include <obsabort.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
+
+#include "system.h"
 
 enum exit_status {
     STATUS_GONE = 0,            /* everything asked for is gone */
@@ -160,14 +159,12 @@ void log_line(int32_t level, const char *message, void *userdata);
 
 /* ---- progress.c: the bar ---- */
 
-bool terminal_is_capable(int descriptor);
-bool colours_wanted(int descriptor);
-int64_t monotonic_ms(void);
+bool colours_wanted(FILE *stream);
 void progress_start(const char *what, bool finding, uint64_t expected /* 0: not known */);
 void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed);
 /* The service asks to slow down: the bar says so for a while. */
 void progress_throttled(void);
-/* Takes the bar off the screen until the next update. Called with stderr locked. */
+/* Takes the bar off the screen until the next update. */
 void progress_clear(void);
 void progress_stop(void);
 
@@ -182,16 +179,5 @@ struct preview {
 
 /* Shows what was found, and returns whether the answer is yes. */
 bool confirmed(const struct options *options, const struct preview *preview);
-
-/* ---- signals.c: Ctrl-C ---- */
-
-extern volatile sig_atomic_t signals_seen; /* 1: begin nothing more; 2: stop at once */
-extern volatile sig_atomic_t last_signal;
-/* From here on a signal ends the program on the spot. */
-void signals_install(void);
-/* From here on a signal is noted in signals_seen. */
-void signals_note(void);
-/* Waits until there is something to read. Returns false if a signal was noted, before or meanwhile. */
-bool signals_wait_for_input(int descriptor);
 
 #endif

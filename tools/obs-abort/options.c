@@ -1,7 +1,6 @@
 /* The command line, by a table of its own instead of getopt_long. That function accepts any unambiguous
    abbreviation: `--in` would be `--include-live`, which a program that deletes must not guess. It is
    not in POSIX either. */
-#define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
 #include <stddef.h>
@@ -247,6 +246,7 @@ static bool parse_arguments(struct options *options, int argc, char **argv, cons
 static bool split_url(struct options *options, const char *url)
 {
     const char *bucket = url + 6, *slash;
+    size_t length;
 
     if (strncmp(url, "obs://", 6) != 0 || *bucket == '\0' || *bucket == '/') {
         complain("the bucket is written obs://BUCKET");
@@ -258,9 +258,12 @@ static bool split_url(struct options *options, const char *url)
         return false;
     }
     options->key = slash != NULL ? slash + 1 : NULL;
-    options->bucket = strndup(bucket, slash != NULL ? (size_t)(slash - bucket) : strlen(bucket));
+    length = slash != NULL ? (size_t)(slash - bucket) : strlen(bucket);
+    options->bucket = calloc(length + 1, 1);
     if (options->bucket == NULL)
         complain("out of memory");
+    else
+        memcpy(options->bucket, bucket, length);
     return options->bucket != NULL;
 }
 

@@ -1,12 +1,8 @@
 /* The progress bar on standard error. */
-#define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <time.h>
-#include <unistd.h>
 
 #define FIRST_AFTER_MS 300 /* what is done sooner needs no bar */
 #define REDRAW_MS 100
@@ -25,35 +21,18 @@ static struct {
     double rate; /* uploads a second, the recent ones weighing more */
 } bar;
 
-int64_t monotonic_ms(void)
-{
-    struct timespec now = {0, 0};
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-bool terminal_is_capable(int descriptor)
-{
-    const char *terminal = getenv("TERM");
-
-    return isatty(descriptor) && terminal != NULL && *terminal != '\0' && strcmp(terminal, "dumb") != 0;
-}
-
-bool colours_wanted(int descriptor)
+bool colours_wanted(FILE *stream)
 {
     const char *refused = getenv("NO_COLOR"); /* no-color.org: present and not empty */
 
-    return terminal_is_capable(descriptor) && (refused == NULL || *refused == '\0');
+    return terminal_is_capable(stream) && (refused == NULL || *refused == '\0');
 }
 
-static size_t terminal_width(void)
+static size_t bar_width(void)
 {
-    struct winsize size;
+    size_t width = terminal_width();
 
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-        return 80;
-    return size.ws_col < WIDEST ? size.ws_col : WIDEST;
+    return width == 0 ? 80 : width < WIDEST ? width : WIDEST;
 }
 
 void progress_clear(void)
@@ -65,7 +44,6 @@ void progress_clear(void)
 
 void progress_start(const char *what, bool finding, uint64_t expected)
 {
-    flockfile(stderr);
     progress_clear(); /* of the bar before */
     memset(&bar, 0, sizeof bar);
     bar.wanted = true;
@@ -73,16 +51,13 @@ void progress_start(const char *what, bool finding, uint64_t expected)
     bar.finding = finding;
     bar.expected = expected;
     bar.started = bar.sampled = monotonic_ms();
-    funlockfile(stderr);
 }
 
 void progress_stop(void)
 {
-    flockfile(stderr);
     progress_clear();
     fflush(stderr);
     bar.wanted = false;
-    funlockfile(stderr);
 }
 
 static void sample_rate(uint64_t done, int64_t now)
@@ -132,7 +107,7 @@ static void describe(char *text, size_t size, uint64_t done, uint64_t total, uin
 static void draw(uint64_t done, uint64_t total, uint64_t failed, int64_t now)
 {
     char text[160], line[WIDEST + 1], cells[41];
-    size_t width = terminal_width();
+    size_t width = bar_width();
     int used;
 
     describe(text, sizeof text, done, total, failed, now);
@@ -156,9 +131,7 @@ static void draw(uint64_t done, uint64_t total, uint64_t failed, int64_t now)
 
 void progress_throttled(void)
 {
-    flockfile(stderr);
     bar.throttled = monotonic_ms();
-    funlockfile(stderr);
 }
 
 void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed)
@@ -168,11 +141,9 @@ void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed)
     if (!bar.wanted)
         return;
     now = monotonic_ms();
-    flockfile(stderr);
     sample_rate(done, now);
     if (now - bar.started >= FIRST_AFTER_MS && (now - bar.drawn >= REDRAW_MS || !bar.on_screen)) {
         draw(done, total_so_far > bar.expected ? total_so_far : bar.expected, failed, now);
         bar.drawn = now;
     }
-    funlockfile(stderr);
 }

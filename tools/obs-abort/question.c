@@ -4,21 +4,15 @@
 
 #include <string.h>
 #include <strings.h>
-#include <termios.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Reads a line from the terminal, or less at its end. Returns false if there is none, or a signal came. */
-static bool read_line(char *line, size_t size)
+static bool read_answer(char *line, size_t size)
 {
-    size_t length = 0;
+    size_t length = 0, count;
 
-    while (length < size - 1 && signals_wait_for_input(STDIN_FILENO)) {
-        ssize_t count = read(STDIN_FILENO, line + length, size - 1 - length);
-
-        if (count <= 0)
-            break;
-        length += (size_t)count;
+    while (length < size - 1 && (count = terminal_read(line + length, size - 1 - length)) > 0) {
+        length += count;
         line[length] = '\0';
         if (line[length - 1] == '\n')
             return signals_seen == 0;
@@ -31,7 +25,7 @@ static bool said_yes(void)
     char answer[4097]; /* no terminal gives a longer line, so that nothing of it is left for the shell */
     size_t length;
 
-    if (!read_line(answer, sizeof answer)) {
+    if (!read_answer(answer, sizeof answer)) {
         putc('\n', stderr); /* the question's line is still open */
         return false;
     }
@@ -67,7 +61,7 @@ bool confirmed(const struct options *options, const struct preview *preview)
         fprintf(stderr, "  of unknown age%s: %llu\n", options->age > 0 ? ", and kept" : "",
                 (unsigned long long)preview->unknown_age);
     fputs("Abort them? Their parts are deleted. [y/N] ", stderr);
-    tcflush(STDIN_FILENO, TCIFLUSH); /* what was typed before can't be the answer */
+    terminal_forget_input(); /* what was typed before can't be the answer */
     fflush(stderr);
     return said_yes();
 }

@@ -1,15 +1,12 @@
 /* What the user sees. Standard output has a line for each upload; standard error has failures,
    the summary, the progress bar, questions and the log. With --json all results are on standard
    output. */
-#define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #define RED "31"
 #define GREEN "32"
@@ -23,12 +20,11 @@ void complain(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    flockfile(stderr);
     progress_clear();
     fputs("obs-abort: ", stderr);
     put_message(stderr, text);
     putc('\n', stderr);
-    funlockfile(stderr);
+    fflush(stderr);
 }
 
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...)
@@ -70,12 +66,11 @@ void log_line(int32_t level, const char *message, void *userdata)
     static const char *const names[] = {"error", "warning", "info", "debug"};
 
     note_throttling(level, message, userdata);
-    flockfile(stderr);
     progress_clear();
     fprintf(stderr, "%s: ", level >= 1 && level <= 4 ? names[level - 1] : "log");
     put_text(stderr, message);
     putc('\n', stderr);
-    funlockfile(stderr);
+    fflush(stderr);
 }
 
 static void put_coloured(FILE *out, bool colour, const char *code, const char *text)
@@ -89,13 +84,11 @@ static void put_coloured(FILE *out, bool colour, const char *code, const char *t
 /* Not beside a pipe: the program at its other end most likely writes to the same terminal. */
 static bool bar_wanted(const struct options *options, bool finding)
 {
-    struct stat out;
-
-    if (options->quiet || !terminal_is_capable(STDERR_FILENO))
+    if (options->quiet || !terminal_is_capable(stderr))
         return false;
-    if (isatty(STDOUT_FILENO))
+    if (is_terminal(stdout))
         return !options->json && !finding;
-    return fstat(STDOUT_FILENO, &out) != 0 || !(S_ISFIFO(out.st_mode) || S_ISSOCK(out.st_mode));
+    return !is_pipe(stdout);
 }
 
 void view_open(struct view *view, const struct options *options, bool finding, struct upload_list *list)
@@ -107,8 +100,8 @@ void view_open(struct view *view, const struct options *options, bool finding, s
     view->list = list;
     view->finding = finding;
     /* Where the bar tells how far it is, thousands of lines on the same screen tell no more. */
-    view->each = finding || options->json || (!options->quiet && !(bar && isatty(STDOUT_FILENO)));
-    view->colour = colours_wanted(STDERR_FILENO);
+    view->each = finding || options->json || (!options->quiet && !(bar && is_terminal(stdout)));
+    view->colour = colours_wanted(stderr);
     view->started_ms = monotonic_ms();
     if (bar)
         progress_start(finding ? "finding" : "aborting", finding, list != NULL ? list->count : 0);
@@ -242,7 +235,6 @@ static void put_one(const struct options *options, const obs_abort_outcome *outc
 /* Always shown, the bar or --quiet notwithstanding. */
 static void put_failure(const struct view *view, const struct result *result)
 {
-    flockfile(stderr);
     progress_clear();
     fputs("obs-abort: ", stderr);
     put_coloured(stderr, view->colour, RED, "failed: ");
@@ -252,7 +244,7 @@ static void put_failure(const struct view *view, const struct result *result)
     fputs(": ", stderr);
     put_message(stderr, result->message != NULL ? result->message : obs_abort_strerror(result->code));
     putc('\n', stderr);
-    funlockfile(stderr);
+    fflush(stderr);
 }
 
 static void show_failure(struct view *view, const struct result *result)
@@ -423,6 +415,7 @@ static void put_text_summary(const struct view *view, const struct summary *summ
     if (summary->throttled > 0)
         fprintf(stderr, "; throttled %llu times", (unsigned long long)summary->throttled);
     fprintf(stderr, " (%.1f s)\n", (double)(monotonic_ms() - view->started_ms) / 1000);
+    fflush(stderr);
 }
 
 /* Why it ended. PARTIAL says no more than the lines above it and the counts below, and CANCELLED no more than the user

@@ -1,0 +1,42 @@
+/* What differs by system: system_posix.c and system_windows.c. */
+#ifndef OBS_ABORT_SYSTEM_H
+#define OBS_ABORT_SYSTEM_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Called first. Returns the arguments in UTF-8. */
+char **system_start(int argc, char **argv);
+
+/* ---- Ctrl-C and the like ---- */
+
+extern volatile sig_atomic_t signals_seen; /* 1: begin nothing more; 2: stop at once */
+extern volatile sig_atomic_t last_signal;
+/* From here on a signal is noted in signals_seen; before, it ends the program on the spot. */
+void signals_note(void);
+
+/* ---- terminals ---- */
+
+bool is_terminal(FILE *stream);
+/* Whether it obeys escape sequences. */
+bool terminal_is_capable(FILE *stream);
+/* Of standard error, in columns; 0: not known. */
+size_t terminal_width(void);
+/* Drops what was typed and not read. */
+void terminal_forget_input(void);
+/* Reads from the terminal what there is, at most a line. Returns 0 at its end, or if a signal was noted. */
+size_t terminal_read(char *buffer, size_t size);
+
+/* ---- files and time ---- */
+
+bool is_pipe(FILE *stream);
+/* For reading; NULL with errno on failure. The path is UTF-8, the content is not changed. */
+FILE *open_file(const char *path);
+/* Reads a line with its end into *line, which is reallocated as needed. Returns its length, 0 at the end or on failure. */
+size_t read_line(char **line, size_t *size, FILE *file);
+int64_t monotonic_ms(void);
+
+#endif

@@ -1,0 +1,153 @@
+#define _POSIX_C_SOURCE 200809L
+#include "obs-abort.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+volatile sig_atomic_t signals_seen;
+volatile sig_atomic_t last_signal;
+
+static volatile sig_atomic_t noting;
+static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+
+#define COUNT (sizeof numbers / sizeof *numbers)
+
+/* The library may not be called from a signal handler. Once there is something to finish, only a note
+   is made here: the progress callback, which comes by four times a second, acts on it. Before that a
+   note could be overlooked: it may come right before a read that waits for ever. */
+static void on_signal(int number)
+{
+    last_signal = number;
+    signals_seen = signals_seen + 1;
+    if (!noting || signals_seen > 2)
+        _exit(STATUS_SIGNALLED + number);
+}
+
+static void install_handlers(void)
+{
+    struct sigaction action = {.sa_handler = on_signal}, before;
+    size_t i;
+
+    sigemptyset(&action.sa_mask);
+    for (i = 0; i < COUNT; i++) {
+        /* Ignored by the parent (nohup, a background job of a script) means ignored here. */
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL); /* no SA_RESTART: a read must not go on */
+    }
+    /* A reader that goes away shows as a failed write, which stops the sweep in good order. */
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+/* A descriptor that the parent closed would go to the first connection, and results into it. The
+   other direction than the usual makes writing to a closed standard output fail, as it should. */
+static void keep_standard_descriptors(void)
+{
+    int descriptor;
+
+    for (descriptor = 0; descriptor < 3; descriptor++)
+        if (fcntl(descriptor, F_GETFD) == -1 && open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY) != descriptor)
+            _exit(STATUS_COULD_NOT_START);
+}
+
+char **system_start(int argc, char **argv)
+{
+    (void)argc;
+    keep_standard_descriptors();
+    install_handlers();
+    return argv;
+}
+
+void signals_note(void)
+{
+    noting = 1;
+}
+
+/* Waits until there is something to read. Returns false if a signal was noted, before or meanwhile. The signals are let
+   in only while pselect waits: one that came between a look at signals_seen and a plain read would leave the read
+   waiting. */
+static bool wait_for_input(void)
+{
+    sigset_t handled, before;
+    fd_set wanted;
+    size_t i;
+    int ready;
+
+    sigemptyset(&handled);
+    for (i = 0; i < COUNT; i++)
+        sigaddset(&handled, numbers[i]);
+    sigprocmask(SIG_BLOCK, &handled, &before);
+    do {
+        FD_ZERO(&wanted);
+        FD_SET(STDIN_FILENO, &wanted);
+        ready = signals_seen > 0 ? 0 : pselect(STDIN_FILENO + 1, &wanted, NULL, NULL, NULL, &before);
+    } while (ready < 0 && errno == EINTR);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return signals_seen == 0;
+}
+
+size_t terminal_read(char *buffer, size_t size)
+{
+    ssize_t count = wait_for_input() ? read(STDIN_FILENO, buffer, size) : 0;
+
+    return count > 0 ? (size_t)count : 0;
+}
+
+void terminal_forget_input(void)
+{
+    tcflush(STDIN_FILENO, TCIFLUSH);
+}
+
+bool is_terminal(FILE *stream)
+{
+    return isatty(fileno(stream));
+}
+
+bool terminal_is_capable(FILE *stream)
+{
+    const char *terminal = getenv("TERM");
+
+    return is_terminal(stream) && terminal != NULL && *terminal != '\0' && strcmp(terminal, "dumb") != 0;
+}
+
+size_t terminal_width(void)
+{
+    struct winsize size;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+bool is_pipe(FILE *stream)
+{
+    struct stat status;
+
+    return fstat(fileno(stream), &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
+FILE *open_file(const char *path)
+{
+    return fopen(path, "r");
+}
+
+size_t read_line(char **line, size_t *size, FILE *file)
+{
+    ssize_t length = getline(line, size, file);
+
+    return length > 0 ? (size_t)length : 0;
+}
+
+int64_t monotonic_ms(void)
+{
+    struct timespec now = {0, 0};
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
