@@ -8,30 +8,46 @@
  *
  * Exit status: 0 every upload is gone, 1 some are not, 2 wrong usage or input.
  */
-#define _POSIX_C_SOURCE 200809L
 #include <obsabort.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define LONGEST 4095 /* keys and upload ids have at most 1024 bytes each */
+
 struct list {
-    obs_abort_upload *uploads; /* each key points to what getline allocated */
+    obs_abort_upload *uploads; /* each key points to a copy of its line, which the upload id ends */
     size_t count, room;
 };
 
-/* Splits a line in place. Returns the upload id, or NULL if the line has none. */
-static char *split(char *line, size_t length)
+/* Reads a line without its end. Returns 1; 0 at the end of the input; -1 if the line is too long or holds a NUL: cut
+   there, a key would name another upload. */
+static int read_line(char *line)
 {
-    char *tab;
+    size_t length = 0;
+    int byte;
 
-    if (length > 0 && line[length - 1] == '\n')
-        line[--length] = '\0';
-    /* A key that was cut at a NUL would name another upload. */
-    tab = strlen(line) == length ? strchr(line, '\t') : NULL;
-    if (tab == NULL)
+    while ((byte = getchar()) != EOF && byte != '\n') {
+        if (byte == '\0' || length == LONGEST)
+            return -1;
+        line[length++] = (char)byte;
+    }
+    line[length] = '\0';
+    return byte != EOF || length > 0;
+}
+
+/* Splits a copy of the line. Returns NULL if it is not a key, a tab and an upload id, or if there is no memory. */
+static char *split(const char *line, char **upload_id)
+{
+    const char *tab = strchr(line, '\t');
+    char *copy = tab != NULL ? malloc(strlen(line) + 1) : NULL;
+
+    if (copy == NULL)
         return NULL;
-    *tab = '\0';
-    return tab + 1;
+    strcpy(copy, line);
+    copy[tab - line] = '\0';
+    *upload_id = copy + (tab - line) + 1;
+    return copy;
 }
 
 /* Returns 0 if there is no memory. */
@@ -53,26 +69,21 @@ static int make_room(struct list *list)
 /* Returns 0 after it has said what is wrong with the input. */
 static int read_list(struct list *list)
 {
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t length;
+    char line[LONGEST + 1];
+    int got;
 
-    while ((length = getline(&line, &size, stdin)) >= 0) {
-        char *upload_id = split(line, (size_t)length);
+    while ((got = read_line(line)) != 0) {
+        char *upload_id, *key = got > 0 ? split(line, &upload_id) : NULL;
 
-        if (upload_id == NULL || !make_room(list)) {
-            fprintf(stderr, "abort_many: line %zu: %s\n", list->count + 1,
-                    upload_id == NULL ? "not a key, a tab and an upload id" : "out of memory");
-            free(line);
+        if (key == NULL || !make_room(list)) {
+            fprintf(stderr, "abort_many: line %zu: not a key, a tab and an upload id, or no memory\n", list->count + 1);
+            free(key);
             return 0;
         }
-        list->uploads[list->count].key = line;
+        list->uploads[list->count].key = key;
         list->uploads[list->count].upload_id = upload_id;
         list->count++;
-        line = NULL; /* the list keeps it: getline allocates another */
-        size = 0;
     }
-    free(line);
     if (ferror(stdin))
         perror("abort_many: standard input");
     return !ferror(stdin);

@@ -9,7 +9,6 @@
  *
  * Exit status: 0 every upload is gone, 1 some are not, 2 wrong usage or input.
  */
-#define _POSIX_C_SOURCE 200809L
 #include <obsabort.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,9 +16,10 @@
 #include <string.h>
 
 #define MAX_THREADS 256
+#define LONGEST 4095 /* keys and upload ids have at most 1024 bytes each */
 
 struct upload {
-    char *key; /* start of the line, which getline allocated */
+    char *key; /* start of a copy of its line */
     char *upload_id;
 };
 
@@ -27,7 +27,7 @@ struct work {
     const obs_abort_client *client; /* safe to use from any number of threads */
     const char *bucket;
     struct upload *uploads;
-    size_t count;
+    size_t count, room;
     pthread_mutex_t lock; /* guards what follows, not the client */
     size_t next;
     size_t aborted, missing, failed;
@@ -61,42 +61,73 @@ static void *abort_uploads(void *argument)
     return NULL;
 }
 
-/* 0, or -1 after saying what is wrong with the input. */
+/* Reads a line without its end. Returns 1; 0 at the end of the input; -1 if the line is too long or holds a NUL: cut
+   there, a key would name another upload. */
+static int read_line(char *line)
+{
+    size_t length = 0;
+    int byte;
+
+    while ((byte = getchar()) != EOF && byte != '\n') {
+        if (byte == '\0' || length == LONGEST)
+            return -1;
+        line[length++] = (char)byte;
+    }
+    line[length] = '\0';
+    return byte != EOF || length > 0;
+}
+
+/* Splits a copy of the line. Returns NULL if it is not a key, a tab and an upload id, or if there is no memory. */
+static char *split(const char *line, char **upload_id)
+{
+    const char *tab = strchr(line, '\t');
+    char *copy = tab != NULL ? malloc(strlen(line) + 1) : NULL;
+
+    if (copy == NULL)
+        return NULL;
+    strcpy(copy, line);
+    copy[tab - line] = '\0';
+    *upload_id = copy + (tab - line) + 1;
+    return copy;
+}
+
+/* Returns 0 if there is no memory. */
+static int make_room(struct work *work)
+{
+    size_t room = work->room > 0 ? 2 * work->room : 1024;
+    struct upload *larger;
+
+    if (work->count < work->room)
+        return 1;
+    larger = realloc(work->uploads, room * sizeof *larger);
+    if (larger == NULL)
+        return 0;
+    work->uploads = larger;
+    work->room = room;
+    return 1;
+}
+
+/* Returns 0 after it has said what is wrong with the input. */
 static int read_uploads(struct work *work)
 {
-    size_t room = 0, size = 0;
-    char *line = NULL;
+    char line[LONGEST + 1];
+    int got;
 
-    while (getline(&line, &size, stdin) > 0) {
-        char *tab = strchr(line, '\t');
+    while ((got = read_line(line)) != 0) {
+        char *upload_id, *key = got > 0 ? split(line, &upload_id) : NULL;
 
-        line[strcspn(line, "\n")] = '\0';
-        if (tab == NULL) {
-            fprintf(stderr, "abort_threads: line %zu: no tab between key and upload id\n", work->count + 1);
-            free(line);
-            return -1;
+        if (key == NULL || !make_room(work)) {
+            fprintf(stderr, "abort_threads: line %zu: not a key, a tab and an upload id, or no memory\n", work->count + 1);
+            free(key);
+            return 0;
         }
-        if (work->count == room) {
-            struct upload *larger;
-
-            room = room > 0 ? 2 * room : 1024;
-            larger = realloc(work->uploads, room * sizeof *larger);
-            if (larger == NULL) {
-                fprintf(stderr, "abort_threads: out of memory\n");
-                free(line);
-                return -1;
-            }
-            work->uploads = larger;
-        }
-        *tab = '\0';
-        work->uploads[work->count].key = line;
-        work->uploads[work->count].upload_id = tab + 1;
+        work->uploads[work->count].key = key;
+        work->uploads[work->count].upload_id = upload_id;
         work->count++;
-        line = NULL; /* the upload keeps it: getline allocates another */
-        size = 0;
     }
-    free(line);
-    return 0;
+    if (ferror(stdin))
+        perror("abort_threads: standard input");
+    return !ferror(stdin);
 }
 
 static void run_threads(struct work *work, size_t wanted)
@@ -139,7 +170,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: abort_threads ENDPOINT BUCKET [THREADS (1 to %d)] < LIST\n", MAX_THREADS);
         return 2;
     }
-    if (read_uploads(&work) == 0) {
+    if (read_uploads(&work)) {
         client = new_client(argv[1], (size_t)threads);
         status = 1;
     }
