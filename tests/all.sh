@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.." || exit 1
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
 export OBSABORT_LIB="$target/release/libobsabort.so" OBS_LOCAL="$target/release/obs-local" INCLUDEDIR="$PWD/include"
-export EXAMPLES_DIR="$target/examples-c" OBS_ABORT_TOOL="$target/obs-abort/obs-abort"
+export EXAMPLES_DIR="$target/examples-c" OBS_ABORT_TOOL="$target/obs-abort/obs-abort" PORTABLE="$target/portable/portable"
 cargo=${CARGO:-cargo}
 
 lint() {
@@ -22,9 +22,11 @@ build() {
     "$cargo" build --release --locked -p obs-local &&
     make --no-print-directory -C examples-c all check-header &&
     make --no-print-directory -C tools/obs-abort &&
+    make --no-print-directory -C tests/portable &&
     if command -v clang >/dev/null; then
         make --no-print-directory -C examples-c CC=clang OUT="$target/examples-clang" &&
-        make --no-print-directory -C tools/obs-abort CC=clang OUT="$target/obs-abort-clang"
+        make --no-print-directory -C tools/obs-abort CC=clang OUT="$target/obs-abort-clang" &&
+        make --no-print-directory -C tests/portable CC=clang OUT="$target/portable-clang"
     else
         skipped "the C programs with clang" "apt-get install clang"
     fi

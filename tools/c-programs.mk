@@ -31,8 +31,12 @@ OUT ?= $(target)/$(notdir $(CURDIR))
 out := $(abspath $(OUT))
 
 SYSTEM ?= linux
+posix_threads := -pthread
 ifeq ($(SYSTEM),windows)
   exe := .exe
+  # Statically, as libgcc: no DLL comes along that Windows has not.
+  posix_threads := -Wl,-Bstatic -lwinpthread -Wl,-Bdynamic
+  link_windows := -static-libgcc
 endif
 
 comma := ,
@@ -76,7 +80,7 @@ programs := $(patsubst %,$(out)/%$(exe),$(names))
 all: $(programs)
 
 $(programs): $(library)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(rpath) $(threads) $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(link) $(link_windows) $(rpath) $(threads) $(LDLIBS)
 
 $(out)/%.o: %.c $(header) $(wildcard *.h) $(MAKEFILE_LIST)
 	@mkdir -p $(@D)

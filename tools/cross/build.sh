@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the library, obs-abort and the example programs for TARGET (see setup.sh), into target/TARGET/release,
-# target/TARGET/obs-abort and target/TARGET/examples-c: sh tools/cross/build.sh TARGET
+# Builds for TARGET (see setup.sh) the library, obs-abort, the example programs and the program of the suite `portable`,
+# into target/TARGET/release, obs-abort, examples-c and portable: sh tools/cross/build.sh TARGET
 set -eu
 cd "$(dirname "$0")/../.."
 target=${1:?usage: build.sh TARGET}
@@ -22,7 +22,7 @@ case $target in
 *-darwin) system=macos ;;
 *) system=linux ;;
 esac
-for programs in examples-c tools/obs-abort; do
+for programs in examples-c tools/obs-abort tests/portable; do
     make --no-print-directory -C "$programs" CC="$CROSS_CC" SYSTEM=$system BUILT_LIB="$built/release" \
         OUT="$built/$(basename "$programs")"
 done
