@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
+use crate::base::panic::{caught, internal};
 use crate::obs::bucket::{Bucket, Target};
 use crate::obs::operation::Operation;
 use crate::obs::response::{RequestIds, ServiceError};
@@ -111,18 +112,18 @@ pub fn abort_upload(
     rate_limiter: Option<&RateLimiter>,
     log: Logger<'_>,
 ) -> Outcome {
-    let mut target = match bucket.upload(&upload.key, &upload.upload_id) {
-        Ok(target) => target,
-        Err(error) => return log_outcome(log, Outcome::unsent(upload, error)),
-    };
     let operation = Operation::AbortMultipartUpload;
     let invocation = Invocation { client, operation, bucket, deadline, rate_limiter, log };
-    let mut result = request_abort(&invocation, &mut target, &mut attempts);
-    if client.settings().confirm
-        && let Ok(success) = result
-    {
-        result = confirm(&invocation, &mut target, &mut attempts, success);
-    }
+    let result = caught(|| {
+        let mut target = bucket.upload(&upload.key, &upload.upload_id)?;
+        let success = request_abort(&invocation, &mut target, &mut attempts)?;
+        if client.settings().confirm {
+            return confirm(&invocation, &mut target, &mut attempts, success);
+        }
+        Ok(success)
+    });
+    // Among many, a panic is the outcome of its own upload only.
+    let result = result.unwrap_or_else(|panic| Err(internal(&panic).into()));
     log_outcome(log, Outcome::new(upload, &attempts, result))
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::deadline::{CHECK_INTERVAL, CancelFlag, Deadline, Interrupted};
 use crate::base::error::{Code, Error};
-use crate::base::panic::{caught, internal};
+use crate::base::panic::internal;
 use crate::base::sys::thread;
 use crate::obs::bucket::Bucket;
 use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort_upload, log_outcome};
@@ -285,11 +285,8 @@ impl<'a> WorkerPool<'a> {
             Job::Abort(upload, earlier) => (upload, earlier),
         };
         let deadline = self.client.per_upload_deadline(&self.deadline);
-        let outcome = caught(|| {
-            let (upload, limiter) = (upload.clone(), Some(&self.rate_limiter));
-            abort_upload(self.client, self.bucket, upload, earlier, &deadline, limiter, log)
-        });
-        let outcome = outcome.unwrap_or_else(|panic| Outcome::unsent(upload, internal(&panic)));
+        let limiter = Some(&self.rate_limiter);
+        let outcome = abort_upload(self.client, self.bucket, upload, earlier, &deadline, limiter, log);
         let cut_off = match (outcome.code, self.deadline.check()) {
             (Code::Cancelled, _) => &self.cancelled_in_flight,
             (Code::Timeout, Err(Interrupted::DeadlinePassed)) => &self.timed_out_in_flight,
