@@ -5,8 +5,8 @@
 #     make -C FOLDER BUILT_LIB=... BUILT_INCLUDE=... OUT=...
 #     make -C FOLDER INSTALLED=1          # what pkg-config finds
 #
-# CC, CPPFLAGS, CFLAGS, LDFLAGS, LDLIBS and CARGO_TARGET_DIR are honoured. PREFIX, LIBDIR and DESTDIR mean what they
-# always mean: where things are installed, not where the built library is. SYSTEM, what CC compiles for, is linux, macos
+# CC, CPPFLAGS, CFLAGS, LDFLAGS, LDLIBS and CARGO_TARGET_DIR are honoured. PREFIX, BINDIR, LIBDIR, MANDIR and DESTDIR mean
+# what they always mean: where things are installed, not where the built library is. SYSTEM, what CC compiles for, is linux, macos
 # or windows.
 
 MAKEFLAGS += --no-builtin-rules
@@ -18,9 +18,12 @@ PKG_CONFIG ?= pkg-config
 PC_NAME ?= obsabort
 INSTALL ?= install
 PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
+MANDIR ?= $(PREFIX)/share/man
 
 root := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))/..
+include $(root)/tools/version.mk
 # Cargo reads a relative CARGO_TARGET_DIR from where it is run: the tree's root.
 ifeq ($(CARGO_TARGET_DIR),)
 target := $(root)/target
@@ -64,14 +67,18 @@ else
   built_linux := libobsabort.so
   built_macos := libobsabort.dylib
   built_windows := obsabort.dll
-  loaded_linux := lib/libobsabort.so.0
-  loaded_macos := lib/libobsabort.0.dylib
+  loaded_linux := lib/libobsabort.so.$(soversion)
+  loaded_macos := lib/libobsabort.$(soversion).dylib
   loaded_windows := obsabort.dll
   library := $(out)/$(loaded_$(SYSTEM))
   rpath_linux := '-Wl,-rpath,$$ORIGIN/lib'
   rpath_macos := '-Wl,-rpath,@loader_path/lib'
   rpath := $(rpath_$(SYSTEM))
-  install_rpath := $(if $(filter $(PREFIX)/lib,$(LIBDIR)),'-Wl$(comma)-rpath$(comma)$$ORIGIN/../lib',$(call rpath_to,$(LIBDIR)))
+  # Relative if it can be: a prefix may be moved.
+  install_rpath := $(call rpath_to,$(LIBDIR))
+  ifneq ($(and $(install_rpath),$(filter $(PREFIX)/bin,$(BINDIR)),$(filter $(PREFIX)/%,$(LIBDIR))),)
+    install_rpath := '-Wl$(comma)-rpath$(comma)$$ORIGIN/../$(patsubst $(PREFIX)/%,%,$(LIBDIR))'
+  endif
 endif
 
 header := $(BUILT_INCLUDE)/obsabort.h
