@@ -1,12 +1,18 @@
 # libobsabort: make, make test, make install PREFIX= DESTDIR=. CARGO_TARGET_DIR, CC, CXX, CFLAGS and CARGOFLAGS are honoured.
 
-PREFIX ?= /usr/local
-LIBDIR ?= $(PREFIX)/lib
-INCLUDEDIR ?= $(PREFIX)/include
+include tools/version.mk
+
+# Where things go, by GNU's names, in capitals or not.
+PREFIX ?= $(or $(prefix),/usr/local)
+BINDIR ?= $(or $(bindir),$(PREFIX)/bin)
+LIBDIR ?= $(or $(libdir),$(PREFIX)/lib)
+INCLUDEDIR ?= $(or $(includedir),$(PREFIX)/include)
+DATADIR ?= $(or $(datadir),$(PREFIX)/share)
+MANDIR ?= $(or $(mandir),$(DATADIR)/man)
 INSTALL ?= install
 CARGO ?= cargo
+OBJCOPY ?= objcopy
 
-version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 target := $(abspath $(or $(CARGO_TARGET_DIR),target))
 release := $(target)/release
 
@@ -22,9 +28,9 @@ tools:
 	$(call need,$(CARGO),install Rust 1.88 or newer (rustup, or Debian: apt-get install cargo))
 	$(call need,$(CC),install a C compiler (Debian: apt-get install gcc))
 
-# Cargo leaves out link-time optimization if it builds an rlib along: a tenth larger, and slower.
 library: tools
-	$(CARGO) rustc --release --locked $(CARGOFLAGS) -p obsabort --lib --crate-type cdylib,staticlib
+	$(call need,$(OBJCOPY),install binutils (Debian: apt-get install binutils))
+	CARGO="$(CARGO)" OBJCOPY="$(OBJCOPY)" sh tools/build-library.sh $(CARGOFLAGS)
 
 examples: library
 	@$(MAKE) --no-print-directory -C examples-c
@@ -69,26 +75,58 @@ sanitize-address: tools
 sanitize-thread: tools
 	sh tests/sanitize/thread.sh
 
+# Files that name folders name them from where they are, so that the whole prefix may be moved; unless LIBDIR or INCLUDEDIR
+# is outside of it.
+empty :=
+space := $(empty) $(empty)
+below_prefix = $(patsubst $(PREFIX)/%,%,$(filter $(PREFIX)/%,$(1)))
+# a/b -> /../..
+up = $(foreach name,$(subst /, ,$(1)),/..)
+# The prefix, as the file in a folder below LIBDIR sees it that calls its own folder HERE: $(call prefix_from,HERE,FOLDER)
+prefix_from = $(1)$(subst $(space),,$(call up,$(call below_prefix,$(LIBDIR))/$(2)))
+ifneq ($(and $(call below_prefix,$(LIBDIR)),$(call below_prefix,$(INCLUDEDIR)),$(call below_prefix,$(BINDIR))),)
+  pc_prefix := $(call prefix_from,$${pcfiledir},pkgconfig)
+  pc_root := $${prefix}/
+  cmake_root := $(call prefix_from,$${_obsabort_here},cmake/obsabort)/
+  relocatable = $(call below_prefix,$(1))
+else
+  pc_prefix := $(PREFIX)
+  relocatable = $(1)
+endif
+
+native_libs = $(shell cat $(release)/native-static-libs)
+# `cc -static` finds no libgcc_s. A C compiler adds it, or what stands for it in a static program, by itself.
+fill_in = sed -e 's|@VERSION@|$(version)|; s|@SOVERSION@|$(soversion)|' \
+    -e 's|@NATIVE_LIBS@|$(native_libs)|; s|@NATIVE_LIBS_PRIVATE@|$(filter-out -lgcc_s,$(native_libs))|; \
+    s|@NATIVE_LIBS_LIST@|$(subst $(space),;,$(strip $(native_libs)))|' \
+    -e 's|@PREFIX@|$(pc_prefix)|; s|@LIBDIR@|$(1)$(call relocatable,$(LIBDIR))|' \
+    -e 's|@INCLUDEDIR@|$(1)$(call relocatable,$(INCLUDEDIR))|; s|@BINDIR@|$(1)$(call relocatable,$(BINDIR))|' packaging/install/$(2).in
+
+dirs = PREFIX=$(PREFIX) BINDIR=$(BINDIR) LIBDIR=$(LIBDIR) MANDIR=$(MANDIR) DESTDIR=$(DESTDIR)
+
 install: obs-abort
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/obsabort $(DESTDIR)$(INCLUDEDIR)
+	@$(MAKE) --no-print-directory install-development
 	$(INSTALL) -m 755 $(release)/libobsabort.so $(DESTDIR)$(LIBDIR)/libobsabort.so.$(version)
-	ln -sf libobsabort.so.$(version) $(DESTDIR)$(LIBDIR)/libobsabort.so.0
-	ln -sf libobsabort.so.0 $(DESTDIR)$(LIBDIR)/libobsabort.so
+	ln -sf libobsabort.so.$(version) $(DESTDIR)$(LIBDIR)/libobsabort.so.$(soversion)
+	ln -sf libobsabort.so.$(soversion) $(DESTDIR)$(LIBDIR)/libobsabort.so
 	$(INSTALL) -m 644 $(release)/libobsabort.a $(DESTDIR)$(LIBDIR)/libobsabort.a
+	@$(MAKE) --no-print-directory -C tools/obs-abort install $(dirs)
+
+# What is text, and needed on every system: the header, files for pkg-config and CMake.
+# For another system: make install-development release=target/TRIPLE/release
+install-development:
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/obsabort $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 644 include/obsabort.h $(DESTDIR)$(INCLUDEDIR)/obsabort.h
-	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(version)|' \
-	    include/obsabort.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc
-	sed -e 's|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(version)|' \
-	    include/obsabort-config.cmake.in >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config.cmake
-	sed -e 's|@VERSION@|$(version)|' \
-	    include/obsabort-config-version.cmake.in >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config-version.cmake
-	@$(MAKE) --no-print-directory -C tools/obs-abort install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+	$(call fill_in,$(pc_root),obsabort.pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc
+	$(call fill_in,$(pc_root),obsabort-static.pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
+	$(call fill_in,$(cmake_root),obsabort-config.cmake) >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config.cmake
+	$(call fill_in,$(cmake_root),obsabort-config-version.cmake) >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config-version.cmake
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.0 .so.$(version) .a) $(DESTDIR)$(INCLUDEDIR)/obsabort.h \
-	    $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.$(soversion) .so.$(version) .a) $(DESTDIR)$(INCLUDEDIR)/obsabort.h \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
 	rm -rf $(DESTDIR)$(LIBDIR)/cmake/obsabort
-	@$(MAKE) --no-print-directory -C tools/obs-abort uninstall PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+	@$(MAKE) --no-print-directory -C tools/obs-abort uninstall $(dirs)
 
 clean:
 	$(CARGO) clean
@@ -104,4 +142,4 @@ help:
 	@echo "make fuzz, mutants, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 
-.PHONY: all tools library examples obs-abort cross demo test header bench soak fuzz mutants sanitize-address sanitize-thread install uninstall clean help
+.PHONY: all tools library examples obs-abort cross demo test header bench soak fuzz mutants sanitize-address sanitize-thread install install-development uninstall clean help

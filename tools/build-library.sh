@@ -1,0 +1,26 @@
+#!/bin/sh
+# Builds the library for release: sh tools/build-library.sh [--target TRIPLE] [CARGO_ARGUMENT...]
+# Beside libobsabort.a it leaves native-static-libs: what a program that links it statically needs, by rustc's own word.
+# CARGO, CARGO_TARGET_DIR and OBJCOPY are honoured.
+set -eu
+cd "$(dirname "$0")/.."
+triple=
+[ "${1:-}" != --target ] || triple=$2
+# cargo-zigbuild takes a version of glibc behind the triple, and leaves it out of the folder's name.
+case $triple in *-gnu.*) folder=${triple%%-gnu.*}-gnu ;; *) folder=$triple ;; esac
+release=${CARGO_TARGET_DIR:-target}${folder:+/$folder}/release
+
+# Cargo leaves out link-time optimization if it builds an rlib along: a tenth larger, and slower.
+build() {
+    "${CARGO:-cargo}" rustc --release --locked -p obsabort --lib --crate-type cdylib,staticlib "$@" -- --print native-static-libs
+}
+build "$@"
+# What has been built is not built again: cargo repeats the compiler's notes.
+CARGO_TERM_COLOR=never build -q "$@" 2>&1 | sed -n 's/^note: native-static-libs: //p' >"$release/native-static-libs"
+[ -s "$release/native-static-libs" ] || { echo "build-library.sh: rustc names no native libraries" >&2; exit 1; }
+
+# rustc's own archives bring debug information that names the folders of other machines, and the compiler's builtins a
+# copy of themselves as LLVM bitcode, which other linkers and older LLVMs stumble over: 15 MB in place of 6.
+"${OBJCOPY:-objcopy}" -D --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
+    "$release/libobsabort.a" "$release/libobsabort.a.new"
+mv "$release/libobsabort.a.new" "$release/libobsabort.a"
