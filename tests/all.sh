@@ -40,6 +40,10 @@ installed() {
     sh tests/install.sh
 }
 
+consumers() {
+    sh tests/consumers/all.sh
+}
+
 real() {
     python3 tests/e2e/run.py all
 }
@@ -57,7 +61,7 @@ skipped() {
     test "${CI:-}" != true
 }
 
-steps="lint rust build demo installed real gates address"
+steps="lint rust build demo installed consumers real gates address"
 [ "${1:-}" = --list ] && { echo "$steps"; exit; }
 passed=0 failed=""
 for step in ${*:-$steps}; do
