@@ -56,6 +56,9 @@ test-%: tools
 header: tools
 	OBSABORT_UPDATE_HEADER=1 $(CARGO) test --locked --test header
 
+abi:
+	python3 tests/e2e/abi_dump.py include/obsabort.h tests/abi/libobsabort.so.0.abi
+
 bench: library
 	$(CARGO) build --release --locked -p obs-local
 	$(test_env) python3 bench/run.py $(BENCHFLAGS)
@@ -141,5 +144,6 @@ help:
 	@echo "make soak              a million aborts and 2000 sweeps under faults"
 	@echo "make fuzz, mutants, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
+	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools library examples obs-abort cross demo test header bench soak fuzz mutants sanitize-address sanitize-thread install install-development uninstall clean help
+.PHONY: all tools library examples obs-abort cross demo test header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development uninstall clean help

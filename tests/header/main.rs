@@ -40,3 +40,29 @@ fn header_is_ascii_with_c89_comments() {
     assert!(!header.lines().any(|line| line.trim_start().starts_with("//")), "a // comment");
     assert!(header.is_ascii(), "something other than ASCII");
 }
+
+/// The list of exported symbols stands between the header and what the linker shows, which tests/e2e/test_symbols.py
+/// compares with it.
+#[test]
+fn each_function_is_listed_with_the_version_that_its_description_gives() {
+    let header = generated();
+    let mut functions = Vec::new();
+    let mut since = None;
+    for line in header.lines() {
+        if line == "/**" {
+            since = None;
+        } else if let Some((_, version)) = line.split_once("Since ") {
+            since = version.strip_suffix('.');
+        } else if let Some((before, _)) = line.split_once('(')
+            && let Some(name) = before.rsplit([' ', '*']).next().filter(|name| name.starts_with("obs_abort_"))
+            && !line.starts_with([' ', '/'])
+        {
+            functions.push(format!("{name} {}", since.unwrap_or("of no version")));
+        }
+    }
+    functions.sort();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/obsabort.symbols");
+    let text = std::fs::read_to_string(&path).expect("the list is there");
+    let listed: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(functions, listed);
+}
