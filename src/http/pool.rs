@@ -101,6 +101,8 @@ impl std::fmt::Debug for Pool {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::base::deadline::CHECK_INTERVAL;
+    use crate::base::sys::socket::Socket;
     use crate::http::stream::Stream;
     use std::io::Write as _;
     use std::net::TcpStream;
@@ -110,7 +112,7 @@ pub mod tests {
     /// A connection, and the server's end of it: a pair of sockets without a network between them.
     pub fn pair() -> (Connection, UnixStream) {
         let (socket, end) = UnixStream::pair().expect("a pair of sockets");
-        let socket = TcpStream::from(OwnedFd::from(socket));
+        let socket = Socket::new(TcpStream::from(OwnedFd::from(socket)), CHECK_INTERVAL).expect("timeouts");
         (Connection::direct(Stream::new(socket, "h".into())), end)
     }
 

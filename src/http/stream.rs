@@ -1,43 +1,24 @@
 //! The byte stream of one connection, plain or through TLS, with a deadline for each operation.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use rustls::ClientConnection;
 
-use crate::base::deadline::{CHECK_INTERVAL, Deadline, Interrupted};
+use crate::base::deadline::{Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::sys::descriptors::error_text;
-use crate::base::sys::socket;
+use crate::base::sys::socket::Socket;
 
 use super::error::TransportError;
 use super::tls;
 
 /// A connected socket, and the TLS session on it.
 pub struct Stream {
-    socket: TimedSocket,
+    socket: Socket,
     session: Option<Box<Session>>,
     /// The host, for messages.
     host: String,
-}
-
-/// A socket with the timeouts that it has, so that they are set only when they change.
-struct TimedSocket {
-    socket: TcpStream,
-    receive_timeout: Duration,
-    send_timeout: Duration,
-}
-
-impl TimedSocket {
-    fn until<'a>(&'a mut self, deadline: &'a Deadline) -> DeadlineIo<'a> {
-        DeadlineIo {
-            socket: &self.socket,
-            receive: &mut self.receive_timeout,
-            send: &mut self.send_timeout,
-            deadline,
-        }
-    }
 }
 
 /// A TLS session.
@@ -102,9 +83,8 @@ impl RecordTracker {
 }
 
 impl Stream {
-    /// A stream over a connected socket, whose timeouts must be [`CHECK_INTERVAL`].
-    pub fn new(socket: TcpStream, host: String) -> Stream {
-        let socket = TimedSocket { socket, receive_timeout: CHECK_INTERVAL, send_timeout: CHECK_INTERVAL };
+    /// A stream over a connected socket.
+    pub fn new(socket: Socket, host: String) -> Stream {
         Stream { socket, session: None, host }
     }
 
@@ -118,7 +98,7 @@ impl Stream {
             )),
         };
         let mut session = Box::new(Session { tls, records: RecordTracker::default() });
-        let mut io = self.socket.until(deadline);
+        let mut io = DeadlineIo { socket: &mut self.socket, deadline };
         let broke = |e: io::Error| match interruption_in(&e) {
             Some(stop) => slow(stop),
             None => Error::new(
@@ -155,7 +135,7 @@ impl Stream {
 
     /// Sends all bytes.
     pub fn write_all(&mut self, mut bytes: &[u8], deadline: &Deadline) -> Result<(), TransportError> {
-        let mut io = self.socket.until(deadline);
+        let mut io = DeadlineIo { socket: &mut self.socket, deadline };
         let Some(session) = &mut self.session else {
             while !bytes.is_empty() {
                 let n = io.write(bytes).map_err(|e| transport_error(&e))?;
@@ -172,7 +152,7 @@ impl Stream {
 
     /// Waits for bytes. Returns 0 at the end of the stream.
     pub fn read(&mut self, into: &mut [u8], deadline: &Deadline) -> Result<usize, TransportError> {
-        let mut io = self.socket.until(deadline);
+        let mut io = DeadlineIo { socket: &mut self.socket, deadline };
         let Some(session) = &mut self.session else {
             return io.read(into).map_err(|e| transport_error(&e));
         };
@@ -204,36 +184,26 @@ impl Stream {
 
     /// Returns whether nothing has arrived, not even the end of the stream. One system call.
     pub fn has_no_input(&self) -> bool {
-        socket::has_no_input(&self.socket.socket)
+        self.socket.has_no_input()
     }
 }
 
-/// Reads and writes that check the deadline at least every [`CHECK_INTERVAL`].
+/// Reads and writes that check the deadline at least every [`CHECK_INTERVAL`](crate::base::deadline::CHECK_INTERVAL).
 struct DeadlineIo<'a> {
-    socket: &'a TcpStream,
-    receive: &'a mut Duration,
-    send: &'a mut Duration,
+    socket: &'a mut Socket,
     deadline: &'a Deadline,
 }
 
 impl DeadlineIo<'_> {
-    /// Repeats a step until it has a result, each time no longer than [`CHECK_INTERVAL`].
-    fn retry_until_deadline(
-        deadline: &Deadline,
-        current: &mut Duration,
-        set_timeout: impl Fn(Option<Duration>) -> io::Result<()>,
-        mut step: impl FnMut() -> io::Result<usize>,
+    /// Repeats a step, which waits no longer than the duration it is given, until it has a result.
+    fn until_deadline(
+        &mut self,
+        mut step: impl FnMut(&mut Socket, Duration) -> io::Result<Option<usize>>,
     ) -> io::Result<usize> {
         loop {
-            let wanted = deadline.check_interval().map_err(io::Error::other)?;
-            // Changed only for the last slice of a budget, and back after it, to save system calls.
-            if current.abs_diff(wanted) > Duration::from_millis(2) {
-                set_timeout(Some(wanted))?;
-                *current = wanted;
-            }
-            match step() {
-                Err(e) if socket::is_timeout_or_signal(&e) => {}
-                settled => return settled,
+            let timeout = self.deadline.check_interval().map_err(io::Error::other)?;
+            if let Some(count) = step(self.socket, timeout)? {
+                return Ok(count);
             }
         }
     }
@@ -241,9 +211,7 @@ impl DeadlineIo<'_> {
 
 impl Read for DeadlineIo<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let mut socket = self.socket;
-        let set_timeout = |timeout| self.socket.set_read_timeout(timeout);
-        DeadlineIo::retry_until_deadline(self.deadline, self.receive, set_timeout, || socket.read(into))
+        self.until_deadline(|socket, timeout| socket.receive(into, timeout))
     }
 }
 
@@ -253,10 +221,7 @@ impl Write for DeadlineIo<'_> {
     }
 
     fn write_vectored(&mut self, bytes: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        let set_timeout = |timeout| self.socket.set_write_timeout(timeout);
-        DeadlineIo::retry_until_deadline(self.deadline, self.send, set_timeout, || {
-            socket::send(self.socket, bytes)
-        })
+        self.until_deadline(|socket, timeout| socket.send(bytes, timeout))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,13 +3,13 @@
 //! Not by a crate: those that race connections need an async runtime.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::base::deadline::{CHECK_INTERVAL, Deadline, Interrupted};
 use crate::base::error::{Code, Error};
 use crate::base::sys::descriptors::error_text;
-use crate::base::sys::socket::Connecting;
+use crate::base::sys::socket::{Connecting, Socket};
 
 use super::error::TransportError;
 
@@ -22,7 +22,7 @@ pub fn connect(
     addresses: &[IpAddr],
     port: u16,
     deadline: &Deadline,
-) -> Result<TcpStream, TransportError> {
+) -> Result<Socket, TransportError> {
     let failed =
         |why: String| Error::new(Code::Connect, format!("no connection to {host} port {port}: {why}"));
     let mut waiting =
@@ -42,7 +42,7 @@ pub fn connect(
         if racing.is_empty() || Instant::now() >= next_start {
             if let Some(address) = waiting.next() {
                 match Connecting::start(address) {
-                    Ok(socket) => racing.push((socket, address)),
+                    Ok(connecting) => racing.push((connecting, address)),
                     Err(e) => last_failure = Some(describe(&e, address)),
                 }
                 next_start = Instant::now() + STAGGER;
@@ -56,11 +56,11 @@ pub fn connect(
         if waiting.peek().is_some() {
             timeout = timeout.min(next_start.saturating_duration_since(Instant::now()));
         }
-        let settled = Connecting::wait(racing.iter().map(|(socket, _)| socket), timeout);
+        let settled = Connecting::wait(racing.iter().map(|(connecting, _)| connecting), timeout);
         let Some(index) = settled.map_err(|e| failed(e.to_string()))? else { continue };
-        let (socket, address) = racing.swap_remove(index);
-        match socket.finish(CHECK_INTERVAL) {
-            Ok(stream) => return Ok(stream),
+        let (connecting, address) = racing.swap_remove(index);
+        match connecting.finish(CHECK_INTERVAL) {
+            Ok(socket) => return Ok(socket),
             Err(e) => last_failure = Some(describe(&e, address)),
         }
         next_start = Instant::now();

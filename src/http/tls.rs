@@ -19,20 +19,9 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible,
 use crate::base::error::{Code, Error};
 use crate::base::sys::descriptors::{error_text, is_exhaustion};
 use crate::base::sys::file::device_and_inode;
+use crate::base::sys::roots::Sources;
 
 use super::error::TransportError;
-
-/// The bundles of roots of Debian and Arch, Fedora and RHEL (two), SUSE, Alpine and OpenBSD.
-const BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
-/// The directories of systems that have no bundle.
-const DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
 
 /// The roots that were read last, kept for the process as long as their files are the same: a daemon's next client trusts
 /// what a replaced bundle says. Without a lock: if one were held at a fork, the child would hang. Parsing twice does no
@@ -137,20 +126,17 @@ impl Environment {
         }
     }
 
-    /// The bundle and the directories to read: those of the variables, or else the system's.
-    fn sources(&self) -> (Option<PathBuf>, Vec<PathBuf>) {
+    /// What to read: what the variables name, or else the system's.
+    fn sources(&self) -> Sources {
         if self.ssl_cert_file.is_some() || !self.ssl_cert_dir.is_empty() {
-            return (self.ssl_cert_file.clone(), self.ssl_cert_dir.clone());
+            return Sources { bundle: self.ssl_cert_file.clone(), directories: self.ssl_cert_dir.clone() };
         }
-        match BUNDLES.iter().map(PathBuf::from).find(|path| path.exists()) {
-            Some(bundle) => (Some(bundle), Vec::new()),
-            None => (None, DIRECTORIES.iter().map(PathBuf::from).collect()),
-        }
+        Sources::of_system()
     }
 
     /// The roots, read anew if a file has changed.
     fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
-        let (bundle, directories) = self.sources();
+        let Sources { bundle, directories } = self.sources();
         let mut in_directories = Vec::new();
         for directory in &directories {
             // A directory that is not there has no files.

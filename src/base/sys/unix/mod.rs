@@ -1,0 +1,6 @@
+//! Unix: signals, forks, file descriptors.
+
+pub mod descriptors;
+pub mod fork;
+pub mod socket;
+pub mod thread;
