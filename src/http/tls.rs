@@ -1,7 +1,5 @@
 //! TLS: roots of trust, client certificates, and the messages of failures. There is no switch that turns verification
 //! off.
-//!
-//! Roots are read from the PEM bundle directly: in 0.9 ms, against 4 to 30 ms by rustls-native-certs.
 
 use std::fmt::{Display, Write as _};
 use std::fs::File;
@@ -18,18 +16,19 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible,
 
 use crate::base::error::{Code, Error};
 use crate::base::sys::descriptors::{error_text, is_exhaustion};
-use crate::base::sys::file::device_and_inode;
-use crate::base::sys::roots::Sources;
+use crate::base::sys::file;
+use crate::base::sys::roots::{ADVICE, Sources};
 
 use super::error::TransportError;
 
-/// The roots that were read last, kept for the process as long as their files are the same: a daemon's next client trusts
-/// what a replaced bundle says. Without a lock: if one were held at a fork, the child would hang. Parsing twice does no
+/// The roots that were read last, kept for the process as long as their files and the system's store are the same: a
+/// daemon's next client trusts what a replaced bundle says. Without a lock: if one were held at a fork, the child would hang. Parsing twice does no
 /// harm.
 static ROOTS: ArcSwapOption<CachedRoots> = ArcSwapOption::const_empty();
 
 struct CachedRoots {
     files: Vec<FileVersion>,
+    certificates: Vec<CertificateDer<'static>>,
     roots: Arc<RootCertStore>,
 }
 
@@ -37,7 +36,7 @@ struct CachedRoots {
 #[derive(Debug, PartialEq)]
 struct FileVersion {
     path: PathBuf,
-    device_and_inode: (u64, u64),
+    identity: (u64, u64),
     size: u64,
     modified: Option<SystemTime>,
 }
@@ -47,7 +46,7 @@ impl FileVersion {
         let metadata = std::fs::metadata(&path).ok()?;
         Some(FileVersion {
             path,
-            device_and_inode: device_and_inode(&metadata),
+            identity: file::identity(&metadata),
             size: metadata.len(),
             modified: metadata.modified().ok(),
         })
@@ -129,14 +128,18 @@ impl Environment {
     /// What to read: what the variables name, or else the system's.
     fn sources(&self) -> Sources {
         if self.ssl_cert_file.is_some() || !self.ssl_cert_dir.is_empty() {
-            return Sources { bundle: self.ssl_cert_file.clone(), directories: self.ssl_cert_dir.clone() };
+            return Sources {
+                bundle: self.ssl_cert_file.clone(),
+                directories: self.ssl_cert_dir.clone(),
+                certificates: Vec::new(),
+            };
         }
         Sources::of_system()
     }
 
     /// The roots, read anew if a file has changed.
     fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
-        let Sources { bundle, directories } = self.sources();
+        let Sources { bundle, directories, certificates } = self.sources();
         let mut in_directories = Vec::new();
         for directory in &directories {
             // A directory that is not there has no files.
@@ -148,7 +151,8 @@ impl Environment {
             bundle.iter().cloned().chain(in_directories).filter_map(FileVersion::of).collect();
         if let Some(cached) = &*ROOTS.load()
             && cached.files == files
-            && !files.is_empty()
+            && cached.certificates == certificates
+            && !(files.is_empty() && certificates.is_empty())
         {
             return Ok(Arc::clone(&cached.roots));
         }
@@ -162,19 +166,18 @@ impl Environment {
                 let _ = add_certificates(&mut roots, &file.path, &pem);
             }
         }
+        roots.add_parsable_certificates(certificates.iter().cloned());
         if roots.is_empty() {
             return Err(self.no_roots());
         }
         let roots = Arc::new(roots);
-        ROOTS.store(Some(Arc::new(CachedRoots { files, roots: Arc::clone(&roots) })));
+        ROOTS.store(Some(Arc::new(CachedRoots { files, certificates, roots: Arc::clone(&roots) })));
         Ok(roots)
     }
 
     fn no_roots(&self) -> Error {
         if self.ssl_cert_dir.is_empty() {
-            return Error::config(
-                "no trusted roots on this system: install ca-certificates, or set a CA file or SSL_CERT_FILE",
-            );
+            return Error::config(format!("no trusted roots on this system: {ADVICE}"));
         }
         Error::config(format!(
             "SSL_CERT_DIR {:?} holds no certificate that can be read: its files must be PEM and named by hash (openssl rehash)",

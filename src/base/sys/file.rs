@@ -2,14 +2,16 @@
 
 use std::fs::Metadata;
 
-/// The numbers of the device and of the file on it; zeros if the system does not tell.
+/// The numbers of the device and of the file on it.
 #[cfg(unix)]
-pub fn device_and_inode(metadata: &Metadata) -> (u64, u64) {
+pub fn identity(metadata: &Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt as _;
     (metadata.dev(), metadata.ino())
 }
 
-#[cfg(not(unix))]
-pub fn device_and_inode(_metadata: &Metadata) -> (u64, u64) {
-    (0, 0)
+/// The time of its creation: std does not tell the number of a file yet.
+#[cfg(windows)]
+pub fn identity(metadata: &Metadata) -> (u64, u64) {
+    use std::os::windows::fs::MetadataExt as _;
+    (0, metadata.creation_time())
 }

@@ -11,3 +11,8 @@ pub mod roots;
 mod unix;
 #[cfg(unix)]
 pub use unix::{descriptors, fork, socket, thread};
+
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub use windows::{descriptors, fork, socket, thread};
