@@ -19,6 +19,7 @@ build "$@"
 CARGO_TERM_COLOR=never build -q "$@" 2>&1 | sed -n 's/^note: native-static-libs: //p' >"$release/native-static-libs"
 [ -s "$release/native-static-libs" ] || { echo "build-library.sh: rustc names no native libraries" >&2; exit 1; }
 
+case $triple in *-darwin) exit ;; esac
 # rustc's own archives bring debug information that names the folders of other machines, and the compiler's builtins a
 # copy of themselves as LLVM bitcode, which other linkers and older LLVMs stumble over: 15 MB in place of 6.
 "${OBJCOPY:-objcopy}" -D --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \

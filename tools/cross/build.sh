@@ -15,7 +15,8 @@ case $CARGO_TARGET_DIR in /*) ;; *) CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;; e
 export CARGO_TARGET_DIR
 built=$CARGO_TARGET_DIR/$target
 
-"$CROSS_CARGO" rustc --release --locked -p obsabort --lib --crate-type cdylib,staticlib --target "$CROSS_TARGET"
+# GNU's objcopy knows the machine's own format alone.
+CARGO=$CROSS_CARGO OBJCOPY=llvm-objcopy sh tools/build-library.sh --target "$CROSS_TARGET"
 
 case $target in
 *-windows-*) system=windows ;;

@@ -125,6 +125,7 @@ zig_cc() {
     echo "export ZIG_GLOBAL_CACHE_DIR='$dir/zig' ZIG_LOCAL_CACHE_DIR='$dir/zig' CARGO_ZIGBUILD_CACHE_DIR='$dir/zig'"
 }
 
+apt_install llvm
 find_rustc
 [ -z "$rustc" ] || build_std
 {
@@ -132,7 +133,7 @@ find_rustc
     arch=${target%%-*}
     case $target in
     *-windows-gnu)
-        apt_install gcc-mingw-w64-x86-64-win32 llvm
+        apt_install gcc-mingw-w64-x86-64-win32
         echo "export CROSS_CC=x86_64-w64-mingw32-gcc CROSS_CARGO=cargo CROSS_TARGET='$target'"
         echo "export CARGO_TARGET_${upper}_LINKER=x86_64-w64-mingw32-gcc"
         echo "export CC_$name=x86_64-w64-mingw32-gcc AR_$name=x86_64-w64-mingw32-ar"
