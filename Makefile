@@ -115,20 +115,21 @@ install: obs-abort
 	$(INSTALL) -m 644 $(release)/libobsabort.a $(DESTDIR)$(LIBDIR)/libobsabort.a
 	@$(MAKE) --no-print-directory -C tools/obs-abort install $(dirs)
 
-# What is text, and needed on every system: the header, files for pkg-config and CMake.
+# What is text, and needed on every system: the header, files for pkg-config and CMake, suppressions.
 # For another system: make install-development release=target/TRIPLE/release
 install-development:
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/obsabort $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/obsabort $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/obsabort
 	$(INSTALL) -m 644 include/obsabort.h $(DESTDIR)$(INCLUDEDIR)/obsabort.h
 	$(call fill_in,$(pc_root),obsabort.pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc
 	$(call fill_in,$(pc_root),obsabort-static.pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
 	$(call fill_in,$(cmake_root),obsabort-config.cmake) >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config.cmake
 	$(call fill_in,$(cmake_root),obsabort-config-version.cmake) >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config-version.cmake
+	$(INSTALL) -m 644 packaging/suppressions/*.supp $(DESTDIR)$(DATADIR)/obsabort
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.$(soversion) .so.$(version) .a) $(DESTDIR)$(INCLUDEDIR)/obsabort.h \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
-	rm -rf $(DESTDIR)$(LIBDIR)/cmake/obsabort
+	rm -rf $(DESTDIR)$(LIBDIR)/cmake/obsabort $(DESTDIR)$(DATADIR)/obsabort
 	@$(MAKE) --no-print-directory -C tools/obs-abort uninstall $(dirs)
 
 clean:

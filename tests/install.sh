@@ -49,6 +49,8 @@ cat >"$folder/expected" <<'files'
 ./lib/pkgconfig/obsabort-static.pc
 ./lib/pkgconfig/obsabort.pc
 ./share/man/man1/obs-abort.1
+./share/obsabort/thread-sanitizer.supp
+./share/obsabort/valgrind.supp
 files
 diff "$folder/expected" "$folder/files" || fail "other files than expected were installed"
 ! grep -rn '@[A-Z_]*@' "$prefix/lib/pkgconfig" "$prefix/lib/cmake" || fail "something was not filled in"
@@ -98,7 +100,7 @@ put uninstall PREFIX="$prefix"
 # As a distribution does it: GNU's names, a library folder of its own, staged.
 stage=$folder/stage
 put install prefix=/usr libdir=/usr/lib/x86_64-linux-gnu mandir=/usr/man DESTDIR="$stage"
-for file in bin/obs-abort include/obsabort.h lib/x86_64-linux-gnu/libobsabort.so.0 man/man1/obs-abort.1; do
+for file in bin/obs-abort include/obsabort.h lib/x86_64-linux-gnu/libobsabort.so.0 man/man1/obs-abort.1 share/obsabort/valgrind.supp; do
     [ -e "$stage/usr/$file" ] || fail "not staged: $file"
 done
 if have pkg-config pkg-config; then
