@@ -172,15 +172,17 @@ impl Proxies {
 
     /// Reads the proxy variables, lower case before upper case.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Proxies {
-        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let either = |lower: &str| {
-            set(lower).map(|v| (lower.to_owned(), v)).or_else(|| {
-                let upper = lower.to_ascii_uppercase();
-                // A CGI server sets HTTP_PROXY from the "Proxy:" header of a request, which anybody can send.
-                let trusted = upper != "HTTP_PROXY" || variable("REQUEST_METHOD").is_none();
-                set(&upper).filter(|_| trusted).map(|v| (upper, v))
-            })
+        // A CGI server sets HTTP_PROXY from the "Proxy:" header of a request, which anybody can send. In an environment that
+        // ignores case, as that of Windows does, http_proxy is the same variable.
+        let is_cgi = variable("REQUEST_METHOD").is_some();
+        let ignores_case = variable("request_method").is_some();
+        let is_forgeable =
+            |name: &str| is_cgi && (name == "HTTP_PROXY" || ignores_case && name == "http_proxy");
+        let set = |name: &str| {
+            let value = variable(name).filter(|value| !value.trim().is_empty() && !is_forgeable(name))?;
+            Some((name.to_owned(), value))
         };
+        let either = |lower: &str| set(lower).or_else(|| set(&lower.to_ascii_uppercase()));
         let proxy = |name: &str| {
             let (name, url) = either(name).or_else(|| either("all_proxy"))?;
             let proxy = Proxy::parse(url.trim());
@@ -313,6 +315,17 @@ mod tests {
             way(&[("HTTP_PROXY", "http://up:1"), ("REQUEST_METHOD", "GET")], false, "h", 80),
             "direct"
         );
+        // On Windows.
+        let any_case = |cgi: bool| {
+            let proxies = Proxies::from_env(|name| match name.to_ascii_uppercase().as_str() {
+                "HTTP_PROXY" => Some("http://any:1".to_owned()),
+                "REQUEST_METHOD" => cgi.then(|| "GET".to_owned()),
+                _ => None,
+            });
+            let origin = Origin::new(false, "h", None);
+            proxies.proxy_for(&origin).expect("a way").map(|proxy| proxy.host.clone())
+        };
+        assert_eq!((any_case(false).as_deref(), any_case(true)), (Some("any"), None));
         assert_eq!(way(&[("http_proxy", "p:1"), ("NO_PROXY", "*")], false, "h", 80), "direct");
     }
 
