@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sockopt,
-};
+#[cfg(not(target_vendor = "apple"))]
+use rustix::net::SocketFlags;
+use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketType, sockopt};
 
 /// A socket that is connecting, or has a result.
 pub struct Connecting(OwnedFd);
@@ -18,8 +18,7 @@ impl Connecting {
     /// Begins to connect to an address.
     pub fn start(address: SocketAddr) -> io::Result<Connecting> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let mut socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        let mut socket = unconnected(family)?;
         if socket.as_raw_fd() < 3 {
             // If the host has closed stdout or stderr and still prints, it must not print into the connection.
             socket = rustix::io::fcntl_dupfd_cloexec(&socket, 3)?;
@@ -54,6 +53,28 @@ impl Connecting {
         Socket::new(TcpStream::from(self.0), timeout)
     }
 }
+
+/// A socket that neither blocks nor passes to programs that the host starts.
+#[cfg(not(target_vendor = "apple"))]
+fn unconnected(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
+/// Likewise, and without SIGPIPE. macOS has no flags for that, neither here nor for each send.
+#[cfg(target_vendor = "apple")]
+fn unconnected(family: AddressFamily) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    sockopt::set_socket_nosigpipe(&socket, true)?;
+    Ok(socket)
+}
+
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGPIPE: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGPIPE: SendFlags = SendFlags::empty();
 
 /// A connected socket. It blocks, no longer than the timeouts that it was given last: to set one costs a system call,
 /// so that they are set only when they change.
@@ -91,7 +112,7 @@ impl Socket {
             self.send_timeout = timeout;
         }
         let nothing_else = &mut SendAncillaryBuffer::default();
-        let sent = rustix::net::sendmsg(&self.stream, bytes, nothing_else, SendFlags::NOSIGNAL);
+        let sent = rustix::net::sendmsg(&self.stream, bytes, nothing_else, NO_SIGPIPE);
         unless_timeout_or_signal(sent.map_err(io::Error::from))
     }
 
