@@ -60,10 +60,10 @@
  *
  * STRINGS, OWNERSHIP, MEMORY
  *
- * All strings are NUL-terminated UTF-8. The library copies a string that it receives if it needs it after the call. A
- * string that is received through an out-pointer belongs to the caller, who frees it with obs_abort_string_free(). A
- * string that is returned by a getter belongs to the handle that the getter reads, and is valid until that handle is
- * freed.
+ * All strings are NUL-terminated UTF-8, also paths on Windows. The library copies a string that it receives if it needs
+ * it after the call. A string that is received through an out-pointer belongs to the caller, who frees it with
+ * obs_abort_string_free(). A string that is returned by a getter belongs to the handle that the getter reads, and is
+ * valid until that handle is freed.
  *
  * obs_abort_config, obs_abort_client, obs_abort_call, obs_abort_outcome and obs_abort_report are opaque handles. Each
  * type has a function that frees its handles, for example obs_abort_client_free(), which ignores NULL.
@@ -86,8 +86,9 @@
  * and reports never change, so any number of threads may read them at once. The description of each function states its
  * rule. "Threads: any" means any thread, at any time. No function may be called in a signal handler.
  *
- * Every function can run on a thread with 64 KB of stack. Callbacks need their own stack in addition. There is no
- * thread-local last error, and every function leaves errno unchanged.
+ * Every function can run on a thread with 64 KB of stack; on Windows with 256 KB, because the system's libraries run on
+ * it. Callbacks need their own stack in addition. There is no thread-local last error, and every function leaves errno
+ * unchanged, and on Windows GetLastError().
  *
  * Callbacks run only on threads that are inside a call of this library. No callback is running, and none starts, after
  * obs_abort_client_free() has returned.
@@ -99,15 +100,17 @@
  *   the function returns.
  * - A call may start a thread to look up a host name, and a thread to fetch credentials from the metadata service of an
  *   ECS. A lookup and a fetch cannot be interrupted, so these threads may outlive the call and the client. They use no
- *   memory of the caller and end by themselves. Because of them, the shared library stays loaded after dlclose().
+ *   memory of the caller and end by themselves. Because of them, the shared library stays loaded after dlclose(), and
+ *   after FreeLibrary() if one of them was started.
  *
  * SIGNALS, PROCESSES, ENVIRONMENT
  *
  * The library needs no global initialisation. It changes no state of the process, except that it registers a fork
- * handler (pthread_atfork). It installs no signal handler and never raises SIGPIPE. It writes nothing to stdout, and
- * nothing to stderr unless memory runs out. Its own threads block all signals except those that a fault raises:
- * SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and SIGABRT. Its sockets are close-on-exec. It takes settings from
- * the environment only in obs_abort_client_new(). See obs_abort_client for the rules after fork().
+ * handler (pthread_atfork) on Unix. It installs no signal handler and never raises SIGPIPE. It writes nothing to
+ * stdout, and nothing to stderr unless memory runs out. Its own threads block all signals except those that a fault
+ * raises: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and SIGABRT. Its sockets are close-on-exec, and on Windows
+ * not inherited. It takes settings from the environment only in obs_abort_client_new(). See obs_abort_client for the
+ * rules after fork().
  *
  * COMPATIBILITY
  *
@@ -365,9 +368,9 @@ typedef struct obs_abort_call obs_abort_call;
  * A client: fixed settings, replaceable credentials and a pool of connections. Any number of threads may use one
  * client at once, and they share its connections.
  *
- * After fork(), the parent and the child may both continue to use the client. The child opens connections of its own.
- * It neither uses nor closes its parent's connections, nor writes to them. A lock that another thread held during the
- * fork cannot block the child. There are three limits:
+ * After fork(), on systems that have it, the parent and the child may both continue to use the client. The child opens
+ * connections of its own. It neither uses nor closes its parent's connections, nor writes to them. A lock that another
+ * thread held during the fork cannot block the child. There are three limits:
  *
  * - A call that another thread was making during the fork does not continue in the child.
  * - A child that was created by vfork(), or by a clone() that runs no fork handlers, must not use the client.
@@ -692,6 +695,11 @@ int32_t obs_abort_config_set_max_connections(obs_abort_config *config,
  * the same: a client that is made after they were replaced trusts the new ones. If an https endpoint has no authority to
  * trust, obs_abort_client_new() returns OBS_ABORT_INVALID_CONFIG.
  *
+ * On Windows, the system's store is the certificate store of the user that the process runs as, which includes that of
+ * the machine. Windows adds some well-known authorities to it only when one of its own programs first needs them. The
+ * library does not ask for them, and refuses their certificates until then. On macOS, the system's store is
+ * /etc/ssl/cert.pem; the keychain is not read.
+ *
  * The file must contain the authority that issued the server's certificate. A self-signed server certificate that is
  * marked CA:TRUE is refused even if the file contains it. Certificates are always verified: no setting turns this off.
  *
@@ -729,7 +737,8 @@ int32_t obs_abort_config_set_client_certificate(obs_abort_config *config,
  * endpoint http_proxy; if that variable is not set, all_proxy. no_proxy lists exceptions: host names, which include
  * all names below them, addresses, networks, or "*" for all. The lower-case name of each variable comes before the
  * upper-case name. HTTP_PROXY is ignored if REQUEST_METHOD is set, because a CGI server sets it from a header of the
- * request. A variable that cannot be used is an error only if it decides.
+ * request; so is http_proxy on Windows, which does not tell the two apart. A variable that cannot be used is an error
+ * only if it decides.
  *
  * \param config  The config.
  * \param url     "http://[user:password@]host[:port]", with special characters percent-encoded. The default port is

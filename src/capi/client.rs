@@ -12,9 +12,9 @@ use super::ffi::{fallible, give, give_error, guarded, handle, optional_text, put
 /// A client: fixed settings, replaceable credentials and a pool of connections. Any number of threads may use one
 /// client at once, and they share its connections.
 ///
-/// After fork(), the parent and the child may both continue to use the client. The child opens connections of its own.
-/// It neither uses nor closes its parent's connections, nor writes to them. A lock that another thread held during the
-/// fork cannot block the child. There are three limits:
+/// After fork(), on systems that have it, the parent and the child may both continue to use the client. The child opens
+/// connections of its own. It neither uses nor closes its parent's connections, nor writes to them. A lock that another
+/// thread held during the fork cannot block the child. There are three limits:
 ///
 /// - A call that another thread was making during the fork does not continue in the child.
 /// - A child that was created by vfork(), or by a clone() that runs no fork handlers, must not use the client.

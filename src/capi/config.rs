@@ -397,6 +397,11 @@ pub unsafe extern "C" fn obs_abort_config_set_max_connections(config: *mut obs_a
 /// the same: a client that is made after they were replaced trusts the new ones. If an https endpoint has no authority to
 /// trust, obs_abort_client_new() returns OBS_ABORT_INVALID_CONFIG.
 ///
+/// On Windows, the system's store is the certificate store of the user that the process runs as, which includes that of
+/// the machine. Windows adds some well-known authorities to it only when one of its own programs first needs them. The
+/// library does not ask for them, and refuses their certificates until then. On macOS, the system's store is
+/// /etc/ssl/cert.pem; the keychain is not read.
+///
 /// The file must contain the authority that issued the server's certificate. A self-signed server certificate that is
 /// marked CA:TRUE is refused even if the file contains it. Certificates are always verified: no setting turns this off.
 ///
@@ -456,7 +461,8 @@ pub unsafe extern "C" fn obs_abort_config_set_client_certificate(
 /// endpoint http_proxy; if that variable is not set, all_proxy. no_proxy lists exceptions: host names, which include
 /// all names below them, addresses, networks, or "*" for all. The lower-case name of each variable comes before the
 /// upper-case name. HTTP_PROXY is ignored if REQUEST_METHOD is set, because a CGI server sets it from a header of the
-/// request. A variable that cannot be used is an error only if it decides.
+/// request; so is http_proxy on Windows, which does not tell the two apart. A variable that cannot be used is an error
+/// only if it decides.
 ///
 /// \param config  The config.
 /// \param url     "http://[user:password@]host[:port]", with special characters percent-encoded. The default port is
