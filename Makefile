@@ -49,6 +49,13 @@ demo: tools
 test: tools
 	@sh tests/all.sh
 
+# Built for every system, and run as far as this machine can; one alone: make test-cross-TARGET.
+test-cross: tools
+	sh tests/cross/run.sh all
+
+test-cross-%: tools
+	sh tests/cross/run.sh $*
+
 # One step of `make test`; names: sh tests/all.sh --list
 test-%: tools
 	@sh tests/all.sh $*
@@ -141,10 +148,11 @@ help:
 	@echo "make cross             for another system: TARGET=..., tools/cross/setup.sh says which"
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
 	@echo "make test              everything; one step alone: make test-STEP"
+	@echo "make test-cross        builds for every system, and runs what this machine can; one alone: make test-cross-TARGET"
 	@echo "make bench             side by side with libcurl and a bare socket; writes docs/performance.md (BENCHFLAGS=--no-write: not)"
 	@echo "make soak              a million aborts and 2000 sweeps under faults"
 	@echo "make fuzz, mutants, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools library examples obs-abort cross demo test header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development uninstall clean help
+.PHONY: all tools library examples obs-abort cross demo test test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development uninstall clean help

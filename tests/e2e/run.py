@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs suites of this directory: python3 tests/e2e/run.py SUITE... [-k PATTERN]
+"""Runs suites of this directory: python3 tests/e2e/run.py SUITE... [-k PATTERN]...
 
 A suite is test_SUITE.py, a unittest file; `all` is every one, each in a process of its own.
 OBSABORT_LIB names the library under test, OBS_LOCAL the obs-local program. The last line is
@@ -34,14 +34,14 @@ class Result(unittest.TextTestResult):
         return len({test.id() for test in tests}) + len(self.unexpectedSuccesses)
 
 
-def run_suite(name, pattern):
+def run_suite(name, patterns):
     path = os.path.join(HERE, f"test_{name}.py")
     if not os.path.exists(path):
         sys.exit(f"no such suite: {name} (known: {', '.join(suites())})")
     print(f"== {name}", flush=True)
     loader = unittest.TestLoader()
-    if pattern:
-        loader.testNamePatterns = [f"*{pattern}*"]
+    if patterns:
+        loader.testNamePatterns = [f"*{pattern}*" for pattern in patterns]
     tests = loader.loadTestsFromName(f"test_{name}")
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
     result = runner.run(tests)
@@ -60,12 +60,12 @@ def suites():
     return [os.path.basename(file)[len("test_") : -len(".py")] for file in files]
 
 
-def run_each(names, pattern):
+def run_each(names, patterns):
     """One process a suite: some enter namespaces of their own, which can't be left again."""
     totals, broken = [0, 0, 0], []
     for name in names:
         command = [sys.executable, os.path.abspath(__file__), name]
-        if pattern:
+        for pattern in patterns:
             command += ["-k", pattern]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         last = ""
@@ -90,7 +90,7 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("suite", nargs="+", help="all, or: " + ", ".join(suites()))
-    parser.add_argument("-k", dest="pattern", help="only tests whose name contains this")
+    parser.add_argument("-k", dest="patterns", action="append", default=[], help="only tests whose name contains this")
     options = parser.parse_args()
     library = os.environ.get("OBSABORT_LIB")
     if not library or not os.path.exists(library):
@@ -100,8 +100,8 @@ def main():
     sys.path.insert(0, HERE)
     names = suites() if options.suite == ["all"] else options.suite
     if len(names) == 1:
-        sys.exit(run_suite(names[0], options.pattern))
-    sys.exit(run_each(names, options.pattern))
+        sys.exit(run_suite(names[0], options.patterns))
+    sys.exit(run_each(names, options.patterns))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_question import Interrupted, Question
 from tool_screen import Output, Signals, Terminal
 from tool_servers import DAY, HOUR, WithListener, WithServer
-from tool_terminal import Pty, environment, run
+from tool_terminal import Pty, environment, not_on_windows, run
 from tool_truth import NoneExisted, NotLookedAt, OneStatus, StillListed, UnknownAge, Words
 from tool_wire import Connection, Start
 
@@ -260,6 +260,7 @@ class List(WithServer):
         self.assertIn(f"{len(HARD_KEYS)} aborted, 0 failed", done.stderr)
         self.assertEqual(self.left(), [])
 
+    @not_on_windows
     def test_no_key_reaches_a_terminal_as_it_is(self):
         for key in HARD_KEYS:
             self.s3.initiate("leftovers", key)

@@ -19,7 +19,13 @@ built=$CARGO_TARGET_DIR/$target
 CARGO=$CROSS_CARGO OBJCOPY=llvm-objcopy sh tools/build-library.sh --target "$CROSS_TARGET"
 
 case $target in
-*-windows-*) system=windows ;;
+*-windows-*)
+    system=windows
+    # For Microsoft's linker: an import library of the same list as every other guard of the ABI.
+    def=$built/release/obsabort.def
+    { printf 'LIBRARY obsabort.dll\nEXPORTS\n'; sed -n 's/^\(obs_abort_[a-z0-9_]*\) .*/    \1/p' include/obsabort.symbols; } >"$def"
+    llvm-dlltool -m i386:x86-64 -d "$def" -l "$built/release/obsabort.lib"
+    ;;
 *-darwin) system=macos ;;
 *) system=linux ;;
 esac

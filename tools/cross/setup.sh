@@ -128,6 +128,7 @@ zig_cc() {
 apt_install llvm
 find_rustc
 [ -z "$rustc" ] || build_std
+apt_install llvm
 {
     [ -z "$rustc" ] || echo "export RUSTC='$rustc'"
     arch=${target%%-*}
