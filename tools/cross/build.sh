@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR
 built=$CARGO_TARGET_DIR/$target
 
 # GNU's objcopy knows the machine's own format alone.
-CARGO=$CROSS_CARGO OBJCOPY=llvm-objcopy sh tools/build-library.sh --target "$CROSS_TARGET"
+CARGO=$CROSS_CARGO OBJCOPY=llvm-objcopy sh tools/build-library.sh --target "$CROSS_TARGET" ${CARGOFLAGS:-}
 
 case $target in
 *-windows-*)
