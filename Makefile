@@ -133,6 +133,13 @@ install-development:
 	$(call fill_in,$(cmake_root),obsabort-config-version.cmake) >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config-version.cmake
 	$(INSTALL) -m 644 packaging/suppressions/*.supp $(DESTDIR)$(DATADIR)/obsabort
 
+# The archive of a release, in target/dist. TARGET: as for cross.
+dist: tools
+	TARGET=$(TARGET) sh packaging/reproducible.sh python3 packaging/dist.py $(TARGET)
+
+deb rpm: tools
+	sh packaging/reproducible.sh sh packaging/$@.sh
+
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.$(soversion) .so.$(version) .a) $(DESTDIR)$(INCLUDEDIR)/obsabort.h \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
@@ -146,6 +153,8 @@ help:
 	@echo "make                   the library, the programs in examples-c, and obs-abort"
 	@echo "make install           PREFIX=$(PREFIX) DESTDIR="
 	@echo "make cross             for another system: TARGET=..., tools/cross/setup.sh says which"
+	@echo "make dist              the archive of a release, in target/dist (TARGET=...: for another system)"
+	@echo "make deb, make rpm     the same files as packages"
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
 	@echo "make test              everything; one step alone: make test-STEP"
 	@echo "make test-cross        builds for every system, and runs what this machine can; one alone: make test-cross-TARGET"
@@ -155,4 +164,4 @@ help:
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools library examples obs-abort cross demo test test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development uninstall clean help
+.PHONY: all tools library examples obs-abort cross demo test test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help

@@ -56,12 +56,24 @@ address() {
     sh tests/sanitize/address.sh
 }
 
+supply() {
+    sh tests/packages/supply.sh
+}
+
+dist() {
+    sh tests/packages/dist.sh
+}
+
+packages() {
+    sh tests/packages/deb.sh && sh tests/packages/rpm.sh
+}
+
 skipped() {
     echo "SKIPPED: $1: $2"
     test "${CI:-}" != true
 }
 
-steps="lint rust build demo installed consumers real gates address"
+steps="lint rust build demo installed consumers real gates address supply dist packages"
 [ "${1:-}" = --list ] && { echo "$steps"; exit; }
 passed=0 failed=""
 for step in ${*:-$steps}; do

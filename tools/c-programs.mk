@@ -44,7 +44,7 @@ endif
 
 comma := ,
 # The loader finds the standard places by itself.
-rpath_to = $(if $(filter /usr/lib /usr/lib/% /lib /lib/%,$(1)),,-Wl$(comma)-rpath$(comma)$(1))
+rpath_to = $(if $(filter /usr/lib /usr/lib/% /lib /lib/% /usr/lib64 /lib64,$(1)),,-Wl$(comma)-rpath$(comma)$(1))
 
 ifdef INSTALLED
   BUILT_INCLUDE := $(shell $(PKG_CONFIG) --variable=includedir $(PC_NAME))

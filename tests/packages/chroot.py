@@ -1,0 +1,118 @@
+"""Installs the Debian packages of a folder in a clean system, uses them there, and removes them: chroot.py FOLDER
+
+The system is made by debootstrap, of the release that runs here. Nothing may be left of the packages. Needs root.
+OBS_LOCAL is honoured.
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+import s3client
+import support
+
+BUCKET = "packages"
+PACKAGES = ("libobsabort0", "libobsabort-dev", "obs-abort")
+# What dpkg and ldconfig note down.
+NOTES = re.compile(r"/(var/lib/dpkg|var/log|var/cache|etc/ld\.so\.cache|proc|dev)(/|$)")
+
+
+class System:
+    def __init__(self, server):
+        self.root = os.path.join(support.temp_dir("chroot-"), "root")
+        self.env = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "DEBIAN_FRONTEND": "noninteractive",
+            "OBS_ACCESS_KEY_ID": server.access_key,
+            "OBS_SECRET_ACCESS_KEY": server.secret_key,
+        }
+        release = re.search(r"^VERSION_CODENAME=(.*)$", open("/etc/os-release").read(), re.MULTILINE).group(1)
+        cache = os.path.join(ROOT, "build", "debootstrap")
+        os.makedirs(cache, exist_ok=True)
+        support.run(["debootstrap", "--variant=minbase", "--include=gcc,libc6-dev,pkg-config",
+                     f"--cache-dir={os.path.realpath(cache)}", release, self.root], 600)
+
+    def run(self, *command, check=True):
+        return support.run(["chroot", self.root, *command], 120, self.env, check=check)
+
+    def files(self):
+        found = {}
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                path = os.path.join(folder, name)
+                inside = path[len(self.root):]
+                if not NOTES.match(inside):
+                    status = os.lstat(path)
+                    found[inside] = (status.st_mode, status.st_size, status.st_mtime_ns)
+        return found
+
+
+def expect(done, status, says):
+    if done.returncode != status or says not in done.stdout + done.stderr:
+        raise AssertionError(f"{done.args}: {done.returncode}, not {status} and {says!r}\n{done.stdout}{done.stderr}")
+
+
+def aborts(system, server, other, *program):
+    """A program that is given endpoint, bucket, key and upload id aborts once, and says so the second time."""
+    key = "a key/" + os.path.basename(program[0])
+    upload_id = other.initiate(BUCKET, key)
+    for status, says in (0, "ok"), (1, "no_such_upload"):
+        expect(system.run(*program, server.endpoint, BUCKET, key, upload_id, check=False), status, says)
+        assert other.list_parts(BUCKET, key, upload_id) is None, f"{program}: the upload is there"
+
+
+def use_program(system, server, other):
+    """obs-abort, with the shared library alone."""
+    upload_id = other.initiate(BUCKET, "by the program")
+    command = ["obs-abort", "--endpoint", server.endpoint, f"obs://{BUCKET}/by the program", upload_id]
+    expect(system.run(*command, check=False), 0, "aborted")
+    assert other.list_parts(BUCKET, "by the program", upload_id) is None, "obs-abort: the upload is there"
+    expect(system.run(*command, check=False), 0, "gone already")
+    assert os.path.exists(f"{system.root}/usr/share/man/man1/obs-abort.1.gz")
+    expect(system.run("ldconfig", "-p"), 0, "libobsabort.so.0")
+
+
+def build_programs(system, server, other):
+    """A stranger's program, with the shared and the static library."""
+    shutil.copy(os.path.join(ROOT, "tests", "consumers", "main.c"), f"{system.root}/tmp/main.c")
+    for package in "obsabort", "obsabort-static":
+        flags = system.run("pkg-config", "--cflags", "--libs", package).stdout.split()
+        system.run("gcc", "-Wall", "-Werror", "/tmp/main.c", *flags, "-o", f"/tmp/{package}")
+        aborts(system, server, other, f"/tmp/{package}")
+        needs = subprocess.run(["objdump", "-p", f"{system.root}/tmp/{package}"], check=True, capture_output=True, text=True)
+        assert ("libobsabort.so.0" in needs.stdout) == (package == "obsabort"), needs.stdout
+        os.remove(f"{system.root}/tmp/{package}")
+    os.remove(f"{system.root}/tmp/main.c")
+
+
+def main():
+    folder = sys.argv[1]
+    with support.ObsLocal("--bucket", BUCKET) as server:
+        other = s3client.S3(server.port, server.access_key, server.secret_key)
+        system = System(server)
+        before = system.files()
+        for package in PACKAGES:
+            [file] = glob.glob(f"{folder}/{package}_*.deb")
+            shutil.copy(file, f"{system.root}/tmp/{package}.deb")
+        system.run("dpkg", "-i", "/tmp/libobsabort0.deb", "/tmp/obs-abort.deb")
+        use_program(system, server, other)
+        system.run("dpkg", "-i", "/tmp/libobsabort-dev.deb")
+        build_programs(system, server, other)
+        system.run("dpkg", "-P", *PACKAGES)
+        for package in PACKAGES:
+            os.remove(f"{system.root}/tmp/{package}.deb")
+        after = system.files()
+        left = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+        assert not left, f"removed, and not as it was before: {sorted(left)}"
+        assert "libobsabort" not in system.run("ldconfig", "-p").stdout
+        other.close()
+    print("installed in a clean system, used by obs-abort and by programs built there, and removed without a trace")
+
+
+if __name__ == "__main__":
+    main()
