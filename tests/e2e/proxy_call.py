@@ -47,6 +47,8 @@ def main():
         name: tuple(value) if isinstance(value, list) else value
         for name, value in task["settings"].items()
     }
+    if isinstance(settings.get("credentials"), int):
+        settings["credentials"] = obsabort.CredentialSource(settings["credentials"])
     try:
         client = obsabort.Client(**settings)
     except obsabort.Error as error:
@@ -58,10 +60,10 @@ def main():
         os.environ.pop(name.upper(), None)
     outcomes = []
     for number in range(task["calls"]):
-        outcome = client.abort(task["bucket"], "key", f"upload{number}")
+        outcome = client.try_abort(task["bucket"], "key", f"upload{number}")
         names = ("code", "message", "http_status", "attempts")
         outcomes.append({name: getattr(outcome, name) for name in names})
-    client.free()
+    client.close()
     print(json.dumps(outcomes))
 
 

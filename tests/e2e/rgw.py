@@ -140,12 +140,12 @@ class Rgw:
         return s3client.S3(port, ACCESS_KEY, SECRET_KEY, scheme, domain)
 
     def library_client(self, scheme="AWS", virtual_host=False, port=None, **settings):
-        host, addressing = "127.0.0.1", obsabort.ADDRESSING_PATH
+        host, addressing = "127.0.0.1", obsabort.Addressing.PATH
         if virtual_host:
-            host, addressing = DOMAIN, obsabort.ADDRESSING_VIRTUAL_HOST
-        signature = obsabort.SIGNATURE_OBS if scheme == "OBS" else obsabort.SIGNATURE_AWS_V2
+            host, addressing = DOMAIN, obsabort.Addressing.VIRTUAL_HOST
+        signature = obsabort.Signature.OBS if scheme == "OBS" else obsabort.Signature.AWS_V2
         settings.setdefault("credentials", (ACCESS_KEY, SECRET_KEY))
-        settings.setdefault("timeout_ms", 20000)
+        settings.setdefault("timeout", 20)
         return obsabort.Client(
             endpoint=f"http://{host}:{port or self.port_of(scheme)}",
             proxy="",

@@ -16,6 +16,8 @@ import sys
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# The suites' way to the library, and that of the programs that they start.
+PACKAGE = os.path.join(HERE, "../../bindings/python")
 
 
 class Result(unittest.TextTestResult):
@@ -97,7 +99,8 @@ def main():
         sys.exit(f"OBSABORT_LIB must name the built libobsabort.so; it is {library!r}")
     # As an ordinary exit, so that servers are stopped and temporary directories removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-    sys.path.insert(0, HERE)
+    sys.path[:0] = [HERE, PACKAGE]
+    os.environ["PYTHONPATH"] = PACKAGE
     names = suites() if options.suite == ["all"] else options.suite
     if len(names) == 1:
         sys.exit(run_suite(names[0], options.patterns))

@@ -5,6 +5,7 @@ Needs root (the namespace) and: apt-get install iproute2 mount
 
 import contextlib
 import json
+import logging
 import os
 import re
 import resource
@@ -12,6 +13,7 @@ import threading
 import time
 import unittest
 
+import calls
 import ecs_netns
 import obsabort
 from ecs_metadata import ADDRESS, KEY_PATH, TOKEN_PATH, Metadata
@@ -56,18 +58,19 @@ class EcsTest(unittest.TestCase):
         origin.keys = self.metadata.keys
         return self.metadata
 
-    def client(self, source=obsabort.CREDENTIALS_ECS, **more):
+    def client(self, source=obsabort.CredentialSource.ECS, **more):
         client = obsabort.Client(
             endpoint=f"http://127.0.0.1:{origin.port}",
-            credential_source=source,
-            log=(lambda level, message: self.log.append(message), obsabort.LOG_DEBUG),
-            **{"timeout_ms": 15_000, **more},
+            credentials=source,
+            log=lambda level, message: self.log.append(message),
+            log_level=logging.DEBUG,
+            **{"timeout": 15, **more},
         )
-        self.addCleanup(client.free)
+        self.addCleanup(client.close)
         return client
 
     def abort(self, client):
-        outcome = client.abort("bucket", "key", "id")
+        outcome = client.try_abort("bucket", "key", "id")
         if outcome.message:
             self.log.append(outcome.message)
         return outcome
@@ -89,7 +92,7 @@ class EcsTest(unittest.TestCase):
         def work():
             barrier.wait()
             begin = time.monotonic()
-            outcome = client.abort("bucket", "key", "id")
+            outcome = client.try_abort("bucket", "key", "id")
             results.append((outcome, time.monotonic() - begin))
 
         threads = [threading.Thread(target=work) for _ in range(count)]
@@ -103,7 +106,7 @@ class EcsTest(unittest.TestCase):
         begin = time.monotonic()
         outcome = self.abort(client)
         took = time.monotonic() - begin
-        self.assertEqual(outcome.code, obsabort.NO_CREDENTIALS, outcome.message)
+        self.assertEqual(outcome.code, obsabort.Code.NO_CREDENTIALS, outcome.message)
         self.assertEqual((outcome.http_status, outcome.attempts), (0, 0))
         self.assertLess(took, within)
         self.assertEqual(origin.take(), [])
@@ -127,8 +130,8 @@ class FetchTest(EcsTest):
     def test_security_token_is_sent_and_signed(self):
         self.serve()
         for signature, prefix in (
-            (obsabort.SIGNATURE_AWS_V2, "x-amz-"),
-            (obsabort.SIGNATURE_OBS, "x-obs-"),
+            (obsabort.Signature.AWS_V2, "x-amz-"),
+            (obsabort.Signature.OBS, "x-obs-"),
         ):
             client = self.client(signature=signature)
             self.assertEqual(self.abort(client).code, 0)
@@ -170,15 +173,15 @@ class FetchTest(EcsTest):
         self.gone(client)
         ((secret, token),) = metadata.keys.values()
         for text in (secret, token):
-            client.abort("bucket", f"echo/{text}", "id")
+            client.try_abort("bucket", f"echo/{text}", "id")
         # tearDown looks for the secrets themselves.
         self.assertGreaterEqual(len([line for line in self.log if "echo/[secret]" in line]), 2, self.log)
 
     def test_nothing_is_fetched_before_it_is_needed(self):
         metadata = self.serve()
         self.client()
-        outcome = self.client().abort("bucket", "", "id")
-        self.assertEqual(outcome.code, obsabort.INVALID_ARGUMENT)
+        outcome = self.client().try_abort("bucket", "", "id")
+        self.assertEqual(outcome.code, obsabort.Code.INVALID_ARGUMENT)
         time.sleep(0.1)
         self.assertEqual(metadata.asked(), [])
 
@@ -275,7 +278,7 @@ class RenewalTest(EcsTest):
         """Keys that are still good are at hand: a call with little time goes on with them."""
         metadata = self.serve()
         metadata.lifetime = 6
-        client = self.client(timeout_ms=1000)
+        client = self.client(timeout=1)
         (first,) = self.gone(client)
         metadata.delay = 20
         begin = time.monotonic()
@@ -284,19 +287,20 @@ class RenewalTest(EcsTest):
             time.sleep(0.05)
         self.assertGreater(metadata.asked().count("PUT"), 1, "never tried")
 
-    def sharing(self, client, first_call):
+    def sharing(self, client, **first_call):
         """A first call that starts the fetch, and ends before it; a second, which shares it."""
-        first, second = [], []
+        first, second, cancellation = [], [], obsabort.Cancellation()
+        first_call["cancellation"] = cancellation
         threads = [
             threading.Thread(
-                target=lambda: first.append(client.abort("b-1", "k", "id", first_call))
+                target=lambda: first.append(client.try_abort("b-1", "k", "id", **first_call))
             ),
-            threading.Thread(target=lambda: second.append(client.abort("b-2", "k", "id"))),
+            threading.Thread(target=lambda: second.append(client.try_abort("b-2", "k", "id"))),
         ]
         for thread in threads:
             thread.start()
             time.sleep(0.1)
-        timer = threading.Timer(0.2, first_call.cancel)
+        timer = threading.Timer(0.2, cancellation.cancel)
         timer.start()
         for thread in [*threads, timer]:
             thread.join()
@@ -306,9 +310,8 @@ class RenewalTest(EcsTest):
         """Its time was up: that says nothing of the service, and nothing to those who share."""
         metadata = self.serve()
         metadata.delay = 1
-        with obsabort.Call(timeout_ms=300) as call:
-            first, second = self.sharing(self.client(), call)
-        codes = (obsabort.TIMEOUT, obsabort.NO_CREDENTIALS, obsabort.CANCELLED)
+        first, second = self.sharing(self.client(), timeout=0.3)
+        codes = (obsabort.Code.TIMEOUT, obsabort.Code.NO_CREDENTIALS, obsabort.Code.CANCELLED)
         self.assertIn(first.code, codes, first.message)
         self.assertEqual(second.code, 0, second.message)
 
@@ -319,9 +322,8 @@ class RenewalTest(EcsTest):
         client = self.client()
         self.none_left(client)
         metadata.status, metadata.delay = None, 1
-        with obsabort.Call() as call:
-            first, second = self.sharing(client, call)
-        self.assertEqual(first.code, obsabort.CANCELLED, first.message)
+        first, second = self.sharing(client)
+        self.assertEqual(first.code, obsabort.Code.CANCELLED, first.message)
         self.assertEqual(second.code, 0, second.message)
 
     def test_expired_while_the_service_fails(self):
@@ -337,7 +339,7 @@ class RenewalTest(EcsTest):
         # And it recovers by itself.
         metadata.status, metadata.lifetime = None, 86400
         deadline = time.monotonic() + 15
-        while self.abort(client).code == obsabort.NO_CREDENTIALS:
+        while self.abort(client).code == obsabort.Code.NO_CREDENTIALS:
             self.assertLess(time.monotonic(), deadline, "never asked again")
             time.sleep(0.2)
         (seen,) = origin.take()
@@ -404,7 +406,7 @@ class RefusalTest(EcsTest):
         self.gone(client)
         origin.keys = {}
         outcome = self.abort(client)
-        self.assertEqual((outcome.code, outcome.attempts), (obsabort.ACCESS_DENIED, 2))
+        self.assertEqual((outcome.code, outcome.attempts), (obsabort.Code.ACCESS_DENIED, 2))
         self.assertIn("InvalidAccessKeyId", outcome.message)
         self.assertIn("fetched anew", outcome.message)
         self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
@@ -417,7 +419,7 @@ class RefusalTest(EcsTest):
         self.gone(client)
         origin.keys = {}
         outcome = self.abort(client)
-        self.assertEqual(outcome.code, obsabort.ACCESS_DENIED, outcome.message)
+        self.assertEqual(outcome.code, obsabort.Code.ACCESS_DENIED, outcome.message)
         self.assertIn("fetched anew", outcome.message)
         self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
         origin.take()
@@ -430,7 +432,7 @@ class RefusalTest(EcsTest):
         origin.keys, metadata.status = {}, 503
         for number in range(2):
             outcome = self.abort(client)
-            self.assertEqual((outcome.code, outcome.http_status), (obsabort.ACCESS_DENIED, 403))
+            self.assertEqual((outcome.code, outcome.http_status), (obsabort.Code.ACCESS_DENIED, 403))
             self.assertEqual(outcome.attempts, 1)
             self.assertRegex(outcome.message, "InvalidAccessKeyId.*503")
         self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2, "not asked by every call")
@@ -438,12 +440,12 @@ class RefusalTest(EcsTest):
 
     def test_silent_service_takes_no_longer_than_the_budget(self):
         metadata = self.serve()
-        client = self.client(timeout_ms=500)
+        client = self.client(timeout=0.5)
         self.gone(client)
         origin.keys, metadata.delay = {}, 20
         begin = time.monotonic()
         outcome = self.abort(client)
-        self.assertEqual(outcome.code, obsabort.TIMEOUT, outcome.message)
+        self.assertEqual(outcome.code, obsabort.Code.TIMEOUT, outcome.message)
         self.assertIn("InvalidAccessKeyId", outcome.message)
         self.assertLess(time.monotonic() - begin, 0.9)
         origin.take()
@@ -454,7 +456,7 @@ class RefusalTest(EcsTest):
         (first,) = self.gone(client)
         del metadata.keys[first]
         metadata.delay = 0.2
-        code, report, error = client.many("bucket", [(f"key{n}", "id") for n in range(200)])
+        code, report, error = calls.many(client, "bucket", [(f"key{n}", "id") for n in range(200)])
         self.assertEqual((code, report.aborted), (0, 200), error)
         self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
         origin.take()
@@ -464,8 +466,8 @@ class RefusalTest(EcsTest):
         client = self.client(max_connections=4)
         self.gone(client)
         origin.keys = {}
-        code, report, error = client.many("bucket", [(f"key{n}", "id") for n in range(100)])
-        self.assertEqual((code, report.failed), (obsabort.PARTIAL, 100), error)
+        code, report, error = calls.many(client, "bucket", [(f"key{n}", "id") for n in range(100)])
+        self.assertEqual((code, report.failed), (obsabort.Code.PARTIAL, 100), error)
         self.assertLess(metadata.asked().count("GET"), 10)
         origin.take()
 
@@ -474,7 +476,7 @@ class RefusalTest(EcsTest):
         client = self.client()
         client.set_credentials(ACCESS_KEY, SECRET_KEY)
         outcome = self.abort(client)
-        self.assertEqual((outcome.code, outcome.attempts), (obsabort.ACCESS_DENIED, 1), outcome.message)
+        self.assertEqual((outcome.code, outcome.attempts), (obsabort.Code.ACCESS_DENIED, 1), outcome.message)
         self.assertEqual(metadata.asked(), [])
         origin.take()
 
@@ -514,16 +516,17 @@ class FailureTest(EcsTest):
             self.assertIn(ADDRESS, message)
         with self.subTest("silence, and a short budget"):
             begin = time.monotonic()
-            outcome = self.abort(self.client(timeout_ms=500))
+            outcome = self.abort(self.client(timeout=0.5))
             self.assertIn(
-                outcome.code, (obsabort.TIMEOUT, obsabort.NO_CREDENTIALS), outcome.message
+                outcome.code, (obsabort.Code.TIMEOUT, obsabort.Code.NO_CREDENTIALS), outcome.message
             )
             self.assertLess(time.monotonic() - begin, 0.75)
-        with self.subTest("silence, and cancelled"), obsabort.Call() as call:
-            threading.Timer(0.3, call.cancel).start()
+        with self.subTest("silence, and cancelled"):
+            cancellation = obsabort.Cancellation()
+            threading.Timer(0.3, cancellation.cancel).start()
             begin = time.monotonic()
-            outcome = self.client().abort("bucket", "key", "id", call)
-            self.assertEqual(outcome.code, obsabort.CANCELLED, outcome.message)
+            outcome = self.client().try_abort("bucket", "key", "id", cancellation=cancellation)
+            self.assertEqual(outcome.code, obsabort.Code.CANCELLED, outcome.message)
             self.assertLess(time.monotonic() - begin, 0.7)
 
     def test_never_answers(self):
@@ -548,8 +551,8 @@ class FailureTest(EcsTest):
             self.assertRegex(message, "401.*hop limit")
         with self.subTest("the budget of the call"):
             begin = time.monotonic()
-            outcome = self.abort(self.client(timeout_ms=500))
-            self.assertEqual(outcome.code, obsabort.TIMEOUT, outcome.message)
+            outcome = self.abort(self.client(timeout=0.5))
+            self.assertEqual(outcome.code, obsabort.Code.TIMEOUT, outcome.message)
             self.assertLess(time.monotonic() - begin, 0.9)
             # The fetch goes on, and must not reach the next test's service.
             while metadata.asked() != ["PUT", "GET"] * 3:
@@ -590,9 +593,9 @@ class FailureTest(EcsTest):
                 (result,) = in_process(
                     {},
                     endpoint=f"http://127.0.0.1:{origin.port}",
-                    credential_source=obsabort.CREDENTIALS_ECS,
+                    credentials=obsabort.CredentialSource.ECS,
                 )
-                self.assertEqual(result["code"], obsabort.NO_CREDENTIALS, result)
+                self.assertEqual(result["code"], obsabort.Code.NO_CREDENTIALS, result)
 
     def test_json_as_others_would_write_it(self):
         """Order, white space, escapes and further fields are the service's choice."""
@@ -663,7 +666,7 @@ class SourceTest(EcsTest):
         result = in_process(
             environment,
             endpoint=f"http://127.0.0.1:{origin.port}",
-            credential_source=source,
+            credentials=source,
             **more,
         )
         self.log += [outcome["message"] or "" for outcome in result]
@@ -674,12 +677,12 @@ class SourceTest(EcsTest):
         proxy = ScriptedProxy(answering("502 Bad Gateway"))
         self.addCleanup(proxy.close)
         environment = {"http_proxy": proxy.url, "all_proxy": proxy.url, "no_proxy": "127.0.0.1"}
-        result = self.child(environment, obsabort.CREDENTIALS_ECS)
+        result = self.child(environment, obsabort.CredentialSource.ECS)
         self.assertEqual(result["code"], 0, result)
         self.assertEqual(metadata.asked(), ["PUT", "GET"])
         self.assertEqual(proxy.heads, [])
         # Nor through one the program has set, which serves the endpoint.
-        result = self.child({}, obsabort.CREDENTIALS_ECS, proxy=proxy.url, max_attempts=1)
+        result = self.child({}, obsabort.CredentialSource.ECS, proxy=proxy.url, max_attempts=1)
         self.assertEqual(result["http_status"], 502, result)
         self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
         self.assertEqual(len(proxy.heads), 1)
@@ -691,30 +694,30 @@ class SourceTest(EcsTest):
         origin.keys[ACCESS_KEY] = SECRET_KEY
         named = {"OBS_ACCESS_KEY_ID": ACCESS_KEY, "OBS_SECRET_ACCESS_KEY": SECRET_KEY}
         with self.subTest("the environment first"):
-            self.assertEqual(self.child(named, obsabort.CREDENTIALS_CHAIN)["code"], 0)
+            self.assertEqual(self.child(named, obsabort.CredentialSource.CHAIN)["code"], 0)
             self.assertEqual([s.access_key for s in origin.take()], [ACCESS_KEY])
             self.assertEqual(metadata.asked(), [])
         origin.keys = metadata.keys
         with self.subTest("then the ECS"):
-            self.assertEqual(self.child({}, obsabort.CREDENTIALS_CHAIN)["code"], 0)
+            self.assertEqual(self.child({}, obsabort.CredentialSource.CHAIN)["code"], 0)
             self.assertEqual(metadata.asked(), ["PUT", "GET"])
         with self.subTest("the ECS alone, environment or not"):
-            self.assertEqual(self.child(named, obsabort.CREDENTIALS_ECS)["code"], 0)
+            self.assertEqual(self.child(named, obsabort.CredentialSource.ECS)["code"], 0)
             self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
         with self.subTest("half a pair is the environment, and no reason to use another identity"):
             for half in ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"):
-                result = self.child({half: "visible"}, obsabort.CREDENTIALS_CHAIN)
-                self.assertEqual(result["code"], obsabort.NO_CREDENTIALS, result)
+                result = self.child({half: "visible"}, obsabort.CredentialSource.CHAIN)
+                self.assertEqual(result["code"], obsabort.Code.NO_CREDENTIALS, result)
                 self.assertRegex(result["message"], "OBS_\\w+ (is|are) not set")
             self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
         with self.subTest("empty variables are none"):
             empty = {name: "" for name in (*named, "OBS_SECURITY_TOKEN")}
-            self.assertEqual(self.child(empty, obsabort.CREDENTIALS_CHAIN)["code"], 0)
+            self.assertEqual(self.child(empty, obsabort.CredentialSource.CHAIN)["code"], 0)
             self.assertEqual(metadata.asked(), ["PUT", "GET"] * 3)
             metadata.fetches = metadata.fetches[:4]
         with self.subTest("the environment alone, ECS or not"):
-            result = self.child({}, obsabort.CREDENTIALS_ENV)
-            self.assertEqual(result["code"], obsabort.NO_CREDENTIALS, result)
+            result = self.child({}, obsabort.CredentialSource.ENV)
+            self.assertEqual(result["code"], obsabort.Code.NO_CREDENTIALS, result)
             self.assertIn("OBS_ACCESS_KEY_ID", result["message"])
             self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
 
@@ -722,7 +725,7 @@ class SourceTest(EcsTest):
         origin.keys = {ACCESS_KEY: (SECRET_KEY, "hidden-session-token")}
         named = {"OBS_ACCESS_KEY_ID": ACCESS_KEY, "OBS_SECRET_ACCESS_KEY": SECRET_KEY}
         named["OBS_SECURITY_TOKEN"] = "hidden-session-token"
-        self.assertEqual(self.child(named, obsabort.CREDENTIALS_ENV)["code"], 0)
+        self.assertEqual(self.child(named, obsabort.CredentialSource.ENV)["code"], 0)
 
     def test_set_credentials_replaces_the_source(self):
         metadata = self.serve()
@@ -730,7 +733,7 @@ class SourceTest(EcsTest):
         self.gone(client)
         asked = metadata.asked()
         origin.keys = {ACCESS_KEY: SECRET_KEY}
-        self.assertEqual(client.set_credentials(ACCESS_KEY, SECRET_KEY), 0)
+        client.set_credentials(ACCESS_KEY, SECRET_KEY)
         self.assertEqual(self.gone(client, count=3), [ACCESS_KEY] * 3)
         self.assertEqual(metadata.asked(), asked)
 
@@ -755,19 +758,23 @@ class SourceTest(EcsTest):
 
     def test_last_setting_wins(self):
         metadata = self.serve()
-        config = obsabort.Config(endpoint=f"http://127.0.0.1:{origin.port}")
+        config = calls.Config(endpoint=f"http://127.0.0.1:{origin.port}")
         self.addCleanup(config.free)
         origin.keys = {ACCESS_KEY: SECRET_KEY}
-        config.set("credential_source", obsabort.CREDENTIALS_ECS)
+        config.set("credential_source", obsabort.CredentialSource.ECS)
         config.set("credentials", ACCESS_KEY, SECRET_KEY, None)
-        with obsabort.Client(config) as client:
-            self.gone(client)
+        self.assert_gone_with(config)
         self.assertEqual(metadata.asked(), [])
         origin.keys = metadata.keys
-        config.set("credential_source", obsabort.CREDENTIALS_ECS)
-        with obsabort.Client(config) as client:
-            self.gone(client)
+        config.set("credential_source", obsabort.CredentialSource.ECS)
+        self.assert_gone_with(config)
         self.assertEqual(metadata.asked(), ["PUT", "GET"])
+
+    def assert_gone_with(self, config):
+        client = config.client()
+        self.assertEqual(calls.multipart(client, "bucket", "key", "id"), (0, 204, None))
+        client.close()
+        self.assertEqual([seen.verified for seen in origin.take()], [True])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Each case runs in a child of its own whose address space is limited.
 import contextlib
 import ctypes
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import unittest
 
+import calls
 import obsabort
 import support
 import tls_certs
@@ -23,7 +25,7 @@ UNUSED_USER = 54_321
 MEBIBYTE = 1 << 20
 LIMIT = 700 * MEBIBYTE
 HUGE = 256 * MEBIBYTE
-REFUSED = obsabort.INVALID_ARGUMENT
+REFUSED = obsabort.Code.INVALID_ARGUMENT
 UINT32_MAX, SIZE_MAX, ISIZE_MAX = 2**32 - 1, 2**64 - 1, 2**63 - 1
 server = None
 
@@ -87,7 +89,7 @@ class Limits(unittest.TestCase):
     def test_a_long_list_is_not_copied(self):
         """Two million entries that all point at the same bad one: 32 MB of the caller's, and next to nothing of ours."""
         told = self.child("long_list", 2_000_000)
-        self.assertEqual((told["code"], told["failed"], told["failures"]), (obsabort.PARTIAL, 2_000_000, 1000), told)
+        self.assertEqual((told["code"], told["failed"], told["failures"]), (obsabort.Code.PARTIAL, 2_000_000, 1000), told)
         self.assertLess(told["grown_kb"], 16 * 1024)
 
     def test_huge_strings(self):
@@ -150,22 +152,20 @@ def client_of(endpoint, **more):
 
 
 def max_connections(endpoint, n):
-    return {"set": obsabort.Config(endpoint=endpoint).set("max_connections", int(n))}
+    return {"set": calls.Config(endpoint=endpoint).set("max_connections", int(n))}
 
 
 def sweep(endpoint, connections):
     with client_of(endpoint, max_connections=int(connections)) as client:
-        code, report, _ = client.stale(BUCKET, 3600)
+        code, report, _ = calls.stale(client, BUCKET, 3600)
     return {"code": code, "aborted": report.aborted}
 
 
 def few_threads(endpoint, verb, threads):
     """As root, the limit holds only for another user, who here has no other process."""
-    import obsabort
-
     found, told, beats = [], 0, 0
     with client_of(endpoint, max_connections=8) as client:
-        client.stale(BUCKET, 3600, flags=obsabort.DRY_RUN, progress=lambda outcome, *_: outcome and found.append(outcome))
+        found.extend(client.abort_stale(BUCKET, 3600, dry_run=True))
         resource.setrlimit(resource.RLIMIT_NPROC, (int(threads), int(threads)))
         if os.getuid() == 0:
             os.setresuid(UNUSED_USER, UNUSED_USER, UNUSED_USER)
@@ -174,15 +174,15 @@ def few_threads(endpoint, verb, threads):
                 threading.Thread(target=int).start()
                 sys.exit("a thread could be started")
 
-        def progress(outcome, *_):
+        def progress(now):
             nonlocal told, beats
-            told += outcome is not None
-            beats += outcome is None
+            told += now.outcome is not None
+            beats += now.outcome is None
 
         if verb == "stale":
-            code, report, _ = client.stale(BUCKET, 3600, progress=progress)
+            code, report, _ = calls.stale(client, BUCKET, 3600, progress=progress)
         else:
-            code, report, _ = client.many(BUCKET, [(each.key, each.upload_id) for each in found], progress=progress)
+            code, report, _ = calls.many(client, BUCKET, [(each.key, each.upload_id) for each in found], progress=progress)
     return {"code": code, "gone": report.aborted, "told": told, "beats": beats > 0}
 
 
@@ -191,14 +191,12 @@ def unresolved(endpoint):
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
         if os.getuid() == 0:
             os.setresuid(UNUSED_USER, UNUSED_USER, UNUSED_USER)
-        code, _, error = client.multipart(BUCKET, "key", "id")
+        code, _, error = calls.multipart(client, BUCKET, "key", "id")
     return {"code": code, "error": error}
 
 
 def huge_files(endpoint, path, certificate):
     """What each setting says of this path."""
-    import obsabort
-
     settings = {
         "ca": {"ca_file": path},
         "certificate": {"client_certificate": (path, path)},
@@ -208,11 +206,11 @@ def huge_files(endpoint, path, certificate):
     os.environ["SSL_CERT_FILE"] = path
     told = {}
     for name, setting in settings.items():
-        config = obsabort.Config(endpoint="https://localhost", proxy="")
+        config = calls.Config(endpoint="https://localhost", proxy="")
         for function, values in setting.items():
             config.set(function, *values if isinstance(values, tuple) else (values,))
         try:
-            obsabort.Client(config).free()
+            config.client().close()
         except obsabort.Error as refused:
             told[name] = str(refused)
         config.free()
@@ -220,26 +218,26 @@ def huge_files(endpoint, path, certificate):
 
 
 def page(endpoint):
-    with client_of(endpoint, max_attempts=1, timeout_ms=20_000) as client:
+    with client_of(endpoint, max_attempts=1, timeout=20) as client:
         before = peak_kb()
-        code, _, error = client.stale(BUCKET, 3600)
+        code, _, error = calls.stale(client, BUCKET, 3600)
         grown = peak_kb() - before
     return {"code": code, "error": error, "grown_kb": grown}
 
 
 def count(endpoint, n):
     report = ctypes.c_void_p()
-    one = (obsabort.Upload * 1)(obsabort.Upload(b"key", b"id"))
+    one = (calls.Upload * 1)(calls.Upload(b"key", b"id"))
     with client_of(endpoint) as client:
-        code = obsabort.function("many")(
-            client.pointer, None, BUCKET.encode(), one, int(n), obsabort.PROGRESS_FN(), None, ctypes.byref(report), None
+        code = calls.c.many(
+            client._pointer, None, BUCKET.encode(), one, int(n), calls.PROGRESS_FN(), None, ctypes.byref(report), None
         )
     return {"code": code, "report": bool(report)}
 
 
 def long_list(endpoint, n):
-    bad = obsabort.Upload(b"key", b"")
-    uploads = (obsabort.Upload * int(n))()
+    bad = calls.Upload(b"key", b"")
+    uploads = (calls.Upload * int(n))()
     ctypes.memmove(uploads, ctypes.byref(bad), ctypes.sizeof(bad))
     # Doubled until full: a loop over two million would take longer than the test.
     done = ctypes.sizeof(bad)
@@ -249,7 +247,7 @@ def long_list(endpoint, n):
         done += piece
     with client_of(endpoint) as client:
         before = peak_kb()
-        code, report, _ = client.sweep_array(BUCKET, uploads)
+        code, report, _ = calls.many_of_array(client, BUCKET, uploads)
         grown = peak_kb() - before
     return {"code": code, "failed": report.failed, "failures": len(report.failures), "grown_kb": grown}
 
@@ -259,31 +257,31 @@ def huge_strings(endpoint):
     huge = ctypes.create_string_buffer(b"a" * 1, HUGE)
     ctypes.memset(huge, ord("a"), HUGE - 1)
     told = {}
-    config = obsabort.function("config_new")()
+    config = calls.c.config_new()
     for name in ("endpoint", "ca_file", "proxy", "user_agent"):
-        told[f"set_{name}"] = obsabort.function(f"config_set_{name}")(config, huge)
-    told["access_key"] = obsabort.function("config_set_credentials")(config, huge, b"s", None)
-    told["secret_key"] = obsabort.function("config_set_credentials")(config, b"a", huge, None)
-    told["security_token"] = obsabort.function("config_set_credentials")(config, b"a", b"s", huge)
-    told["certificate"] = obsabort.function("config_set_client_certificate")(config, huge, b"x")
-    told["key_path"] = obsabort.function("config_set_client_certificate")(config, b"x", huge)
-    obsabort.function("config_free")(config)
+        told[f"set_{name}"] = getattr(calls.c, f"config_set_{name}")(config, huge)
+    told["access_key"] = calls.c.config_set_credentials(config, huge, b"s", None)
+    told["secret_key"] = calls.c.config_set_credentials(config, b"a", huge, None)
+    told["security_token"] = calls.c.config_set_credentials(config, b"a", b"s", huge)
+    told["certificate"] = calls.c.config_set_client_certificate(config, huge, b"x")
+    told["key_path"] = calls.c.config_set_client_certificate(config, b"x", huge)
+    calls.c.config_free(config)
     names = ("bucket", "key", "upload_id")
-    with client_of(endpoint, log=(lambda *_: None, obsabort.LOG_DEBUG)) as client:
+    with client_of(endpoint, log=lambda *_: None, log_level=logging.DEBUG) as client:
         for name in names:
             arguments = [huge if name == other else other.encode() for other in names]
-            told[name] = obsabort.function("multipart")(client.pointer, *arguments, None, None)
+            told[name] = calls.c.multipart(client._pointer, *arguments, None, None)
             outcome = ctypes.c_void_p()
-            told[f"outcome_{name}"] = obsabort.function("multipart_outcome")(
-                client.pointer, None, *arguments, ctypes.byref(outcome)
+            told[f"outcome_{name}"] = calls.c.multipart_outcome(
+                client._pointer, None, *arguments, ctypes.byref(outcome)
             )
-            obsabort.function("outcome_free")(outcome)
-        told["prefix"] = obsabort.function("stale")(
-            client.pointer, None, BUCKET.encode(), huge, 3600, 0, obsabort.PROGRESS_FN(), None, None, None
+            calls.c.outcome_free(outcome)
+        told["prefix"] = calls.c.stale(
+            client._pointer, None, BUCKET.encode(), huge, 3600, 0, calls.PROGRESS_FN(), None, None, None
         )
-        one = (obsabort.Upload * 1)()
+        one = (calls.Upload * 1)()
         ctypes.memmove(one, ctypes.byref(ctypes.c_void_p(ctypes.addressof(huge))), 8)
-        code, report, _ = client.sweep_array(BUCKET, one)
+        code, report, _ = calls.many_of_array(client, BUCKET, one)
         told["entry"] = report.failures[0].code
     return told
 

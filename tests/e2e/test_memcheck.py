@@ -8,7 +8,6 @@ the assembly that ciphers are written in.
 import os
 import unittest
 
-import obsabort
 import s3client
 import support
 from tool_terminal import tool_path
@@ -121,8 +120,6 @@ class Memcheck(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_sweep(self):
-        if not obsabort.exported("stale"):
-            self.skipTest("this build of the library has no obs_abort_stale")
         self.assertEqual(len(other.list_uploads(LEFTOVERS)), 60)
         listed = [f"{u.key}\t{u.upload_id}\n" for u in other.list_uploads(LEFTOVERS)]
         done = self.tool("--from", "-", f"obs://{LEFTOVERS}", input="".join(listed[:20]))

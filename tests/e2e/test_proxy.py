@@ -5,11 +5,13 @@ refuse CONNECT to any other) and: apt-get install squid tinyproxy openssl iprout
 """
 
 import base64
+import logging
 import os
 import ssl
 import time
 import unittest
 
+import calls
 import ecs_netns
 import obsabort
 import support
@@ -65,14 +67,15 @@ class ProxyTest(unittest.TestCase):
         settings = {
             "endpoint": endpoint,
             "credentials": CREDENTIALS,
-            "timeout_ms": 10_000,
+            "timeout": 10,
             "ca_file": ca_file,
             "proxy": proxy,
-            "log": (lambda level, message: self.log.append(message), obsabort.LOG_DEBUG),
+            "log": lambda level, message: self.log.append(message),
+            "log_level": logging.DEBUG,
             **more,
         }
         client = obsabort.Client(**settings)
-        self.addCleanup(client.free)
+        self.addCleanup(client.close)
         return client
 
     def http(self, proxy, **more):
@@ -84,7 +87,7 @@ class ProxyTest(unittest.TestCase):
     def aborts(self, client, origin, count=3):
         """Several aborts; the origin must have verified each. -> what the origin saw."""
         for number in range(count):
-            outcome = client.abort(BUCKET, "dir/a key+%.txt", f"id{number}")
+            outcome = client.try_abort(BUCKET, "dir/a key+%.txt", f"id{number}")
             self.assertEqual((outcome.code, outcome.http_status), (0, 204), outcome.message)
         seen = origin.take()
         targets = [f"/dir/a%20key%2B%25.txt?uploadId=id{number}" for number in range(count)]
@@ -121,8 +124,8 @@ class RealProxies:
 
     def test_http_endpoint_with_path_addressing(self):
         proxy = self.stock
-        client = self.http("http://" + proxy.address, addressing=obsabort.ADDRESSING_PATH)
-        outcome = client.abort(BUCKET, "key", "id")
+        client = self.http("http://" + proxy.address, addressing=obsabort.Addressing.PATH)
+        outcome = client.try_abort(BUCKET, "key", "id")
         self.assertEqual(outcome.code, 0, outcome.message)
         (seen,) = http_origin.take()
         self.assertEqual(seen.target, f"/{BUCKET}/key?uploadId=id")
@@ -144,8 +147,8 @@ class RealProxies:
         proxy = self.stock
         other = tls_certs.Authority(support.temp_dir(), "other").certificate
         client = self.https("http://" + proxy.address, ca_file=other, max_attempts=1)
-        outcome = client.abort(BUCKET, "key", "id")
-        self.assertEqual((outcome.code, outcome.http_status), (obsabort.TLS, 0), outcome.message)
+        outcome = client.try_abort(BUCKET, "key", "id")
+        self.assertEqual((outcome.code, outcome.http_status), (obsabort.Code.TLS, 0), outcome.message)
         self.assertEqual(https_origin.take(), [])
 
     def test_password(self):
@@ -159,8 +162,8 @@ class RealProxies:
         proxy = self.asking
         for url in (f"http://{URL_USER}:wrong-secret@{proxy.address}", "http://" + proxy.address):
             with self.subTest(url=url):
-                outcome = self.https(url).abort(BUCKET, "key", "id")
-                self.assertEqual(outcome.code, obsabort.CONNECT, outcome.message)
+                outcome = self.https(url).try_abort(BUCKET, "key", "id")
+                self.assertEqual(outcome.code, obsabort.Code.CONNECT, outcome.message)
                 self.assertEqual((outcome.http_status, outcome.attempts), (0, 0))
                 self.assertRegex(outcome.message, r"\b40[17]\b")
                 self.assertIn(proxy.address, outcome.message)
@@ -172,8 +175,8 @@ class RealProxies:
         proxy = self.asking
         for url in (f"http://{URL_USER}:wrong-secret@{proxy.address}", "http://" + proxy.address):
             with self.subTest(url=url):
-                outcome = self.http(url).abort(BUCKET, "key", "id")
-                self.assertIn(outcome.code, (obsabort.REJECTED, obsabort.CONNECT), outcome.message)
+                outcome = self.http(url).try_abort(BUCKET, "key", "id")
+                self.assertIn(outcome.code, (obsabort.Code.REJECTED, obsabort.Code.CONNECT), outcome.message)
                 self.assertLessEqual(outcome.attempts, 1, "a refusal is not worth a second try")
                 self.assertRegex(outcome.message, r"\b40[17]\b")
                 if "407" in outcome.message:
@@ -187,8 +190,8 @@ class RealProxies:
         proxy = self.stock
         http_origin_gone = f"http://{HOST}:{support.free_port()}"
         client = self.client(http_origin_gone, "http://" + proxy.address, max_attempts=2)
-        outcome = client.abort(BUCKET, "key", "id")
-        code = obsabort.THROTTLED if outcome.http_status == 503 else obsabort.SERVER
+        outcome = client.try_abort(BUCKET, "key", "id")
+        code = obsabort.Code.THROTTLED if outcome.http_status == 503 else obsabort.Code.SERVER
         self.assertEqual(outcome.code, code, outcome.message)
         self.assertIn(outcome.http_status, (500, 502, 503, 504))
         self.assertEqual(outcome.attempts, 2)
@@ -206,7 +209,7 @@ class SquidTest(RealProxies, ProxyTest):
     def test_http_connection_to_the_proxy_is_kept(self):
         client = self.http("http://" + self.stock.address)
         for number in range(5):
-            self.assertEqual(client.abort(BUCKET, "kept", f"id{number}").code, 0)
+            self.assertEqual(client.try_abort(BUCKET, "kept", f"id{number}").code, 0)
         requests = self.stock.seen(5, "/kept")
         url = f"http://{BUCKET}.{HOST}:{http_origin.port}/kept?"
         self.assertEqual([r[1:] for r in requests], [(204, "DELETE", url)] * 5)
@@ -216,8 +219,8 @@ class SquidTest(RealProxies, ProxyTest):
         # A bucket of its own tells its tunnel from other tests'; squid logs a tunnel's end.
         client = self.https("http://" + self.stock.address)
         for number in range(5):
-            self.assertEqual(client.abort("one-tunnel", "key", f"id{number}").code, 0)
-        client.free()
+            self.assertEqual(client.try_abort("one-tunnel", "key", f"id{number}").code, 0)
+        client.close()
         requests = self.stock.seen(1, "one-tunnel")
         self.assertEqual([r[2:] for r in requests], [("CONNECT", f"one-tunnel.{HOST}:443")])
 
@@ -225,9 +228,9 @@ class SquidTest(RealProxies, ProxyTest):
         origin = Origin(HOST, context=context)
         self.addCleanup(origin.close)
         client = self.client(f"https://{HOST}:{origin.port}", "http://" + self.stock.address)
-        outcome = client.abort(BUCKET, "key", "id")
+        outcome = client.try_abort(BUCKET, "key", "id")
         self.assertEqual(
-            (outcome.code, outcome.http_status), (obsabort.CONNECT, 0), outcome.message
+            (outcome.code, outcome.http_status), (obsabort.Code.CONNECT, 0), outcome.message
         )
         self.assertIn("403", outcome.message)
         self.assertIn(self.stock.address, outcome.message)
@@ -255,8 +258,8 @@ class BrokenProxyTest(ProxyTest):
             address = unused_address()
             url = f"http://{URL_USER}:{URL_PASSWORD}@{address}"
             with self.subTest(kind=make.__name__):
-                outcome = make(url, max_attempts=2).abort(BUCKET, "key", "id")
-                self.assertEqual(outcome.code, obsabort.CONNECT, outcome.message)
+                outcome = make(url, max_attempts=2).try_abort(BUCKET, "key", "id")
+                self.assertEqual(outcome.code, obsabort.Code.CONNECT, outcome.message)
                 self.assertEqual((outcome.http_status, outcome.attempts), (0, 0))
                 self.assertIn(address, outcome.message)
                 self.assertIn("proxy", outcome.message.lower())
@@ -267,8 +270,8 @@ class BrokenProxyTest(ProxyTest):
         for make in (self.http, self.https):
             with self.subTest(kind=make.__name__):
                 client = make("http://no-such-proxy.test:3128", max_attempts=1)
-                outcome = client.abort(BUCKET, "key", "id")
-                self.assertEqual(outcome.code, obsabort.RESOLVE, outcome.message)
+                outcome = client.try_abort(BUCKET, "key", "id")
+                self.assertEqual(outcome.code, obsabort.Code.RESOLVE, outcome.message)
                 self.assertIn("no-such-proxy.test", outcome.message)
 
     def test_connect_refused_by_status(self):
@@ -281,8 +284,8 @@ class BrokenProxyTest(ProxyTest):
         ):
             proxy = self.scripted(answering(status, "Proxy-Authenticate: Basic realm=x"))
             with self.subTest(status=status):
-                outcome = self.https(proxy.url, max_attempts=2).abort(BUCKET, "key", "id")
-                self.assertEqual(outcome.code, obsabort.CONNECT, outcome.message)
+                outcome = self.https(proxy.url, max_attempts=2).try_abort(BUCKET, "key", "id")
+                self.assertEqual(outcome.code, obsabort.Code.CONNECT, outcome.message)
                 self.assertEqual((outcome.http_status, outcome.attempts), (0, 0))
                 self.assertIn(status[:3], outcome.message)
                 self.assertIn(proxy.address, outcome.message)
@@ -295,7 +298,7 @@ class BrokenProxyTest(ProxyTest):
         """What a proxy gets: the name, which is its to resolve, and the password meant for it."""
         proxy = self.scripted(answering("403 Forbidden"))
         url = proxy.url.replace("://", f"://{URL_USER}:{URL_PASSWORD}@")
-        self.https(url, max_attempts=1).abort(BUCKET, "key", "id")
+        self.https(url, max_attempts=1).try_abort(BUCKET, "key", "id")
         lines = proxy.heads[0].split("\r\n")
         self.assertEqual(lines[0], f"CONNECT {BUCKET}.{HOST}:443 HTTP/1.1")
         headers = {k.lower(): v.strip() for k, _, v in (l.partition(":") for l in lines[1:] if l)}
@@ -308,7 +311,7 @@ class BrokenProxyTest(ProxyTest):
         """Absolute form, with the proxy's own password beside the service's signature."""
         proxy = self.scripted(answering("204 No Content"))
         url = proxy.url.replace("://", f"://{URL_USER}:{URL_PASSWORD}@")
-        outcome = self.http(url).abort(BUCKET, "a key", "id")
+        outcome = self.http(url).try_abort(BUCKET, "a key", "id")
         self.assertEqual(outcome.code, 0, outcome.message)
         lines = proxy.heads[0].split("\r\n")
         authority_part = f"{BUCKET}.{HOST}:{http_origin.port}"
@@ -322,7 +325,7 @@ class BrokenProxyTest(ProxyTest):
     def test_http_name_is_the_proxys_to_resolve(self):
         """Behind many proxies the client has no name server of its own."""
         proxy = self.scripted(answering("204 No Content"))
-        outcome = self.client("http://only.the-proxy-knows.test", proxy.url).abort(
+        outcome = self.client("http://only.the-proxy-knows.test", proxy.url).try_abort(
             BUCKET, "k", "id"
         )
         self.assertEqual(outcome.code, 0, outcome.message)
@@ -336,8 +339,8 @@ class BrokenProxyTest(ProxyTest):
             proxy = self.scripted(garbage)
             for make in (self.http, self.https):
                 with self.subTest(garbage=name, kind=make.__name__):
-                    outcome = make(proxy.url, max_attempts=1).abort(BUCKET, "key", "id")
-                    codes = (obsabort.PROTOCOL, obsabort.IO, obsabort.CONNECT)
+                    outcome = make(proxy.url, max_attempts=1).try_abort(BUCKET, "key", "id")
+                    codes = (obsabort.Code.PROTOCOL, obsabort.Code.IO, obsabort.Code.CONNECT)
                     self.assertIn(outcome.code, codes, outcome.message)
                     self.assertEqual(outcome.http_status, 0)
                     if make == self.https:
@@ -347,8 +350,8 @@ class BrokenProxyTest(ProxyTest):
         proxy = self.scripted(b"")
         for make in (self.http, self.https):
             with self.subTest(kind=make.__name__):
-                outcome = make(proxy.url, max_attempts=2).abort(BUCKET, "key", "id")
-                self.assertIn(outcome.code, (obsabort.IO, obsabort.CONNECT), outcome.message)
+                outcome = make(proxy.url, max_attempts=2).try_abort(BUCKET, "key", "id")
+                self.assertIn(outcome.code, (obsabort.Code.IO, obsabort.Code.CONNECT), outcome.message)
                 if make == self.https:
                     self.assertIn(proxy.address, outcome.message)
 
@@ -356,28 +359,28 @@ class BrokenProxyTest(ProxyTest):
         proxy = self.scripted(None)
         for make in (self.http, self.https):
             with self.subTest(kind=make.__name__):
-                client = make(proxy.url, timeout_ms=700)
+                client = make(proxy.url, timeout=0.7)
                 begin = time.monotonic()
-                outcome = client.abort(BUCKET, "key", "id")
+                outcome = client.try_abort(BUCKET, "key", "id")
                 took = time.monotonic() - begin
-                self.assertEqual(outcome.code, obsabort.TIMEOUT, outcome.message)
+                self.assertEqual(outcome.code, obsabort.Code.TIMEOUT, outcome.message)
                 self.assertLess(took, 1.0)
                 self.assertGreater(took, 0.6)
 
     def test_connect_timeout_holds_for_the_proxys_answer(self):
         """Until the tunnel stands there is no connection: the attempt's own timeout applies."""
         proxy = self.scripted(None)
-        client = self.https(proxy.url, connect_timeout_ms=400, max_attempts=1)
+        client = self.https(proxy.url, connect_timeout=0.4, max_attempts=1)
         begin = time.monotonic()
-        outcome = client.abort(BUCKET, "key", "id")
-        self.assertEqual(outcome.code, obsabort.CONNECT, outcome.message)
+        outcome = client.try_abort(BUCKET, "key", "id")
+        self.assertEqual(outcome.code, obsabort.Code.CONNECT, outcome.message)
         self.assertLess(time.monotonic() - begin, 1.0)
         self.assertIn(proxy.address, outcome.message)
 
     def test_bytes_after_the_connect_answer(self):
         """A proxy that says too much: nothing of it may be taken for TLS, or for an answer."""
         proxy = self.scripted(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
-        outcome = self.https(proxy.url, max_attempts=1).abort(BUCKET, "key", "id")
+        outcome = self.https(proxy.url, max_attempts=1).try_abort(BUCKET, "key", "id")
         self.assertNotEqual(outcome.code, 0)
         self.assertEqual(outcome.http_status, 0)
 
@@ -399,21 +402,21 @@ class SettingTest(ProxyTest):
             "http://user:hidden\nsecret@proxy:1",
         ):
             with self.subTest(url=url):
-                config = obsabort.Config(endpoint="http://" + HOST, credentials=CREDENTIALS)
+                config = calls.Config(endpoint="http://" + HOST, credentials=CREDENTIALS)
                 self.addCleanup(config.free)
-                codes = (obsabort.INVALID_CONFIG, obsabort.INVALID_ARGUMENT)
+                codes = (obsabort.Code.INVALID_CONFIG, obsabort.Code.INVALID_ARGUMENT)
                 self.assertIn(config.set("proxy", url), codes)
                 # The failed setter is remembered: otherwise the abort would go out without a proxy.
                 with self.assertRaises(obsabort.Error) as caught:
-                    obsabort.Client(config)
-                self.assertEqual(caught.exception.code, obsabort.INVALID_CONFIG)
+                    config.client()
+                self.assertEqual(caught.exception.code, obsabort.Code.INVALID_CONFIG)
                 self.assertIn("proxy", caught.exception.message)
                 self.assertNotIn("secret", caught.exception.message)
 
     def test_ipv6_proxy(self):
         proxy = ScriptedProxy(answering("204 No Content"), host="::1")
         self.addCleanup(proxy.close)
-        outcome = self.http(proxy.url).abort(BUCKET, "key", "id")
+        outcome = self.http(proxy.url).try_abort(BUCKET, "key", "id")
         self.assertEqual(outcome.code, 0, outcome.message)
         self.assertEqual(len(proxy.heads), 1)
 
@@ -444,14 +447,14 @@ class EnvironmentTest(ProxyTest):
             name: self.proxies[value].url if value in self.proxies else value
             for name, value in environment.items()
         }
-        settings = {"addressing": obsabort.ADDRESSING_AUTO, **settings}
+        settings = {"addressing": obsabort.Addressing.AUTO, **settings}
         result = in_process(
             environment,
             endpoint=f"{scheme}://{host}:{port or origin.port}",
             credentials=list(CREDENTIALS),
             ca_file=ca_file,
             max_attempts=1,
-            timeout_ms=10_000,
+            timeout=10,
             **settings,
         )
         self.assertIsInstance(result, list, result)
@@ -512,7 +515,7 @@ class EnvironmentTest(ProxyTest):
         )
 
     def test_no_proxy(self):
-        path = {"addressing": obsabort.ADDRESSING_PATH}
+        path = {"addressing": obsabort.Addressing.PATH}
         port = http_origin.port
         rows = [
             ("direct", "obs.test", {}),  # the host asked is bucket.obs.test
@@ -606,7 +609,7 @@ class EnvironmentTest(ProxyTest):
             {"http_proxy": url}, endpoint="http://" + HOST, credentials=list(CREDENTIALS)
         )
         self.assertIsInstance(result, dict, result)
-        self.assertEqual(result["code"], obsabort.INVALID_CONFIG)
+        self.assertEqual(result["code"], obsabort.Code.INVALID_CONFIG)
         self.assertIn("http_proxy", result["message"])
         self.assertNotIn("hidden-secret", result["message"])
 

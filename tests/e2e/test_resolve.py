@@ -87,18 +87,18 @@ class ResolveTest(unittest.TestCase):
         settings = {
             "endpoint": f"http://{host}:{origin.port}",
             "credentials": (ACCESS_KEY, SECRET_KEY, None),
-            "addressing": obsabort.ADDRESSING_PATH,
-            "timeout_ms": 10_000,
+            "addressing": obsabort.Addressing.PATH,
+            "timeout": 10,
             **more,
         }
         client = obsabort.Client(**settings)
-        self.addCleanup(client.free)
+        self.addCleanup(client.close)
         return client
 
-    def failed(self, client, code, *parts, call=None):
+    def failed(self, client, code, *parts, **options):
         """-> the seconds it took"""
         with Timed() as timed:
-            outcome = client.abort("bucket", "key", "id", call)
+            outcome = client.try_abort("bucket", "key", "id", **options)
         self.assertEqual(outcome.code, code, outcome.message)
         self.assertEqual((outcome.http_status, outcome.attempts), (0, 0))
         for part in parts:
@@ -108,7 +108,7 @@ class ResolveTest(unittest.TestCase):
 
     def gone(self, client):
         with Timed() as timed:
-            outcome = client.abort("bucket", "key", "id")
+            outcome = client.try_abort("bucket", "key", "id")
         self.assertEqual((outcome.code, outcome.http_status), (0, 204), outcome.message)
         return timed.took
 
@@ -118,18 +118,19 @@ class ResolveTest(unittest.TestCase):
 
     def cancelled(self, client, after=0.4):
         """Both ways to end a call, while it does what `client` does. Each within 250 ms."""
-        with self.subTest(way="cancel"), obsabort.Call() as call:
-            timer = threading.Timer(after, call.cancel)
+        with self.subTest(way="cancel"):
+            cancellation = obsabort.Cancellation()
+            timer = threading.Timer(after, cancellation.cancel)
             timer.start()
-            took = self.failed(client, obsabort.CANCELLED, call=call)
+            took = self.failed(client, obsabort.Code.CANCELLED, cancellation=cancellation)
             self.assertBetween(took, after, after + CANCEL_SLACK)
             # Sticky, and at once.
-            self.assertLess(self.failed(client, obsabort.CANCELLED, call=call), 0.1)
+            self.assertLess(self.failed(client, obsabort.Code.CANCELLED, cancellation=cancellation), 0.1)
         with self.subTest(way="shutdown"):
             threading.Timer(after, client.shutdown).start()
-            took = self.failed(client, obsabort.CANCELLED)
+            took = self.failed(client, obsabort.Code.CANCELLED)
             self.assertBetween(took, after, after + CANCEL_SLACK)
-            self.assertLess(self.failed(client, obsabort.CANCELLED), 0.1)
+            self.assertLess(self.failed(client, obsabort.Code.CANCELLED), 0.1)
 
 
 class SilentDnsTest(ResolveTest):
@@ -140,47 +141,46 @@ class SilentDnsTest(ResolveTest):
     def test_budget(self):
         for seconds in (0.2, 0.7, 1.5):
             with self.subTest(budget=seconds):
-                client = self.client(timeout_ms=int(seconds * 1000))
-                took = self.failed(client, obsabort.TIMEOUT)
+                client = self.client(timeout=seconds)
+                took = self.failed(client, obsabort.Code.TIMEOUT)
                 self.assertBetween(took, seconds - 0.02, seconds + SLACK)
 
     def test_budget_of_the_call(self):
-        with obsabort.Call(timeout_ms=400) as call:
-            took = self.failed(self.client(), obsabort.TIMEOUT, call=call)
+        took = self.failed(self.client(), obsabort.Code.TIMEOUT, timeout=0.4)
         self.assertBetween(took, 0.38, 0.4 + SLACK)
 
     def test_connect_timeout(self):
-        client = self.client(connect_timeout_ms=400, max_attempts=1)
-        took = self.failed(client, obsabort.RESOLVE, "obs.test")
+        client = self.client(connect_timeout=0.4, max_attempts=1)
+        took = self.failed(client, obsabort.Code.RESOLVE, "obs.test")
         self.assertBetween(took, 0.38, 0.4 + SLACK)
 
     def test_connect_timeout_is_retried(self):
         """An answer in time for the second attempt is an answer in time."""
-        client = self.client(connect_timeout_ms=400, max_attempts=2)
-        took = self.failed(client, obsabort.RESOLVE)
+        client = self.client(connect_timeout=0.4, max_attempts=2)
+        took = self.failed(client, obsabort.Code.RESOLVE)
         self.assertBetween(took, 0.78, 0.8 + 0.1 + SLACK)
 
     def test_system_gives_up_first(self):
         client = self.client(max_attempts=1)
-        took = self.failed(client, obsabort.RESOLVE, "obs.test")
+        took = self.failed(client, obsabort.Code.RESOLVE, "obs.test")
         self.assertBetween(took, PATIENCE - 0.1, PATIENCE + 1)
 
     def test_cancellation(self):
         self.cancelled(self.client())
 
     def test_free_does_not_wait_for_the_lookup(self):
-        client = self.client(timeout_ms=200)
-        self.failed(client, obsabort.TIMEOUT)
+        client = self.client(timeout=0.2)
+        self.failed(client, obsabort.Code.TIMEOUT)
         with Timed() as timed:
-            client.free()
+            client.close()
         self.assertLess(timed.took, 0.3)
 
     def test_one_lookup_however_many_give_up(self):
         """No second thread while one hangs; and each caller has a deadline of its own."""
         before = threads_now()
-        client = self.client(timeout_ms=150)
+        client = self.client(timeout=0.15)
         for _ in range(5):
-            self.assertBetween(self.failed(client, obsabort.TIMEOUT), 0.13, 0.15 + SLACK)
+            self.assertBetween(self.failed(client, obsabort.Code.TIMEOUT), 0.13, 0.15 + SLACK)
         self.assertLessEqual(threads_now(), before + 1)
         self.assertEqual(dns.asked("obs.test"), 1)
 
@@ -189,8 +189,7 @@ class SilentDnsTest(ResolveTest):
         results = {}
 
         def work(ms):
-            with obsabort.Call(timeout_ms=ms) as call:
-                results[ms] = self.failed(client, obsabort.TIMEOUT, call=call)
+            results[ms] = self.failed(client, obsabort.Code.TIMEOUT, timeout=ms / 1000)
 
         threads = [threading.Thread(target=work, args=(ms,)) for ms in (300, 600, 900, 1200)]
         for thread in threads:
@@ -208,9 +207,9 @@ class SilentDnsTest(ResolveTest):
         threads, descriptors = threads_now(), descriptors_now()
         client = self.client()
         for _ in range(3):
-            with obsabort.Call() as call:
-                threading.Timer(0.1, call.cancel).start()
-                self.failed(client, obsabort.CANCELLED, call=call)
+            cancellation = obsabort.Cancellation()
+            threading.Timer(0.1, cancellation.cancel).start()
+            self.failed(client, obsabort.Code.CANCELLED, cancellation=cancellation)
         deadline = time.monotonic() + PATIENCE + 2
         while threads_now() > threads or descriptors_now() > descriptors:
             now = (threads_now(), descriptors_now())
@@ -221,12 +220,12 @@ class SilentDnsTest(ResolveTest):
 
 class LookupTest(ResolveTest):
     def test_no_such_name(self):
-        took = self.failed(self.client(max_attempts=1), obsabort.RESOLVE, "obs.test")
+        took = self.failed(self.client(max_attempts=1), obsabort.Code.RESOLVE, "obs.test")
         self.assertLess(took, 0.5)
 
     def test_virtual_host_is_what_is_looked_up(self):
-        client = self.client(addressing=obsabort.ADDRESSING_VIRTUAL_HOST, max_attempts=1)
-        self.failed(client, obsabort.RESOLVE, "bucket.obs.test")
+        client = self.client(addressing=obsabort.Addressing.VIRTUAL_HOST, max_attempts=1)
+        self.failed(client, obsabort.Code.RESOLVE, "bucket.obs.test")
         self.assertEqual((dns.asked("bucket.obs.test"), dns.asked("obs.test")), (1, 0))
 
     def test_what_to_do_about_a_name(self):
@@ -235,23 +234,23 @@ class LookupTest(ResolveTest):
         in_endpoint = "begins with the bucket"
         hints = (path, region, in_endpoint)
         rows = [
-            ("localhost", obsabort.ADDRESSING_AUTO, [path]),
-            ("minio", obsabort.ADDRESSING_AUTO, [path]),
-            ("minio", obsabort.ADDRESSING_PATH, []),
-            ("obs.eu-101.myhuaweicloud.com", obsabort.ADDRESSING_AUTO, [path]),
-            ("eu-101", obsabort.ADDRESSING_AUTO, [region, path]),
-            ("eu-101", obsabort.ADDRESSING_PATH, [region]),
-            ("obs.eu-101", obsabort.ADDRESSING_AUTO, [region, path]),
-            ("eu-101.myhuaweicloud.com", obsabort.ADDRESSING_AUTO, [region, path]),
-            ("bucket.obs.test", obsabort.ADDRESSING_AUTO, [in_endpoint, "give obs.test", path]),
-            ("bucket.obs.test", obsabort.ADDRESSING_PATH, [in_endpoint, "give obs.test"]),
-            ("bucket.obs.test", obsabort.ADDRESSING_CUSTOM_DOMAIN, []),
+            ("localhost", obsabort.Addressing.AUTO, [path]),
+            ("minio", obsabort.Addressing.AUTO, [path]),
+            ("minio", obsabort.Addressing.PATH, []),
+            ("obs.eu-101.myhuaweicloud.com", obsabort.Addressing.AUTO, [path]),
+            ("eu-101", obsabort.Addressing.AUTO, [region, path]),
+            ("eu-101", obsabort.Addressing.PATH, [region]),
+            ("obs.eu-101", obsabort.Addressing.AUTO, [region, path]),
+            ("eu-101.myhuaweicloud.com", obsabort.Addressing.AUTO, [region, path]),
+            ("bucket.obs.test", obsabort.Addressing.AUTO, [in_endpoint, "give obs.test", path]),
+            ("bucket.obs.test", obsabort.Addressing.PATH, [in_endpoint, "give obs.test"]),
+            ("bucket.obs.test", obsabort.Addressing.CUSTOM_DOMAIN, []),
         ]
         for host, addressing, said in rows:
             with self.subTest(host=host, addressing=addressing):
                 client = self.client(host, addressing=addressing, max_attempts=1)
-                self.failed(client, obsabort.RESOLVE, host, *said)
-                message = client.abort("bucket", "key", "id").message
+                self.failed(client, obsabort.Code.RESOLVE, host, *said)
+                message = client.try_abort("bucket", "key", "id").message
                 for hint in set(hints) - set(said):
                     self.assertNotIn(hint, message)
 
@@ -260,7 +259,7 @@ class LookupTest(ResolveTest):
             with self.subTest(answer=answer):
                 dns.names["obs.test"] = answer
                 client = self.client(max_attempts=1)
-                self.failed(client, obsabort.RESOLVE, "obs.test")
+                self.failed(client, obsabort.Code.RESOLVE, "obs.test")
 
     def test_no_name_server(self):
         namespace.file("/etc/resolv.conf", "nameserver 127.0.0.77\noptions timeout:1 attempts:1\n")
@@ -269,12 +268,12 @@ class LookupTest(ResolveTest):
             "/etc/resolv.conf",
             f"nameserver 127.0.0.1\noptions timeout:{PATIENCE} attempts:1\n",
         )
-        took = self.failed(self.client(max_attempts=1), obsabort.RESOLVE, "obs.test")
+        took = self.failed(self.client(max_attempts=1), obsabort.Code.RESOLVE, "obs.test")
         self.assertLess(took, 2.5)
 
     def test_failure_is_not_remembered(self):
         client = self.client(max_attempts=1)
-        self.failed(client, obsabort.RESOLVE)
+        self.failed(client, obsabort.Code.RESOLVE)
         dns.names["obs.test"] = ["127.0.0.1"]
         self.gone(client)
 
@@ -303,7 +302,7 @@ class LookupTest(ResolveTest):
 
         def work():
             barrier.wait()
-            outcomes.append(client.abort("bucket", "key", "id").code)
+            outcomes.append(client.try_abort("bucket", "key", "id").code)
 
         threads = [threading.Thread(target=work) for _ in range(16)]
         for thread in threads:
@@ -356,7 +355,7 @@ class AddressTest(ResolveTest):
         for name, addresses in rows.items():
             with self.subTest(name):
                 dns.names["obs.test"] = addresses
-                took = self.gone(self.client(max_attempts=1, connect_timeout_ms=5000))
+                took = self.gone(self.client(max_attempts=1, connect_timeout=5))
                 # One after the other begins every 250 ms at the latest.
                 self.assertLess(took, 0.25 * (len(addresses) - 1) + SLACK + 0.1)
 
@@ -378,14 +377,14 @@ class AddressTest(ResolveTest):
 
     def test_syn_dropped(self):
         dns.names["obs.test"] = HOLE4[:1]
-        client = self.client(connect_timeout_ms=400, max_attempts=1)
-        took = self.failed(client, obsabort.CONNECT, "obs.test")
+        client = self.client(connect_timeout=0.4, max_attempts=1)
+        took = self.failed(client, obsabort.Code.CONNECT, "obs.test")
         self.assertBetween(took, 0.38, 0.4 + SLACK)
 
     def test_syn_dropped_is_retried(self):
         dns.names["obs.test"] = HOLE4[:1]
-        client = self.client(connect_timeout_ms=400, max_attempts=3)
-        took = self.failed(client, obsabort.CONNECT)
+        client = self.client(connect_timeout=0.4, max_attempts=3)
+        took = self.failed(client, obsabort.Code.CONNECT)
         # Full jitter: the waits between are 0 to 100 and 0 to 200 ms.
         self.assertBetween(took, 1.15, 1.2 + 0.3 + SLACK)
 
@@ -394,8 +393,8 @@ class AddressTest(ResolveTest):
             for seconds in (0.3, 1.1):
                 with self.subTest(addresses=addresses, budget=seconds):
                     dns.names["obs.test"] = addresses
-                    client = self.client(timeout_ms=int(seconds * 1000))
-                    took = self.failed(client, obsabort.TIMEOUT)
+                    client = self.client(timeout=seconds)
+                    took = self.failed(client, obsabort.Code.TIMEOUT)
                     self.assertBetween(took, seconds - 0.02, seconds + SLACK)
 
     def test_cancellation_while_connecting(self):
@@ -403,7 +402,7 @@ class AddressTest(ResolveTest):
         descriptors = descriptors_now()
         client = self.client()
         self.cancelled(client)
-        client.free()
+        client.close()
         self.assertLessEqual(descriptors_now(), descriptors)
 
     def test_full_backlog(self):
@@ -420,30 +419,30 @@ class AddressTest(ResolveTest):
             self.addCleanup(filler.close)
         time.sleep(0.1)
         client = self.client(
-            endpoint=f"http://127.0.0.1:{address[1]}", connect_timeout_ms=400, max_attempts=1
+            endpoint=f"http://127.0.0.1:{address[1]}", connect_timeout=0.4, max_attempts=1
         )
-        took = self.failed(client, obsabort.CONNECT, "127.0.0.1")
+        took = self.failed(client, obsabort.Code.CONNECT, "127.0.0.1")
         self.assertBetween(took, 0.38, 0.4 + SLACK)
 
     def test_refused(self):
         dns.names["obs.test"] = ["127.0.0.2", "127.0.0.3"]
-        took = self.failed(self.client(max_attempts=1), obsabort.CONNECT, "obs.test")
+        took = self.failed(self.client(max_attempts=1), obsabort.Code.CONNECT, "obs.test")
         self.assertLess(took, 0.5)
 
     def test_no_route(self):
         dns.names["obs.test"] = ["203.0.113.9"]
-        took = self.failed(self.client(max_attempts=1), obsabort.CONNECT, "obs.test")
+        took = self.failed(self.client(max_attempts=1), obsabort.Code.CONNECT, "obs.test")
         self.assertLess(took, 0.5)
 
     def test_many_threads_at_a_dead_host(self):
         """16 calls at once, each with its own budget, none delayed by another."""
         dns.names["obs.test"] = HOLE4
-        client = self.client(timeout_ms=600)
+        client = self.client(timeout=0.6)
         took, barrier = [], threading.Barrier(16)
 
         def work():
             barrier.wait()
-            took.append(self.failed(client, obsabort.TIMEOUT))
+            took.append(self.failed(client, obsabort.Code.TIMEOUT))
 
         threads = [threading.Thread(target=work) for _ in range(16)]
         for thread in threads:
@@ -459,7 +458,7 @@ class DroppedTest(ResolveTest):
     """A peer that disappears without FIN or RST, as a host does whose power fails."""
 
     def client(self, **more):
-        return super().client("127.0.0.1", response_timeout_ms=600, **more)
+        return super().client("127.0.0.1", response_timeout=0.6, **more)
 
     def kept(self):
         """The ports of the open connections to the origin."""
@@ -472,7 +471,7 @@ class DroppedTest(ResolveTest):
         (port,) = self.kept()
         namespace.drop_from(port)
         with Timed() as timed:
-            outcome = client.abort("bucket", "key", "id")
+            outcome = client.try_abort("bucket", "key", "id")
         self.assertEqual((outcome.code, outcome.attempts), (0, 2), outcome.message)
         self.assertGreater(timed.took, 0.6)
         self.assertLess(timed.took, 0.6 + 0.1 + 1)
@@ -483,7 +482,7 @@ class DroppedTest(ResolveTest):
 
         def work():
             barrier.wait()
-            client.abort("bucket", "key", "id")
+            client.try_abort("bucket", "key", "id")
 
         threads = [threading.Thread(target=work) for _ in range(16)]
         for thread in threads:
@@ -494,10 +493,10 @@ class DroppedTest(ResolveTest):
         self.assertGreater(len(ports), 1)
         for port in ports:
             namespace.drop_from(port)
-        outcome = client.abort("bucket", "key", "id")
+        outcome = client.try_abort("bucket", "key", "id")
         self.assertEqual((outcome.code, outcome.attempts), (0, 2), outcome.message)
         # The others were dropped with it.
-        outcome = client.abort("bucket", "key", "id")
+        outcome = client.try_abort("bucket", "key", "id")
         self.assertEqual((outcome.code, outcome.attempts), (0, 1), outcome.message)
 
 

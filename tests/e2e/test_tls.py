@@ -14,6 +14,7 @@ import threading
 import time
 import unittest
 
+import calls
 import ecs_netns
 import obsabort
 import support
@@ -106,22 +107,22 @@ class TlsTest(unittest.TestCase):
         settings = {
             "endpoint": f"https://{host}:{port}",
             "credentials": CREDENTIALS,
-            "addressing": obsabort.ADDRESSING_PATH,
+            "addressing": obsabort.Addressing.PATH,
             "ca_file": root.certificate,
-            "timeout_ms": 10_000,
+            "timeout": 10,
             "max_attempts": 1,
             **more,
         }
         settings = {name: value for name, value in settings.items() if value is not None}
         client = obsabort.Client(**settings)
-        self.addCleanup(client.free)
+        self.addCleanup(client.close)
         return client
 
     def gone(self, client, count=1):
         """-> the key, which no other test uses: nginx's log is asked for it"""
         key = f"key{next(KEYS)}"
         for number in range(count):
-            outcome = client.abort("bucket", key, f"id{number}")
+            outcome = client.try_abort("bucket", key, f"id{number}")
             self.assertEqual((outcome.code, outcome.http_status), (0, 204), outcome.message)
         seen = origin.take()
         self.assertEqual(len(seen), count)
@@ -134,9 +135,9 @@ class TlsTest(unittest.TestCase):
         self.assertEqual([row["status"] for row in seen], ["204"] * count)
         return seen
 
-    def refused(self, client, *patterns, codes=(obsabort.TLS,)):
+    def refused(self, client, *patterns, codes=(obsabort.Code.TLS,)):
         """No abort got through, and the message says why. -> the outcome"""
-        outcome = client.abort("bucket", "key", "id")
+        outcome = client.try_abort("bucket", "key", "id")
         self.assertIn(outcome.code, codes, outcome.message)
         self.assertEqual(outcome.http_status, 0)
         for pattern in patterns:
@@ -194,9 +195,9 @@ class CertificateTest(TlsTest):
     def test_bucket_with_a_dot_goes_by_path(self):
         """*.obs.test does not cover my.bucket.obs.test: AUTO must not try."""
         client = self.client(
-            nginx.ports["wildcard"], host="wild.obs.test", addressing=obsabort.ADDRESSING_AUTO
+            nginx.ports["wildcard"], host="wild.obs.test", addressing=obsabort.Addressing.AUTO
         )
-        outcome = client.abort("my.bucket", "key", "id")
+        outcome = client.try_abort("my.bucket", "key", "id")
         self.assertEqual(outcome.code, 0, outcome.message)
         (seen,) = origin.take()
         self.assertTrue(seen.target.startswith("/my.bucket/key?"), seen)
@@ -246,7 +247,7 @@ class TrustTest(TlsTest):
         settings = {
             "endpoint": f"https://localhost:{nginx.ports[server]}",
             "credentials": list(CREDENTIALS),
-            "addressing": obsabort.ADDRESSING_PATH,
+            "addressing": obsabort.Addressing.PATH,
             "max_attempts": 1,
             **more,
         }
@@ -255,7 +256,7 @@ class TrustTest(TlsTest):
 
     def test_systems_bundle_does_not_know_the_test_authority(self):
         result = self.in_child({})
-        self.assertEqual((result["code"], result["http_status"]), (obsabort.TLS, 0), result)
+        self.assertEqual((result["code"], result["http_status"]), (obsabort.Code.TLS, 0), result)
         self.assertRegex(result["message"].lower(), "issuer")
         self.assertEqual(origin.take(), [])
 
@@ -270,16 +271,16 @@ class TrustTest(TlsTest):
         self.assertEqual(result["code"], 0, result)
         # Instead of, not in addition to.
         result = self.in_child({}, ca_file=other.certificate)
-        self.assertEqual(result["code"], obsabort.TLS, result)
+        self.assertEqual(result["code"], obsabort.Code.TLS, result)
         result = self.in_child({"SSL_CERT_FILE": other.certificate})
-        self.assertEqual(result["code"], obsabort.TLS, result)
+        self.assertEqual(result["code"], obsabort.Code.TLS, result)
 
     def test_no_roots_at_all(self):
         with open(BUNDLE) as file:
             self.addCleanup(namespace.file, BUNDLE, file.read())
         namespace.file(BUNDLE, "")
         result = self.in_child({})
-        self.assertEqual(result["code"], obsabort.INVALID_CONFIG, result)
+        self.assertEqual(result["code"], obsabort.Code.INVALID_CONFIG, result)
         # A plain endpoint needs none.
         result = self.in_child({}, endpoint=f"http://localhost:{origin.port}")
         self.assertEqual(result["code"], 0, result)
@@ -292,13 +293,13 @@ class TrustTest(TlsTest):
         result = self.in_child({"SSL_CERT_FILE": other.certificate}, ca_file=root.certificate)
         self.assertEqual(result["code"], 0, result)
         result = self.in_child({"SSL_CERT_FILE": root.certificate}, ca_file=other.certificate)
-        self.assertEqual(result["code"], obsabort.TLS, result)
+        self.assertEqual(result["code"], obsabort.Code.TLS, result)
 
     def test_ssl_cert_file_that_cannot_be_used(self):
         for path in unusable_files():
             with self.subTest(path=path):
                 result = self.in_child({"SSL_CERT_FILE": path})
-                self.assertEqual(result["code"], obsabort.INVALID_CONFIG, result)
+                self.assertEqual(result["code"], obsabort.Code.INVALID_CONFIG, result)
                 self.assertIn(path, result["message"])
 
     def test_ssl_cert_dir_as_openssl_makes_it(self):
@@ -309,7 +310,7 @@ class TrustTest(TlsTest):
                 file.write(source.read())
         # Without the links, the names say nothing to OpenSSL, nor to us.
         result = self.in_child({"SSL_CERT_DIR": hashed})
-        self.assertEqual(result["code"], obsabort.INVALID_CONFIG, result)
+        self.assertEqual(result["code"], obsabort.Code.INVALID_CONFIG, result)
         self.assertIn(hashed, result["message"])
         support.run(["openssl", "rehash", hashed])
         for environment in (
@@ -323,7 +324,7 @@ class TrustTest(TlsTest):
                 self.assertEqual(result["code"], 0, result)
         # Instead of the system's store, and of the CA file's.
         result = self.in_child({"SSL_CERT_DIR": hashed}, ca_file=other.certificate)
-        self.assertEqual(result["code"], obsabort.TLS, result)
+        self.assertEqual(result["code"], obsabort.Code.TLS, result)
 
     def after_replacing(self, bundle, environment, replacement):
         """The codes of two clients of one process, before and after the bundle was replaced; of the first one again."""
@@ -333,17 +334,17 @@ def client():
     return obsabort.Client(
         endpoint="https://localhost:{nginx.ports["good"]}",
         credentials={CREDENTIALS!r},
-        addressing=obsabort.ADDRESSING_PATH,
+        addressing=obsabort.Addressing.PATH,
         max_attempts=1,
     )
 first = client()
-codes = [first.abort("bucket", "key", "id").code]
+codes = [first.try_abort("bucket", "key", "id").code]
 open({bundle!r}, "w").write(open({replacement!r}).read())
-codes += [client().abort("bucket", "key", "id").code, first.abort("bucket", "key", "id").code]
+codes += [client().try_abort("bucket", "key", "id").code, first.try_abort("bucket", "key", "id").code]
 print(*codes)
 """
         command = [sys.executable, "-c", program]
-        environment = clean_environment(**environment, PYTHONPATH=os.path.dirname(obsabort.__file__))
+        environment = clean_environment(**environment)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.stderr, "")
         return [int(code) for code in done.stdout.split()]
@@ -354,7 +355,7 @@ print(*codes)
             file.write(old.read())
         codes = self.after_replacing(bundle, {"SSL_CERT_FILE": bundle}, root.certificate)
         # A client that exists stays as it is.
-        self.assertEqual(codes, [obsabort.TLS, 0, obsabort.TLS])
+        self.assertEqual(codes, [obsabort.Code.TLS, 0, obsabort.Code.TLS])
 
     def test_so_with_the_systems_store(self):
         with open(BUNDLE) as file:
@@ -362,7 +363,7 @@ print(*codes)
         with open(other.certificate) as file:
             namespace.file(BUNDLE, file.read())
         codes = self.after_replacing(BUNDLE, {}, root.certificate)
-        self.assertEqual(codes, [obsabort.TLS, 0, obsabort.TLS])
+        self.assertEqual(codes, [obsabort.Code.TLS, 0, obsabort.Code.TLS])
 
 
 def unusable_files():
@@ -386,14 +387,14 @@ class FileTest(TlsTest):
     """Files that can't be used are told when the client is made, not at the first abort."""
 
     def rejected(self, name, values, path):
-        config = obsabort.Config(endpoint="https://localhost", credentials=CREDENTIALS)
+        config = calls.Config(endpoint="https://localhost", credentials=CREDENTIALS)
         self.addCleanup(config.free)
         if name != "ca_file":
             config.set("ca_file", root.certificate)
-        self.assertIn(config.set(name, *values), (obsabort.OK, obsabort.INVALID_CONFIG))
+        self.assertIn(config.set(name, *values), (obsabort.Code.OK, obsabort.Code.INVALID_CONFIG))
         with self.assertRaises(obsabort.Error) as caught:
-            obsabort.Client(config).free()
-        self.assertEqual(caught.exception.code, obsabort.INVALID_CONFIG)
+            config.client().close()
+        self.assertEqual(caught.exception.code, obsabort.Code.INVALID_CONFIG)
         self.assertIn(path, caught.exception.message)
         return caught.exception.message
 
@@ -453,7 +454,7 @@ class MutualTest(TlsTest):
         for version, server in self.strict.items():
             with self.subTest(version=version):
                 client = self.client(server.port, client_certificate=pair)
-                self.assertEqual(client.abort("bucket", "key", "id").code, 0)
+                self.assertEqual(client.try_abort("bucket", "key", "id").code, 0)
 
     def test_key_formats(self):
         """PKCS #8 is what openssl writes today; older files are SEC 1 or PKCS #1."""
@@ -475,12 +476,12 @@ class MutualTest(TlsTest):
         chain = tls_certs.chained(directory, "below-chain", holder.certificate, middle.certificate)
         for server in self.strict.values():
             client = self.client(server.port, client_certificate=(chain, holder.key))
-            outcome = client.abort("bucket", "key", "id")
+            outcome = client.try_abort("bucket", "key", "id")
             self.assertEqual(outcome.code, 0, outcome.message)
 
     def test_without_a_certificate(self):
-        outcome = self.client(nginx.ports["mutual"]).abort("bucket", "key", "id")
-        self.assertEqual((outcome.code, outcome.http_status), (obsabort.REJECTED, 400))
+        outcome = self.client(nginx.ports["mutual"]).try_abort("bucket", "key", "id")
+        self.assertEqual((outcome.code, outcome.http_status), (obsabort.Code.REJECTED, 400))
         for version, server in self.strict.items():
             with self.subTest(version=version):
                 self.refused(self.client(server.port), "certificate|handshake")
@@ -512,26 +513,26 @@ class WrongPortTest(TlsTest):
 
     def test_plain_http_to_nginx_with_tls(self):
         client = self.client(0, endpoint=f"http://localhost:{nginx.ports['good']}")
-        outcome = client.abort("bucket", "key", "id")
-        self.assertEqual((outcome.code, outcome.http_status), (obsabort.REJECTED, 400))
+        outcome = client.try_abort("bucket", "key", "id")
+        self.assertEqual((outcome.code, outcome.http_status), (obsabort.Code.REJECTED, 400))
         self.assertEqual(origin.take(), [])
 
     def test_plain_http_to_s_server(self):
         with OpensslServer(certificates["good"]) as server:
             client = self.client(0, endpoint=f"http://localhost:{server.port}")
-            self.refused(client, codes=(obsabort.PROTOCOL, obsabort.IO))
+            self.refused(client, codes=(obsabort.Code.PROTOCOL, obsabort.Code.IO))
 
     def test_handshake_that_never_ends(self):
         server = MuteServer()
         self.addCleanup(server.close)
         for settings, code in (
-            ({"timeout_ms": 500}, obsabort.TIMEOUT),
-            ({"connect_timeout_ms": 500}, obsabort.TLS),
+            ({"timeout": 0.5}, obsabort.Code.TIMEOUT),
+            ({"connect_timeout": 0.5}, obsabort.Code.TLS),
         ):
             with self.subTest(**settings):
                 client = self.client(server.port, **settings)
                 begin = time.monotonic()
-                outcome = client.abort("bucket", "key", "id")
+                outcome = client.try_abort("bucket", "key", "id")
                 took = time.monotonic() - begin
                 self.assertEqual((outcome.code, outcome.http_status), (code, 0), outcome.message)
                 self.assertGreater(took, 0.45)
@@ -541,19 +542,18 @@ class WrongPortTest(TlsTest):
         server = MuteServer()
         self.addCleanup(server.close)
         client = self.client(server.port)
-        with obsabort.Call() as call:
-            cancelled = []
+        cancellation, cancelled = obsabort.Cancellation(), []
 
-            def cancel():
-                cancelled.append(time.monotonic())
-                call.cancel()
+        def cancel():
+            cancelled.append(time.monotonic())
+            cancellation.cancel()
 
-            timer = threading.Timer(0.5, cancel)
-            timer.start()
-            outcome = client.abort("bucket", "key", "id", call)
-            took = time.monotonic() - cancelled[0]
-            timer.join()
-        self.assertEqual(outcome.code, obsabort.CANCELLED, outcome.message)
+        timer = threading.Timer(0.5, cancel)
+        timer.start()
+        outcome = client.try_abort("bucket", "key", "id", cancellation=cancellation)
+        took = time.monotonic() - cancelled[0]
+        timer.join()
+        self.assertEqual(outcome.code, obsabort.Code.CANCELLED, outcome.message)
         self.assertLess(took, 0.4)
 
 
@@ -592,7 +592,7 @@ class ConnectionTest(TlsTest):
 
         def work():
             for number in range(20):
-                outcome = client.abort("bucket", key, f"id{number}")
+                outcome = client.try_abort("bucket", key, f"id{number}")
                 if outcome.code != 0:
                     failures.append(outcome)
 
