@@ -5,7 +5,8 @@
 #     sh tests/cross/run.sh TARGET...          # the targets of tools/cross/setup.sh; or: all
 #
 # x86_64 Linux runs here, and once more with the C library of Debian 11. aarch64 runs under qemu-aarch64, musl by its own
-# loader, Windows under Wine, in a prefix of its own. macOS is only built. Needs root, Debian 12 and what setup.sh needs.
+# loader, Windows under Wine, in a prefix of its own, with tests/consumers by mingw-w64 beside. macOS is only built. Needs
+# root, Debian 12 and what setup.sh needs.
 set -eu
 cd "$(dirname "$0")/../.."
 cross=$PWD/build/cross
@@ -67,29 +68,67 @@ make_scripts() {
 # Both suites of programs, in the network of the machine, then the one that makes a network of its own.
 run_suites() {
     echo "== $target $1"
-    python3 tests/e2e/run.py examples tool -k test_examples. -k test_tool.
+    python3 tests/e2e/run.py examples tool -k test_examples. -k test_tool. -k tool_screen.Terminal
     [ -z "${before_portable:-}" ] || $before_portable
     python3 tests/e2e/run.py portable
 }
 
+# Strangers' programs on a prefix, by mingw-w64: tests/consumers.
+run_mingw_consumers() {
+    prefix=$built/prefix
+    rm -rf "$prefix"
+    make --no-print-directory -s install-development PREFIX="$prefix" release="$built/release"
+    mkdir "$prefix/bin"
+    cp "$built/release/obsabort.dll" "$prefix/bin"
+    cp "$built/release/libobsabort.dll.a" "$built/release/obsabort.lib" "$built/release/libobsabort.a" "$prefix/lib"
+    cat >"$built/mingw.ini" <<end
+[binaries]
+c = 'x86_64-w64-mingw32-gcc'
+cpp = 'x86_64-w64-mingw32-g++'
+ar = 'x86_64-w64-mingw32-ar'
+pkgconfig = 'pkg-config'
+[host_machine]
+system = 'windows'
+cpu_family = 'x86_64'
+cpu = 'x86_64'
+endian = 'little'
+end
+    CC=x86_64-w64-mingw32-gcc CXX=x86_64-w64-mingw32-g++ OBJDUMP=x86_64-w64-mingw32-objdump \
+        LDFLAGS='-static-libgcc -static-libstdc++' python3 tests/consumers/run.py "$prefix" --run "$built/run/wine" \
+        --exe .exe --cmake=-DCMAKE_SYSTEM_NAME=Windows --meson="--cross-file=$built/mingw.ini" \
+        --meson="-Dpkg_config_path=$prefix/lib/pkgconfig"
+    # The import library for Microsoft's linker.
+    x86_64-w64-mingw32-gcc -static-libgcc -Iinclude tests/portable/portable.c "$prefix/lib/obsabort.lib" \
+        -Wl,-Bstatic -lwinpthread -Wl,-Bdynamic -o "$prefix/bin/portable.exe"
+    "$built/run/wine" "$prefix/bin/portable.exe" codes http://127.0.0.1:1 ''
+}
+
 run_wine() {
-    install_packages wine64
+    install_packages wine64 g++-mingw-w64-x86-64-win32 cmake meson ninja-build pkg-config
     wine=/usr/lib/wine
     WINEPREFIX=$(mktemp -d)
     export WINEPREFIX
-    trap '$wine/wineserver -k || true; rm -rf "$WINEPREFIX"' EXIT
+    trap '$wine/wineserver64 -k || true; rm -rf "$WINEPREFIX"' EXIT
     trap 'exit 1' INT TERM
     # Arguments in UTF-8, no display, neither Mono nor Gecko.
     settings="export WINEPREFIX='$WINEPREFIX' HOME='$WINEPREFIX' LC_ALL=C.UTF-8 WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml="
+    # Its server stays for ten seconds, not to be started by each program.
+    settings="$settings; $wine/wineserver64 -p10 >/dev/null 2>&1 </dev/null || true"
     export TARGET_SYSTEM=windows
     make_scripts "$built/run" "$wine/wine64"
     printf '#!/bin/sh\n%s\nwine=%s . "%s"\n' "$settings" "$wine/wine64" "$PWD/tests/cross/wine-store.sh" >"$built/run/store"
-    chmod 755 "$built/run/store"
+    printf '#!/bin/sh\n%s\nexec "%s" "$@"\n' "$settings" "$wine/wine64" >"$built/run/wine"
+    chmod 755 "$built/run/store" "$built/run/wine"
     export PORTABLE_STORE="$built/run/store"
-    sh -c "$settings; exec $wine/wine64 wineboot --init" >/dev/null 2>&1
+    "$built/run/wine" wineboot --init >/dev/null 2>&1
+    # The oldest that is supported.
+    "$built/run/wine" reg add 'HKCU\Software\Wine' /v Version /d win7 /f >/dev/null 2>&1
     # The server opens the sockets of all: it has to be started anew in the network of the suite.
-    before_portable="$wine/wineserver -k -w"
+    before_portable="$wine/wineserver64 -k -w"
     run_suites "under $("$wine/wine64" --version)"
+    # And back into the network of the machine.
+    $wine/wineserver64 -k -w
+    run_mingw_consumers
 }
 
 run_target() {
@@ -115,6 +154,8 @@ run_target() {
         install_packages qemu-user
         foreign arm64 bookworm libc6 musl
         make_scripts "$built/run" qemu-aarch64 -L "$root"
+        # An emulated processor is some ten times slower.
+        export PORTABLE_SLACK=1000
         run_suites "under $(qemu-aarch64 --version | head -n 1)"
         ;;
     *-windows-gnu)

@@ -1,8 +1,8 @@
 """What the library promises on every system: tests/portable/portable.c against servers, and what these have seen.
 
-PORTABLE names the program, which may be a script that runs it under an emulator. PORTABLE_STORE, if the system has a
-store of trusted authorities that is no file, names a script: STORE add|remove CA_FILE. Everything happens in a network
-namespace, with a name server of its own.
+PORTABLE names the program, which may be a script that runs it under an emulator; PORTABLE_SLACK then allows for it.
+PORTABLE_STORE, if the system has a store of trusted authorities that is no file, names a script: STORE add|remove
+CA_FILE. Everything happens in a network namespace, with a name server of its own.
 
 Needs root (the namespace) and: apt-get install iproute2 mount openssl
 """
@@ -23,10 +23,10 @@ from tool_terminal import environment
 
 DAY = 86400
 INVALID_CONFIG, RESOLVE, CONNECT, TLS, TIMEOUT, NO_SUCH_UPLOAD, SERVER = 11, 20, 21, 22, 23, 31, 35
-# 250 ms is the promise; the rest is for a machine that is busy, and for an emulator.
-CANCELLED_WITHIN = 500
-# By how much a budget may be overshot, for the same reasons.
-SLACK = 250
+# What a machine that is busy may add, in milliseconds; an emulator adds more.
+SLACK = int(os.environ.get("PORTABLE_SLACK", "250"))
+# 250 ms is the promise.
+CANCELLED_WITHIN = 250 + SLACK
 
 
 def setUpModule():
@@ -254,7 +254,7 @@ class Budget(Portable):
     def test_backing_off(self):
         self.server.control("fault answer=500;method=DELETE;always")
         # It ends as soon as the next wait would be too long.
-        self.check("ends", f"code={SERVER}", "timeout=900", "attempts=1000", "max=1150")
+        self.check("ends", f"code={SERVER}", "timeout=900", "attempts=1000", f"max={900 + SLACK}")
 
 
 class Retry(Portable):

@@ -12,7 +12,7 @@ import support
 import tool_terminal
 from servers import Server
 from tool_servers import DAY, HOUR, Listener, WithServer
-from tool_terminal import Pty, Tmux, environment, run
+from tool_terminal import ON_WINDOWS, Pty, Tmux, environment, not_on_windows, run
 
 
 class Output(WithServer):
@@ -100,23 +100,28 @@ class Terminal(WithServer):
         self.assertEqual(len(self.left()), 3)
 
     def test_the_question_answered_no(self):
-        for keys in (["n", "Enter"], ["Enter"], ["C-d"], ["Y", "E", "A", "Enter"]):
+        end = ["C-z", "Enter"] if ON_WINDOWS else ["C-d"]
+        for keys in (["n", "Enter"], ["Enter"], end, ["Y", "E", "A", "Enter"]):
             with self.subTest(keys), Tmux(*self.sweep, env=self.env) as terminal:
                 terminal.wait_for("[y/N]")
                 terminal.keys(*keys)
                 screen = terminal.wait_for("exit=")
                 self.assertIn("nothing was aborted", screen)
                 self.assertIn("exit=1", screen)
-        with Pty("--json", *self.sweep, env=self.env) as terminal:
-            terminal.read_until("[y/N]")
-            terminal.type("n\n")
-            status, output = terminal.finish()
-            summary = json.loads(output.splitlines()[-1])
-            self.assertEqual((status, summary["aborted"], summary["exit_status"]), (1, 0, 1))
         with Tmux(*self.sweep, env=self.env) as terminal:
             terminal.wait_for("[y/N]")
             terminal.keys("C-c")
             self.assertIn("exit=130", terminal.wait_for("exit="))
+        self.assertEqual(len(self.left()), 123)
+
+    @not_on_windows
+    def test_the_question_answered_no_with_json(self):
+        with Pty("--json", *self.sweep, env=self.env) as terminal:
+            terminal.read_until("[y/N]")
+            terminal.type("n\n")
+            status, output = terminal.finish()
+        summary = json.loads(output.splitlines()[-1])
+        self.assertEqual((status, summary["aborted"], summary["exit_status"]), (1, 0, 1))
         self.assertEqual(len(self.left()), 123)
 
     def test_nothing_to_ask_about(self):

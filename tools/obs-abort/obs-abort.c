@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BUFFER_SIZE 16384
+
 struct run {
     const struct options *options;
     const obs_abort_client *client;
@@ -439,7 +441,10 @@ int main(int argc, char **argv)
 
     memset(&options, 0, sizeof options);
     argv = system_start(argc, argv);
-    setvbuf(stderr, NULL, _IOFBF, BUFSIZ); /* a message is one write, not one for each character */
+    /* A line is one write, and flushed when it is complete: a console of Windows is written to a byte at a time otherwise,
+       so that it takes no UTF-8. */
+    setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
+    setvbuf(stderr, NULL, _IOFBF, BUFFER_SIZE);
     status = options_parse(&options, argc, argv);
     if (status < 0)
         status = run_options(&options);

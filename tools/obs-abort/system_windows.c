@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <io.h>
 #include <stdlib.h>
+#include <string.h>
 #include <windows.h>
 
 #include <shellapi.h>
@@ -162,9 +163,11 @@ bool is_terminal(FILE *stream)
 
 bool terminal_is_capable(FILE *stream)
 {
+    const char *terminal = getenv("TERM"); /* set by shells that come from Unix */
     DWORD mode;
 
-    return GetConsoleMode(handle_of(stream), &mode) != 0 && (mode & ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0;
+    return GetConsoleMode(handle_of(stream), &mode) != 0 && (mode & ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0 &&
+           (terminal == NULL || strcmp(terminal, "dumb") != 0);
 }
 
 size_t terminal_width(void)
