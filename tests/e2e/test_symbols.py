@@ -47,12 +47,11 @@ class Symbols(unittest.TestCase):
         self.assertTrue(needed, self.dynamic)
         self.assertEqual([name for name in needed if not ALLOWED_NEEDS.match(name)], [])
 
-    def test_no_newer_glibc_than_the_header_says(self):
-        with open(os.path.join(os.environ["INCLUDEDIR"], "obsabort.h")) as file:
-            said = re.search(r"glibc (\d+)\.(\d+) or newer", file.read())
+    def test_no_symbol_of_a_newer_glibc(self):
+        """A build by the compiler of the machine; tests/cross/check.py looks at the one for old systems."""
         needed = re.findall(r"@GLIBC_(\d+)\.(\d+)", self.undefined)
         self.assertTrue(needed, self.undefined)
-        self.assertLessEqual(max(tuple(map(int, version)) for version in needed), tuple(map(int, said.groups())))
+        self.assertLessEqual(max(tuple(map(int, version)) for version in needed), (2, 34))
 
     def test_no_path_of_the_build_machine(self):
         self.assertNotRegex(self.dynamic, r"\((RPATH|RUNPATH)\)")
