@@ -9,6 +9,7 @@ LIBDIR ?= $(or $(libdir),$(PREFIX)/lib)
 INCLUDEDIR ?= $(or $(includedir),$(PREFIX)/include)
 DATADIR ?= $(or $(datadir),$(PREFIX)/share)
 MANDIR ?= $(or $(mandir),$(DATADIR)/man)
+CMAKEDIR ?= $(LIBDIR)/cmake/obsabort
 INSTALL ?= install
 CARGO ?= cargo
 OBJCOPY ?= objcopy
@@ -60,6 +61,9 @@ test-cross-%: tools
 test-%: tools
 	@sh tests/all.sh $*
 
+test-cinstall: tools
+	sh tests/packaging/cinstall.sh
+
 header: tools
 	OBSABORT_UPDATE_HEADER=1 $(CARGO) test --locked --test header
 
@@ -85,19 +89,20 @@ sanitize-address: tools
 sanitize-thread: tools
 	sh tests/sanitize/thread.sh
 
-# Files that name folders name them from where they are, so that the whole prefix may be moved; unless LIBDIR or INCLUDEDIR
-# is outside of it.
+# Files that name folders name them from where they are, so that the whole prefix may be moved; unless a folder is outside
+# of it.
 empty :=
 space := $(empty) $(empty)
 below_prefix = $(patsubst $(PREFIX)/%,%,$(filter $(PREFIX)/%,$(1)))
 # a/b -> /../..
 up = $(foreach name,$(subst /, ,$(1)),/..)
-# The prefix, as the file in a folder below LIBDIR sees it that calls its own folder HERE: $(call prefix_from,HERE,FOLDER)
-prefix_from = $(1)$(subst $(space),,$(call up,$(call below_prefix,$(LIBDIR))/$(2)))
-ifneq ($(and $(call below_prefix,$(LIBDIR)),$(call below_prefix,$(INCLUDEDIR)),$(call below_prefix,$(BINDIR))),)
-  pc_prefix := $(call prefix_from,$${pcfiledir},pkgconfig)
+# The prefix, as a file in FOLDER sees it that calls its own folder HERE: $(call prefix_from,HERE,FOLDER)
+prefix_from = $(1)$(subst $(space),,$(call up,$(call below_prefix,$(2))))
+folders := $(LIBDIR) $(INCLUDEDIR) $(BINDIR) $(CMAKEDIR)
+ifeq ($(words $(call below_prefix,$(folders))),$(words $(folders)))
+  pc_prefix := $(call prefix_from,$${pcfiledir},$(LIBDIR)/pkgconfig)
   pc_root := $${prefix}/
-  cmake_root := $(call prefix_from,$${_obsabort_here},cmake/obsabort)/
+  cmake_root := $(call prefix_from,$${_obsabort_here},$(CMAKEDIR))/
   relocatable = $(call below_prefix,$(1))
 else
   pc_prefix := $(PREFIX)
@@ -125,12 +130,12 @@ install: obs-abort
 # What is text, and needed on every system: the header, files for pkg-config and CMake, suppressions.
 # For another system: make install-development release=target/TRIPLE/release
 install-development:
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/cmake/obsabort $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/obsabort
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/obsabort
 	$(INSTALL) -m 644 include/obsabort.h $(DESTDIR)$(INCLUDEDIR)/obsabort.h
 	$(call fill_in,$(pc_root),obsabort.pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc
 	$(call fill_in,$(pc_root),obsabort-static.pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
-	$(call fill_in,$(cmake_root),obsabort-config.cmake) >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config.cmake
-	$(call fill_in,$(cmake_root),obsabort-config-version.cmake) >$(DESTDIR)$(LIBDIR)/cmake/obsabort/obsabort-config-version.cmake
+	$(call fill_in,$(cmake_root),obsabort-config.cmake) >$(DESTDIR)$(CMAKEDIR)/obsabort-config.cmake
+	$(call fill_in,$(cmake_root),obsabort-config-version.cmake) >$(DESTDIR)$(CMAKEDIR)/obsabort-config-version.cmake
 	$(INSTALL) -m 644 packaging/suppressions/*.supp $(DESTDIR)$(DATADIR)/obsabort
 
 # The archive of a release, in target/dist. TARGET: as for cross.
@@ -143,7 +148,9 @@ deb rpm: tools
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.$(soversion) .so.$(version) .a) $(DESTDIR)$(INCLUDEDIR)/obsabort.h \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
-	rm -rf $(DESTDIR)$(LIBDIR)/cmake/obsabort $(DESTDIR)$(DATADIR)/obsabort
+	rm -f $(DESTDIR)$(CMAKEDIR)/obsabort-config.cmake $(DESTDIR)$(CMAKEDIR)/obsabort-config-version.cmake
+	-rmdir $(DESTDIR)$(CMAKEDIR)
+	rm -rf $(DESTDIR)$(DATADIR)/obsabort
 	@$(MAKE) --no-print-directory -C tools/obs-abort uninstall $(dirs)
 
 clean:
@@ -164,4 +171,4 @@ help:
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools library examples obs-abort cross demo test test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
+.PHONY: all tools library examples obs-abort cross demo test test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help

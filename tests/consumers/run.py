@@ -2,7 +2,7 @@
 with the shared and the static library, in C and C++. Each aborts an upload on obs-local, and is told no_such_upload the
 second time.
 
-    python3 tests/consumers/run.py PREFIX [--run WRAPPER] [--exe SUFFIX] [--cmake OPTION]... [--meson OPTION]... [--only WAY,...]
+    python3 tests/consumers/run.py PREFIX [--run WRAPPER] [--exe SUFFIX] [--cmake OPTION]... [--meson OPTION]... [--only WAY,...] [--link KIND]
 
 CC, CXX, CFLAGS, CXXFLAGS, LDFLAGS, OBJDUMP and OBS_LOCAL are honoured, for MinGW and Wine, for example:
 
@@ -23,7 +23,6 @@ import support
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUCKET = "consumers"
-KINDS = [(link, language) for link in ("shared", "static") for language in ("c", "cpp")]
 SOURCES = ("main.c", "main.cpp", "CMakeLists.txt", "meson.build")
 
 
@@ -37,6 +36,7 @@ class Builder:
     def __init__(self, prefix, options):
         self.prefix = os.path.abspath(prefix)
         self.options = options
+        self.kinds = [(link, language) for link in options.link.split(",") for language in ("c", "cpp")]
         self.library_dir = self.find("pkgconfig/obsabort.pc", 2)
         self.folder = support.temp_dir("consumers-")
         for name in SOURCES:
@@ -67,18 +67,20 @@ class Builder:
 
     def cc(self):
         """With nothing but folders. What the static library needs is in a file of text."""
-        with open(os.path.join(self.library_dir, "pkgconfig", "obsabort-static.pc")) as file:
-            needs = re.search(r"^Libs: \S+libobsabort\.a(.*)$", file.read(), re.MULTILINE).group(1).split()
         include = "-I" + os.path.join(self.prefix, "include")
-        links = {
-            "shared": ["-L" + self.library_dir, "-lobsabort"],
-            "static": [os.path.join(self.library_dir, "libobsabort.a"), *needs],
-        }
-        return {kind: self.compile("cc", kind, [include, *links[kind[0]]]) for kind in KINDS}
+        programs = {}
+        for kind in self.kinds:
+            link = ["-L" + self.library_dir, "-lobsabort"]
+            if kind[0] == "static":
+                with open(os.path.join(self.library_dir, "pkgconfig", "obsabort-static.pc")) as file:
+                    needs = re.search(r"^Libs: \S+libobsabort\.a(.*)$", file.read(), re.MULTILINE).group(1).split()
+                link = [os.path.join(self.library_dir, "libobsabort.a"), *needs]
+            programs[kind] = self.compile("cc", kind, [include, *link])
+        return programs
 
     def pkg_config(self):
         programs = {}
-        for kind in KINDS:
+        for kind in self.kinds:
             package = "obsabort" if kind[0] == "shared" else "obsabort-static"
             flags = self.run("pkg-config", "--cflags", "--libs", package)
             programs[kind] = self.compile("pkg-config", kind, shlex.split(flags))
@@ -97,7 +99,7 @@ class Builder:
 
     def built(self, way):
         folder = os.path.join(self.folder, way)
-        return {kind: os.path.join(folder, "-".join(kind) + self.options.exe) for kind in KINDS}
+        return {kind: os.path.join(folder, "-".join(kind) + self.options.exe) for kind in self.kinds}
 
     def run_env(self, link):
         """What a user sets for a shared library in a place of his own. The static program must not need it."""
@@ -148,6 +150,7 @@ def main():
     parser.add_argument("--cmake", action="append", default=[], help="an option for cmake")
     parser.add_argument("--meson", action="append", default=[], help="an option for meson setup")
     parser.add_argument("--only", default=",".join(ways), help="cc, pkg-config, cmake, meson")
+    parser.add_argument("--link", default="shared,static", help="shared, static; CMake and Meson build both in any case")
     options = parser.parse_args()
 
     ran = 0
@@ -162,10 +165,10 @@ def main():
                 continue
             builder = Builder(options.prefix, options)
             programs = getattr(builder, way.replace("-", "_"))()
-            for kind in KINDS:
+            for kind in builder.kinds:
                 check_program(builder, programs[kind], kind, server, other)
                 ran += 1
-            print(f"{way}: shared and static, in C and C++")
+            print(f"{way}: {options.link}, in C and C++")
         other.close()
     print(f"{ran} programs by {' '.join(words('CC', 'cc'))} aborted an upload, and were told that it is gone")
     return 0
