@@ -23,5 +23,5 @@ case $triple in *-darwin) exit ;; esac
 # rustc's own archives bring debug information that names the folders of other machines, and the compiler's builtins a
 # copy of themselves as LLVM bitcode, which other linkers and older LLVMs stumble over: 15 MB in place of 6.
 "${OBJCOPY:-objcopy}" -D --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
-    "$release/libobsabort.a" "$release/libobsabort.a.new"
-mv "$release/libobsabort.a.new" "$release/libobsabort.a"
+    "$release/libobsabort.a" "$release/libobsabort.a.$$"
+mv "$release/libobsabort.a.$$" "$release/libobsabort.a"
