@@ -1,0 +1,3 @@
+module obsabort
+
+go 1.24
