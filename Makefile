@@ -57,6 +57,10 @@ test-cross: tools
 test-cross-%: tools
 	sh tests/cross/run.sh $*
 
+# The bindings for other languages; one alone: sh tests/bindings/all.sh go
+test-bindings: tools
+	@sh tests/bindings/all.sh
+
 # One step of `make test`; names: sh tests/all.sh --list
 test-%: tools
 	@sh tests/all.sh $*
@@ -164,6 +168,7 @@ help:
 	@echo "make deb, make rpm     the same files as packages"
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
 	@echo "make test              everything; one step alone: make test-STEP"
+	@echo "make test-bindings     the bindings for other languages"
 	@echo "make test-cross        builds for every system, and runs what this machine can; one alone: make test-cross-TARGET"
 	@echo "make bench             side by side with libcurl and a bare socket; writes docs/performance.md (BENCHFLAGS=--no-write: not)"
 	@echo "make soak              a million aborts and 2000 sweeps under faults"
@@ -171,4 +176,4 @@ help:
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools library examples obs-abort cross demo test test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
+.PHONY: all tools library examples obs-abort cross demo test test-bindings test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
