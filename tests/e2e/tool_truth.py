@@ -129,6 +129,15 @@ class NotLookedAt(Restarted):
                 self.assertEqual(done.returncode, 1)
                 self.assertIn("No space left on device", done.stderr)
 
+    def test_a_summary_that_nobody_takes(self):
+        """Nothing stopped the verb, which came to its end: the exit status is all that tells."""
+        self.start()
+        with open("/dev/full", "w") as full:
+            for verb in (LIST, DRY_RUN, SWEEP, ("--from", "-", "obs://leftovers")):
+                done = run("--json", *verb, env=self.env, stdin="", stdout=full)
+                self.assertEqual(done.returncode, 1, verb)
+                self.assertIn("No space left on device", done.stderr)
+
     def test_a_list_that_ends_in_trouble_is_an_empty_list_to_the_next_in_the_pipe(self):
         self.start()
         done = run("--from", "-", "obs://leftovers", env=self.env, stdin="")
@@ -342,6 +351,16 @@ class StillListed(Restarted):
         last = {upload["upload_id"]: upload["result"] for upload in uploads}
         self.assertEqual((set(last.values()), summary["aborted"], summary["failed"]), ({"aborted"}, 30, 0))
 
+    def test_what_fails_for_good_is_told_once(self):
+        """The report has it, too, and --json told it when it happened."""
+        self.start("--uploads", f"leftovers:5:{3 * DAY}", "--fault", "answer=403;error=AccessDenied;method=DELETE;always")
+        uploads, summary = self.objects(run("--json", *SWEEP, env=self.env))
+        self.assertEqual(sorted(upload["upload_id"] for upload in uploads),
+                         sorted(upload.upload_id for upload in self.left()))
+        self.assertEqual(({upload["code_name"] for upload in uploads}, summary["failed"]), ({"access_denied"}, 5))
+        done = run(*SWEEP, env=self.env)
+        self.assertEqual(len(re.findall("(?m)^obs-abort: failed: ", done.stderr)), 5)
+
     def test_more_failures_than_the_report_names(self):
         fault = "answer=403;error=AccessDenied;method=DELETE;always"
         self.start("--uploads", f"leftovers:1200:{3 * DAY}", "--fault", fault)
@@ -409,6 +428,18 @@ class Words(Restarted):
             for verb in (("obs://leftovers/key", "ID"), LIST, ("-vvv", *SWEEP), ("--json", *LIST)):
                 done = run("--max-attempts", "1", *verb, env=self.env)
                 self.assertNotIn(mark[0], done.stderr + done.stdout)
+
+    def test_the_terminal_obeys_no_text_of_names_and_keys(self):
+        """What the library hands over as it is, and what it never saw."""
+        self.start()
+        for mark in ("\u061c", "\u200f", "\u202e", "\u009b2J", "\u2066"):
+            self.s3.initiate("leftovers", f"a{mark}b")
+            for verb in (("--from", f"no{mark}list", "obs://leftovers"), (f"--x{mark}x",), LIST, ("--json", *LIST),
+                         ("--credentials", f"file:no{mark}file", *LIST)):
+                with self.subTest(mark=ascii(mark), verb=verb):
+                    done = run(*verb, env=self.env)
+                    self.assertRegex(done.stderr + done.stdout, r"a\\|no\\|x\\", "shown in another way")
+                    self.assertNotIn(mark[0], done.stderr + done.stdout)
 
     def test_throttling_is_told(self):
         options = ("--uploads", f"leftovers:60:{3 * DAY}", "--fault", "answer=503;error=SlowDown;method=DELETE;times=20")
