@@ -158,6 +158,8 @@ class FetchTest(EcsTest):
 
     def test_nothing_listens(self):
         self.assertIn("(is this an ECS?)", self.none_left(self.client()))
+        told = [line for line in self.log if "(is this an ECS?)" in line]
+        self.assertEqual(len(told), 2, f"in the outcome, and once in the log: {told}")
 
     def test_a_metadata_token_that_cannot_be_sent_back(self):
         for token in ("", " \n", "a b", "a\tb", "a\x01b", "\u00e9"):
@@ -404,7 +406,8 @@ class RefusalTest(EcsTest):
         metadata = self.serve()
         client = self.client()
         self.gone(client)
-        origin.keys = {}
+        # It takes longer than the shortest time between two fetches, which would hide another one.
+        origin.keys, metadata.delay = {}, 1.2
         outcome = self.abort(client)
         self.assertEqual((outcome.code, outcome.attempts), (obsabort.Code.ACCESS_DENIED, 2))
         self.assertIn("InvalidAccessKeyId", outcome.message)
@@ -461,6 +464,32 @@ class RefusalTest(EcsTest):
         self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
         origin.take()
 
+    def test_a_refusal_that_comes_late_finds_the_new_keys(self):
+        """Its request was signed before others had them fetched: no reason to fetch again, nor to fail."""
+        metadata = self.serve()
+        client = self.client()
+        (first,) = self.gone(client)
+        del metadata.keys[first]
+        judge = origin.judge
+        self.addCleanup(setattr, origin, "judge", judge)
+
+        def judged(seen):
+            verdict = judge(seen)
+            if "/late" in seen.target and seen.access_key == first:
+                time.sleep(0.5)
+            return verdict
+
+        origin.judge = judged
+        late = []
+        thread = threading.Thread(target=lambda: late.append(client.abort("bucket", "late", "id")))
+        thread.start()
+        time.sleep(0.1)
+        self.assertEqual(self.abort(client).code, 0)
+        thread.join()
+        self.assertEqual((late[0].code, late[0].attempts), (0, 2), late[0].message)
+        self.assertEqual(metadata.asked(), ["PUT", "GET"] * 2)
+        origin.take()
+
     def test_a_batch_that_is_refused_throughout_does_not_ask_for_each_upload(self):
         metadata = self.serve()
         client = self.client(max_connections=4)
@@ -514,6 +543,7 @@ class FailureTest(EcsTest):
         with self.subTest("silence"):
             message = self.none_left(self.client(), within=6)
             self.assertIn(ADDRESS, message)
+            self.assertNotIn("hop limit", message, "no container, but no ECS")
         with self.subTest("silence, and a short budget"):
             begin = time.monotonic()
             outcome = self.abort(self.client(timeout=0.5))
@@ -532,9 +562,12 @@ class FailureTest(EcsTest):
     def test_never_answers(self):
         metadata = self.serve()
         metadata.delay = 20
-        self.none_left(self.client(), within=6)
-        metadata.delay, metadata.token_delay = 0, 20
-        self.none_left(self.client(), within=6)
+        message = self.none_left(self.client(), within=6)
+        self.assertIn("it does not respond (is this an ECS?)", message)
+        self.assertNotIn("hop limit", message, "the token came")
+        metadata.token_delay = 20
+        message = self.none_left(self.client(), within=6)
+        self.assertRegex(message, r"it does not respond \(is this an ECS\?\); nor .*hop limit")
 
     def test_token_does_not_arrive(self):
         """With a hop limit of 1, the response to the PUT does not reach a container; that to a GET does."""

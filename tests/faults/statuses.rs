@@ -83,6 +83,7 @@ pub fn rows() -> Vec<Row> {
         row("RequestTimeTooSkewed with an absurd Date helps no call, and moves no clock")
             .fault(refused(403, "RequestTimeTooSkewed").header("Date", ABSURD))
             .gives(CLOCK_SKEW, 403, 2)
+            .says(" s from the server's: set it")
             .check(|scene| {
                 let next = scene.client.outcome(None, "bucket", "k", "i");
                 assert_eq!((next.code, next.attempts), (NO_SUCH_UPLOAD, 1), "{next:?}");
