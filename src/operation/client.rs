@@ -20,7 +20,7 @@ use crate::http::proxy::Proxies;
 use crate::http::{self, HttpClient, tls};
 use crate::obs::bucket::Bucket;
 use crate::operation::call::CallOptions;
-use crate::operation::config::{Config, Level, Log, ProxySetting, Settings};
+use crate::operation::config::{Config, Log, ProxySetting, Settings};
 use crate::operation::log::Logger;
 
 /// A client, shared by any number of threads. Nothing in it that outlives a fork is guarded by a lock.
@@ -196,11 +196,7 @@ impl Client {
     }
 
     /// Returns the credentials for the next attempt.
-    pub fn credentials(
-        &self,
-        deadline: &Deadline,
-        log: Logger<'_>,
-    ) -> Result<Arc<Credentials>, CredentialsError> {
+    pub fn credentials(&self, deadline: &Deadline) -> Result<Arc<Credentials>, CredentialsError> {
         match &**self.source.load() {
             CredentialsProvider::Static(credentials) => Ok(Arc::clone(credentials)),
             CredentialsProvider::Missing(error) => Err(CredentialsError::Unavailable(error.clone())),
@@ -209,11 +205,7 @@ impl Client {
                     CredentialsError::Unavailable(internal("a client for ECS without its provider"))
                 })?;
                 // Expiry is measured by this machine's clock, as when they were fetched: not by the storage service's.
-                let fetched = ecs.credentials(&self.process_state().fetches, date::unix_now(), deadline);
-                if let Err(CredentialsError::Unavailable(error)) = &fetched {
-                    log.log(Level::Warn, || error.to_string());
-                }
-                fetched
+                ecs.credentials(&self.process_state().fetches, date::unix_now(), deadline)
             }
         }
     }

@@ -232,9 +232,9 @@ impl NotReady {
 
 /// Waits for what an attempt needs: time, credentials, and its turn.
 fn prepare(invocation: &Invocation<'_>, attempts: &Attempts) -> Result<Arc<Credentials>, NotReady> {
-    let Invocation { client, deadline, log, .. } = *invocation;
+    let Invocation { client, deadline, .. } = *invocation;
     deadline.check().map_err(NotReady::Interrupted)?;
-    let credentials = client.credentials(deadline, log).map_err(|error| match error {
+    let credentials = client.credentials(deadline).map_err(|error| match error {
         CredentialsError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
         CredentialsError::Unavailable(error) => NotReady::NoCredentials(error),
     })?;
