@@ -167,6 +167,67 @@ class Packaging(unittest.TestCase):
             files = [path for asset in capi["install"][kind]["asset"] for path in glob.glob(os.path.join(ROOT, asset["from"]))]
             self.assertEqual({os.path.basename(path) for path in files}, expected)
 
+    def test_version_stands_in_one_place(self):
+        """What is read as it stands may repeat it, and is compared elsewhere; no script or recipe may have one of its own."""
+        repeats = re.compile(rf"(?<![\d.]){re.escape(version)}(?![\d.])")
+        may_repeat = re.compile(r"Cargo\.toml|Cargo\.lock|.*\.md|docs/.*|include/.*|tests/abi/.*|packaging/vcpkg/obsabort/vcpkg\.json")
+        found = []
+        for folder, folders, names in os.walk(ROOT):
+            folders[:] = [name for name in folders if name not in (".git", "target", "build", "corpus", "artifacts")]
+            for path in (os.path.relpath(os.path.join(folder, name), ROOT) for name in names):
+                if may_repeat.fullmatch(path) or path.endswith(".pyc"):
+                    continue
+                with open(os.path.join(ROOT, path), errors="replace") as file:
+                    found += [f"{path}: {line}" for line in file if repeats.search(line) and "Since " not in line]
+        found = [line for line in found if "exist since" not in line and not line.startswith("fuzz/Cargo.lock")]
+        self.assertEqual(found, [])
+        with open(os.path.join(ROOT, "CHANGELOG.md")) as file:
+            newest = re.search(r"^## \[(.*?)\]", file.read(), re.MULTILINE).group(1)
+        self.assertIn(newest, ("Unreleased", version), "the newest section of CHANGELOG.md")
+
+    def cmake(self, folder, *lines):
+        """Runs a project without a language, and returns what it says."""
+        write(folder, "CMakeLists.txt", "\n".join(["cmake_minimum_required(VERSION 3.19)", "project(p NONE)", *lines, ""]))
+        return support.run(["cmake", "-S", folder, "-B", os.path.join(folder, "build")], 60, environment()).stderr
+
+    def test_cmake_on_windows(self):
+        """A prefix as the archive for Windows has it; the libraries are not looked into."""
+        support.need(("cmake",), "cmake")
+        folder = support.temp_dir()
+        prefix = os.path.join(folder, "prefix")
+        release = os.path.dirname(os.path.abspath(os.environ["OBSABORT_LIB"]))
+        support.run(["make", "-C", ROOT, "install-development", f"PREFIX={prefix}", f"release={release}"], 60, environment())
+        os.mkdir(os.path.join(prefix, "bin"))
+        for name in "bin/obsabort.dll", "lib/libobsabort.dll.a", "lib/obsabort.lib", "lib/libobsabort.a":
+            write(prefix, name, "")
+        for msvc, imported, static in ("TRUE", "obsabort.lib", False), ("FALSE", "libobsabort.dll.a", True):
+            with self.subTest(msvc=msvc):
+                said = self.cmake(
+                    folder,
+                    f"set(WIN32 TRUE)\nset(MSVC {msvc})\nset(obsabort_DIR {prefix}/lib/cmake/obsabort)",
+                    "find_package(obsabort 0.1...<1 REQUIRED)",
+                    "get_target_property(dll obsabort::obsabort IMPORTED_LOCATION)",
+                    "get_target_property(lib obsabort::obsabort IMPORTED_IMPLIB)",
+                    "if(TARGET obsabort::static)\n  set(static TRUE)\nelse()\n  set(static FALSE)\nendif()",
+                    'message(NOTICE "${dll};${lib};${static}")',
+                )
+                expected = [f"{prefix}/bin/obsabort.dll", f"{prefix}/lib/{imported}", str(static).upper()]
+                self.assertEqual(said.strip().split(";"), expected)
+
+    def test_cmake_through_a_link(self):
+        """With /lib -> usr/lib, CMake may find the package below /, whose include is in usr."""
+        support.need(("cmake",), "cmake")
+        folder = support.temp_dir()
+        usr = os.path.join(folder, "usr")
+        support.run(["make", "-C", ROOT, "install", f"PREFIX={usr}"], 600, environment())
+        os.symlink("usr/lib", os.path.join(folder, "lib"))
+        said = self.cmake(
+            folder,
+            f"set(obsabort_DIR {folder}/lib/cmake/obsabort)\nfind_package(obsabort REQUIRED)",
+            "get_target_property(include obsabort::obsabort INTERFACE_INCLUDE_DIRECTORIES)\nmessage(NOTICE ${include})",
+        )
+        self.assertEqual(said.strip(), os.path.join(os.path.realpath(usr), "include"))
+
 
 if __name__ == "__main__":
     unittest.main()
