@@ -145,7 +145,9 @@ apt_install llvm
         ;;
     *-linux-musl)
         install_zig
-        zig_cc "$arch-linux-musl"
+        # -fPIC: zig's list of musl's symbols gives stdin, stdout and stderr one address, to which a program without it
+        # copies one of the three.
+        zig_cc "$arch-linux-musl -fPIC"
         # A shared library can't bring a libc of its own; and a std that was built here has no startup objects for a
         # static program.
         echo "export CARGO_TARGET_${upper}_RUSTFLAGS='-Ctarget-feature=-crt-static -Clink-self-contained=no'"
