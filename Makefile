@@ -44,6 +44,10 @@ cross: tools
 	@test -n "$(TARGET)" || { echo "usage: make cross TARGET=... (tools/cross/setup.sh says which)" >&2; exit 1; }
 	sh tools/cross/build.sh $(TARGET)
 
+# The Python wheel, in target/wheels: of this machine, of TARGET after `make cross`, or without a library for TARGET=any.
+wheel: $(if $(TARGET),tools,library)
+	sh bindings/python/wheel.sh $(TARGET)
+
 demo: tools
 	@sh tests/demo.sh
 
@@ -164,6 +168,7 @@ help:
 	@echo "make                   the library, the programs in examples-c, and obs-abort"
 	@echo "make install           PREFIX=$(PREFIX) DESTDIR="
 	@echo "make cross             for another system: TARGET=..., tools/cross/setup.sh says which"
+	@echo "make wheel             the Python package with the library in it, in target/wheels; TARGET=..., or any: docs/python.md"
 	@echo "make dist              the archive of a release, in target/dist (TARGET=...: for another system)"
 	@echo "make deb, make rpm     the same files as packages"
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
@@ -176,4 +181,4 @@ help:
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools library examples obs-abort cross demo test test-bindings test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
+.PHONY: all tools wheel library examples obs-abort cross demo test test-bindings test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help

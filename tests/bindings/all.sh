@@ -4,6 +4,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 bindings="
     go
+    python
 "
 failed=""
 # shellcheck disable=SC2086

@@ -477,11 +477,13 @@ class Sweep:
     def __next__(self) -> Outcome:
         if self._ended:
             raise StopIteration
+        begins = None
+        if self._events is None:
+            begins = self._once(None)
+            self._events = queue.SimpleQueue()
         try:
-            if self._events is None:
-                self._events = queue.SimpleQueue()
-                if not self._once(None).begin(self._events.put, start_thread):
-                    raise RuntimeError("can't start a thread for the sweep")
+            if begins is not None and not begins.begin(self._events.put, start_thread):
+                raise RuntimeError("can't start a thread for the sweep")
             outcome = None
             while outcome is None and not self._ended:
                 self._reply()
@@ -499,10 +501,13 @@ class Sweep:
     async def __anext__(self) -> Outcome:
         if self._ended:
             raise StopAsyncIteration
+        begins = None
+        if self._inbox is None:
+            begins = self._once(None)
+            self._inbox = asyncio.Queue()
         try:
-            if self._inbox is None:
-                self._inbox = asyncio.Queue()
-                self._once(None).begin_async(asyncio.get_running_loop(), self._inbox)
+            if begins is not None:
+                begins.begin_async(asyncio.get_running_loop(), self._inbox)
             outcome = None
             while outcome is None and not self._ended:
                 self._reply()

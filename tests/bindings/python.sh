@@ -1,0 +1,62 @@
+#!/bin/sh
+# The Python package as a stranger gets it: its wheel, looked at, installed into virtual environments, typed, and used from
+# outside the source tree; and with the library of a prefix.
+set -eu
+cd "$(dirname "$0")/../.."
+root=$PWD
+unset INCLUDEDIR LIBDIR OBSABORT_LIB PYTHONPATH
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+if [ -z "${OBS_LOCAL:-}" ]; then
+    "${CARGO:-cargo}" build -q --release --locked -p obs-local
+    OBS_LOCAL=$target/release/obs-local
+fi
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' INT TERM
+
+fail() {
+    echo "python: $1" >&2
+    exit 1
+}
+
+prefix=${OBSABORT_PREFIX:-}
+if [ -z "$prefix" ]; then
+    prefix=$folder/usr
+    make --no-print-directory install PREFIX="$prefix" >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
+fi
+make_wheel() { sh bindings/python/wheel.sh "$(uname -m)-unknown-linux-gnu" "$prefix/lib/libobsabort.so.0"; }
+rm -rf "$target/wheels"
+wheel=$(make_wheel 2>"$folder/log" | tail -n 1) || { cat "$folder/log"; exit 1; }
+any=$(sh bindings/python/wheel.sh any 2>"$folder/log" | tail -n 1) || { cat "$folder/log"; exit 1; }
+tools=$root/build/bindings/python/bin
+[ -n "$wheel" ] && [ -n "$any" ] || { cat "$folder/log"; fail "no wheel"; }
+cp "$wheel" "$folder"
+make_wheel >/dev/null 2>&1
+cmp "$wheel" "$folder/$(basename "$wheel")" || fail "the same files make another wheel"
+python3 tests/bindings/python/check_wheel.py "$wheel" "$prefix/lib/libobsabort.so.0"
+python3 tests/bindings/python/check_wheel.py "$any"
+
+# What the oldest Python that is promised lacks, no test on a newer one shows.
+(cd bindings/python && "$tools/mypy" --strict obsabort && "$tools/vermin" -q --target=3.9- --no-tips --violations obsabort)
+
+install() {
+    python3 -m venv "$1"
+    "$1/bin/pip" install -q --disable-pip-version-check --no-index "$2"
+}
+install "$folder/with" "$wheel"
+(cd "$folder" && "$tools/mypy" --strict --python-executable "$folder/with/bin/python" "$root/tests/bindings/python/typed_use.py")
+(cd "$folder" && INCLUDEDIR=$prefix/include OBS_LOCAL=$OBS_LOCAL "$folder/with/bin/python" "$root/tests/bindings/python/test_obsabort.py")
+
+# Without a library in it: the one of the system, of which .so.0 alone need be there; and what is said if there is none.
+install "$folder/without" "$any"
+cd "$folder"
+mkdir only
+cp "$prefix/lib/libobsabort.so.0" only
+said=$(LD_LIBRARY_PATH=$folder/only "$folder/without/bin/python" -c 'import obsabort; print(obsabort.__version__)')
+[ "$said" = "$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)" ] || fail "with .so.0 alone: $said"
+INCLUDEDIR=$prefix/include OBS_LOCAL=$OBS_LOCAL OBSABORT_LIB=$folder/only/libobsabort.so.0 \
+    "$folder/without/bin/python" "$root/tests/bindings/python/test_obsabort.py" Installed One
+if "$folder/without/bin/python" -c 'import obsabort' 2>none; then fail "no library was needed"; fi
+grep -q 'ImportError: libobsabort can.t be loaded: .*libobsabort.so.0.*OBSABORT_LIB' none || fail "$(cat none)"
+echo "python: $(basename "$wheel") and $(basename "$any"): looked at, installed, typed, used"
