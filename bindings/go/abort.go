@@ -69,8 +69,8 @@ func (c *Client) Abort(ctx context.Context, bucket, key, uploadID string) error 
 // Progress is called on the goroutine that made the call, one call at a time. It returns whether to go on: false cancels
 // the call, and Progress is not called again. It may be nil.
 //
-// There is a report even if the call was cancelled. There is none, and nothing was sent, if an argument is invalid: if a
-// key or an upload id contains U+0000 or is not valid UTF-8, too. Other invalid uploads fail alone.
+// There is a report whatever the error, except InvalidArgument: then it is nil, and nothing was sent. This includes a key or
+// an upload id that contains U+0000 or is not valid UTF-8. Other invalid uploads fail alone.
 func (c *Client) AbortMany(ctx context.Context, bucket string, uploads []Upload, progress func(Progress) bool) (*Report, error) {
 	if err := checkTexts("bucket", bucket); err != nil {
 		return nil, err
@@ -99,21 +99,21 @@ func (c *Client) AbortMany(ctx context.Context, bucket string, uploads []Upload,
 	for i, upload := range uploads {
 		entries[i] = C.obs_abort_upload{key: add(upload.Key), upload_id: add(upload.UploadID)}
 	}
-	return c.batch(ctx, progress, func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t,
+	return c.batch(ctx, len(uploads), progress, func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t,
 		report **C.obs_abort_report, message **C.char) Code {
 		return Code(C.obsabort_go_many(callbacks, flag(progress != nil), client, call, cString(bucket),
 			unsafe.SliceData(entries), C.size_t(len(entries)), report, message))
 	})
 }
 
-// AbortStale finds and aborts the uploads of a bucket that were initiated more than `age` ago, by the clock of the service.
+// AbortStale finds and aborts the uploads of a bucket that were initiated longer ago than age, by the clock of the service.
 // Only uploads whose keys begin with prefix are listed. The error is nil if the last listing shows no upload that is old
 // enough. It is Partial if some uploads failed: the report has them.
 //
 // The age must be a whole number of seconds, so that AbortStale(ctx, bucket, "", 24, ...) is refused: it would be 24 ns. An
 // age of 0 is refused unless options allow it. Choose an age that no upload in progress can have.
 //
-// There is a report even if a listing failed half-way. There is none if an argument is invalid.
+// There is a report whatever the error, except InvalidArgument: then it is nil, and nothing was sent.
 func (c *Client) AbortStale(ctx context.Context, bucket, prefix string, age time.Duration, options StaleOptions) (*Report, error) {
 	if err := checkTexts("bucket", bucket, "prefix", prefix); err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (c *Client) AbortStale(ctx context.Context, bucket, prefix string, age time
 	if options.IncludeLive {
 		flags |= C.OBS_ABORT_INCLUDE_LIVE
 	}
-	return c.batch(ctx, options.Progress, func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t,
+	return c.batch(ctx, 0, options.Progress, func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t,
 		report **C.obs_abort_report, message **C.char) Code {
 		return Code(C.obsabort_go_stale(callbacks, flag(options.Progress != nil), client, call, cString(bucket),
 			cString(prefix), C.uint64_t(age/time.Second), flags, report, message))
@@ -160,7 +160,8 @@ func (c *Client) AbortStaleSeq(ctx context.Context, bucket, prefix string, age t
 	}
 }
 
-func (c *Client) batch(ctx context.Context, progress func(Progress) bool, verb func(client *C.obs_abort_client,
+// batch makes one of the two calls. If it cannot even begin, all uploads of the list are kept.
+func (c *Client) batch(ctx context.Context, listed int, progress func(Progress) bool, verb func(client *C.obs_abort_client,
 	call *C.obs_abort_call, callbacks C.uintptr_t, report **C.obs_abort_report, message **C.char) Code) (*Report, error) {
 	var report *Report
 	result := Outcome{Index: -1}
@@ -174,7 +175,7 @@ func (c *Client) batch(ctx context.Context, progress func(Progress) bool, verb f
 			C.obs_abort_report_free(handle)
 		})
 	if err != nil {
-		return nil, err
+		return &Report{Total: listed, Kept: listed}, err
 	}
 	return report, failure(ctx, result)
 }

@@ -217,17 +217,32 @@ func TestCallbacksMayUseTheClient(t *testing.T) {
 	}
 }
 
+// The call uses the client until it returns, long after it was closed: it still has lines to log.
 func TestCallbackMayCloseTheClient(t *testing.T) {
 	server := startOBS(t)
 	uploads := server.newUploads(100)
-	client := server.client(func(c *obsabort.Config) { c.MaxConnections = 4 })
-	report, err := client.AbortMany(background, bucket, uploads, func(obsabort.Progress) bool {
-		client.Close()
+	server.must("fault silence;then=stall;method=DELETE;skip=3;always")
+	closed, lines := false, 0
+	client := server.client(func(c *obsabort.Config) {
+		c.MaxConnections = 4
+		c.Log = func(obsabort.LogLevel, string) {
+			if closed {
+				lines++
+			}
+		}
+	})
+	report, err := client.AbortMany(background, bucket, uploads, func(p obsabort.Progress) bool {
+		if p.Done == 3 && !closed {
+			client.Close()
+			closed = true
+			// The workers notice it meanwhile.
+			time.Sleep(300 * time.Millisecond)
+		}
 		return true
 	})
 	wantCode(t, err, obsabort.Cancelled)
-	if report == nil || report.Total != 100 {
-		t.Errorf("%+v", report)
+	if report == nil || report.Aborted != 3 || report.Failed != 4 || report.Kept != 93 || lines != 4 {
+		t.Errorf("%+v; %d lines", report, lines)
 	}
 	eventually(t, "the client is freed", func() bool { return server.count("connections", "open") == 0 })
 }
