@@ -8,7 +8,7 @@
 #
 # A rustc on PATH that has std for TARGET (rustup target add TARGET) is used. Otherwise std is built from source. rustc
 # compiles no std but its own release's, so both come from Debian (rustc-web, rust-web-src), and are unpacked in DIR
-# rather than installed. zig links for Linux and macOS, Debian's mingw-w64 for Windows.
+# rather than installed. zig links for Linux, Debian's mingw-w64 for Windows, Debian's lld for macOS.
 set -eu
 
 zig='ziglang==0.17.1 cargo-zigbuild==0.24.1'
@@ -125,6 +125,22 @@ zig_cc() {
     echo "export ZIG_GLOBAL_CACHE_DIR='$dir/zig' ZIG_LOCAL_CACHE_DIR='$dir/zig' CARGO_ZIGBUILD_CACHE_DIR='$dir/zig'"
 }
 
+# What the library is linked with for macOS, of zig's list of the system's functions. zig's own linker would export
+# symbols of std beside those of the library.
+make_sdk() {
+    libraries=$dir/sdk/usr/lib
+    mkdir -p "$libraries"
+    # Debian's lld does not know the names of the newest architectures.
+    sed 's/arm64e\.x1-/arm64-/g' "$dir"/venv/lib/python3*/site-packages/ziglang/lib/libc/darwin/libSystem.tbd \
+        >"$libraries/libSystem.tbd"
+    for library in c m; do
+        ln -sf libSystem.tbd "$libraries/lib$library.tbd"
+    done
+    # std is linked with it, and uses nothing of it.
+    printf -- '--- !tapi-tbd\ntbd-version: 4\ntargets: [ x86_64-macos, arm64-macos ]\ninstall-name: %s\n...\n' \
+        /usr/lib/libiconv.2.dylib >"$libraries/libiconv.tbd"
+}
+
 apt_install llvm
 find_rustc
 [ -z "$rustc" ] || build_std
@@ -155,6 +171,10 @@ apt_install llvm
     *-apple-darwin)
         install_zig
         zig_cc "$arch-macos.11.0"
+        apt_install lld
+        make_sdk
+        echo "export SDKROOT='$dir/sdk'"
+        echo "export CARGO_TARGET_${upper}_RUSTFLAGS='-Clinker-flavor=ld64.lld -Clinker=$(echo /usr/bin/ld64.lld-*)'"
         # rustc would strip with a tool that only macOS has.
         echo "export MACOSX_DEPLOYMENT_TARGET=11.0 CARGO_PROFILE_RELEASE_STRIP=none"
         ;;
