@@ -82,16 +82,17 @@ end
 # compiler.
 build_std() {
     into=$dir/rust/usr/lib/rustlib/$target/lib
-    [ ! -e "$into/.complete" ] || return 0
     library=$(echo "$dir"/rust/usr/src/rustc-*/library)
+    # Bitcode: link-time optimization needs it. Prefixes: panic messages of std would contain the folders' names.
+    flags=$(printf -- '-Cembed-bitcode=yes\037--remap-path-prefix=%s=/rustc/library\037--remap-path-prefix=%s=/rustc/library\037--remap-path-prefix=%s=/rust/deps' \
+        "$library" "$dir/rust/usr/lib/rustlib/src/rust/library" "${CARGO_HOME:-$HOME/.cargo}/registry/src")
+    # The number is that of these flags: an older std is built anew.
+    [ ! -e "$into/.complete-2" ] || return 0
     crate=$dir/std
     rm -rf "$crate" "$into"
     mkdir -p "$crate/src" "$into"
     printf '[package]\nname = "nothing"\nversion = "0.0.0"\nedition = "2021"\n[workspace]\n' >"$crate/Cargo.toml"
     : >"$crate/src/lib.rs"
-    # Bitcode: link-time optimization needs it. Prefixes: panic messages of std would contain the folder's name.
-    flags=$(printf -- '-Cembed-bitcode=yes\037--remap-path-prefix=%s=/rustc/library\037--remap-path-prefix=%s=/rustc/library' \
-        "$library" "$dir/rust/usr/lib/rustlib/src/rust/library")
     (cd "$crate" && CARGO_ENCODED_RUSTFLAGS=$flags CARGO_TARGET_DIR=$crate/target RUSTC=$rustc RUSTC_BOOTSTRAP=1 \
         cargo build -q --release --target "$target" -Zbuild-std=std,panic_unwind >&2)
     cp "$crate/target/$target/release/deps/"*.rlib "$into/"
@@ -104,7 +105,7 @@ build_std() {
         ;;
     esac
     rm -rf "$crate"
-    touch "$into/.complete"
+    touch "$into/.complete-2"
 }
 
 install_zig() {
