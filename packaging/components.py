@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What is linked into the library besides its own code: the crates, and Rust's standard library.
+"""What is linked into the library besides its own code: crates, Rust's standard library, and runtimes of a C compiler.
 
     components.py notices TARGET FILE     their licences, with every text, as their terms ask
     components.py sbom TARGET FILE        a bill of materials: CycloneDX 1.6, JSON
 
-The environment's RUSTC and SOURCE_DATE_EPOCH are honoured. Equal sources and tools give equal bytes.
+The environment's RUSTC and SOURCE_DATE_EPOCH are honoured. CROSS names the folder in which tools/cross/setup.sh has
+prepared TARGET, if it is another system. Equal sources and tools give equal bytes.
 """
 
 import datetime
@@ -107,6 +108,32 @@ def standard_library():
                      is_crate=False)
 
 
+def debian_package(name, described_by, licence, url):
+    version = output("dpkg-query", "-W", "-f", "${Version}", name)
+    copyright_file = pathlib.Path("/usr/share/doc", described_by, "copyright")
+    return Component(name, version, licence, url, [("copyright", copyright_file.read_text().strip("\n"))], is_crate=False)
+
+
+def runtimes(target):
+    """What the C compiler for another system puts into every library. This machine's own takes shared ones."""
+    if "CROSS" not in os.environ:
+        return []
+    if "-windows-" in target:
+        return [
+            debian_package("gcc-mingw-w64-x86-64-win32", "gcc-mingw-w64-base", "GPL-3.0-or-later WITH GCC-exception-3.1",
+                           "https://gcc.gnu.org/git/gcc.git"),
+            debian_package("mingw-w64-x86-64-dev", "mingw-w64-common", "ZPL-2.1",
+                           "https://git.code.sf.net/p/mingw-w64/mingw-w64"),
+        ]
+    [zig] = pathlib.Path(os.environ["CROSS"]).glob("venv/lib/python*/site-packages/ziglang")
+    [package] = zig.parent.glob("ziglang-*.dist-info")
+    texts = [("LICENSE", (zig / "LICENSE").read_text().strip("\n")),
+             ("libunwind/LICENSE.TXT", (zig / "lib/libunwind/LICENSE.TXT").read_text().strip("\n"))]
+    version = package.name[len("ziglang-"):-len(".dist-info")]
+    return [Component("zig", version, "MIT AND Apache-2.0 WITH LLVM-exception", "https://codeberg.org/ziglang/zig", texts,
+                      is_crate=False)]
+
+
 def notices(target):
     components, _ = crates(target)
     lines = [
@@ -115,7 +142,7 @@ def notices(target):
         "",
     ]
     holders = {}
-    for component in components + [standard_library()]:
+    for component in components + [standard_library()] + runtimes(target):
         lines += [f"{component.name} {component.version}", f"    licence: {component.licence}"]
         lines += [f"    source: {component.url}"] if component.url else []
         for name, text in component.texts:
@@ -131,7 +158,7 @@ def sbom(target):
     components, dependencies = crates(target)
     version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
     own = Component("obsabort", version, "MIT OR Apache-2.0", None, [], is_crate=False)
-    std = standard_library()
+    others = [standard_library()] + runtimes(target)
     purls = {(component.name, component.version): component.purl for component in components + [own]}
 
     def described(component):
@@ -151,8 +178,8 @@ def sbom(target):
         return entry
 
     graph = [
-        {"ref": purls[crate], "dependsOn": sorted(purls[other] for other in others) + [std.purl]}
-        for crate, others in sorted(dependencies.items())
+        {"ref": purls[crate], "dependsOn": sorted(purls[needed] for needed in all_needed) + [others[0].purl]}
+        for crate, all_needed in sorted(dependencies.items())
     ]
     document = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -165,8 +192,8 @@ def sbom(target):
             "component": {key: value for key, value in described(own).items() if key != "scope"},
             "properties": [{"name": "obsabort:target", "value": target}],
         },
-        "components": [described(component) for component in components + [std]],
-        "dependencies": graph + [{"ref": std.purl}],
+        "components": [described(component) for component in components + others],
+        "dependencies": graph + [{"ref": other.purl} for other in others],
     }
     # Equal documents are one document, and have one number.
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
