@@ -19,6 +19,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DIST = ROOT / "target/dist"
+CROSS = ROOT / "build/cross"
 EPOCH = int(os.environ["SOURCE_DATE_EPOCH"])
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 # Any will do: what names folders in an installed file names them from where the file is.
@@ -38,8 +39,10 @@ def install_native(root):
 
 
 def install_cross(target, root):
-    """What `make install` does, for another system."""
+    """What `make install` does, for another system. Returns what components.py needs to know of it."""
     run("make", "--no-print-directory", "cross", f"TARGET={target}")
+    # A version of glibc, which may follow, is in no folder's name.
+    target = re.sub(r"(-linux-gnu)\..*", r"\1", target)
     built = pathlib.Path(os.environ["CARGO_TARGET_DIR"]) / target
     release, prefix, system = built / "release", root / PREFIX.lstrip("/"), system_of(target)
     run("make", "--no-print-directory", "install-development", f"release={release}", f"SYSTEM={system}",
@@ -66,15 +69,17 @@ def install_cross(target, root):
         file.chmod(0o644 if file.suffix in (".a", ".lib", ".def") else 0o755)
     for name, destination in links:
         (prefix / "lib" / name).symlink_to(destination)
+    compiler = re.search(r"^export RUSTC='(.*)'$", (CROSS / f"env-{target}").read_text(), re.MULTILINE)
+    return {"CROSS": str(CROSS), **({"RUSTC": compiler[1]} if compiler else {})}
 
 
-def add_documents(tree, triple):
+def add_documents(tree, triple, environment):
     documents = tree / "share/doc/obsabort"
     documents.mkdir(parents=True)
     for name in ("README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"):
         shutil.copyfile(ROOT / name, documents / name)
     for kind, name in (("notices", "THIRD-PARTY-NOTICES"), ("sbom", "obsabort.cdx.json")):
-        run("python3", "packaging/components.py", kind, triple, str(documents / name))
+        run("python3", "packaging/components.py", kind, triple, str(documents / name), **environment)
 
 
 def sums(folder, files):
@@ -123,7 +128,6 @@ def main():
     compiler = subprocess.run([os.environ.get("RUSTC", "rustc"), "-vV"], check=True, stdout=subprocess.PIPE, text=True)
     host = re.search(r"^host: (.*)$", compiler.stdout, re.MULTILINE)[1]
     name = f"obsabort-{VERSION}-{host}-native" if target == "native" else f"obsabort-{VERSION}-{target}"
-    # Its C library's version, which may follow, is no part of rustc's name.
     triple = host if target == "native" else re.sub(r"(-linux-gnu)\..*", r"\1", target)
     root = DIST / "root"
     tree = DIST / name
@@ -131,13 +135,14 @@ def main():
     built = pathlib.Path(os.environ["CARGO_TARGET_DIR"])
     for left in (root, tree, built / "obs-abort", built / triple / "obs-abort"):
         shutil.rmtree(left, ignore_errors=True)
+    environment = {}
     if target == "native":
         install_native(root)
     else:
-        install_cross(triple, root)
+        environment = install_cross(target, root)
     shutil.move(root / PREFIX.lstrip("/"), tree)
     shutil.rmtree(root)
-    add_documents(tree, triple)
+    add_documents(tree, triple, environment)
     sums(tree, [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()])
     is_windows = system_of(triple) == "windows"
     archive = DIST / (name + (".zip" if is_windows else ".tar.gz"))

@@ -35,10 +35,11 @@ export CARGOFLAGS="--config $config"
 # For the C in ring, too.
 export CFLAGS="-O2 $prefix_map"
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET CPPFLAGS LDFLAGS LDLIBS MAKEFLAGS MAKELEVEL
+# For the program alone, which is stripped as the library is: nothing else reads these two.
 case ${TARGET:-} in
-*-windows-* | *-darwin) ;;
+*-windows-*) export LDFLAGS=-s ;;
+*-darwin) ;;
 *)
-    # For the program alone, which is stripped as the library is: nothing else reads these two.
     export CPPFLAGS="-D_FORTIFY_SOURCE=2 -fstack-protector-strong" LDFLAGS="-Wl,-z,relro,-z,now -s"
     ;;
 esac

@@ -75,9 +75,11 @@ else
   rpath_macos := '-Wl,-rpath,@loader_path/lib'
   rpath := $(rpath_$(SYSTEM))
   # Relative if it can be: a prefix may be moved.
-  install_rpath := $(call rpath_to,$(LIBDIR))
+  origin_linux := $$ORIGIN
+  origin_macos := @loader_path
+  install_rpath := $(if $(exe),,$(call rpath_to,$(LIBDIR)))
   ifneq ($(and $(install_rpath),$(filter $(PREFIX)/bin,$(BINDIR)),$(filter $(PREFIX)/%,$(LIBDIR))),)
-    install_rpath := '-Wl$(comma)-rpath$(comma)$$ORIGIN/../$(patsubst $(PREFIX)/%,%,$(LIBDIR))'
+    install_rpath := '-Wl$(comma)-rpath$(comma)$(origin_$(SYSTEM))/../$(patsubst $(PREFIX)/%,%,$(LIBDIR))'
   endif
 endif
 
