@@ -126,8 +126,8 @@
  * Two static libraries that were written in Rust may not link into one program, since each brings Rust's standard
  * library along (multiple definition of rust_eh_personality). Use the shared library then; README.md has another way.
  *
- * This version supports Linux on x86_64 and aarch64, with glibc 2.17 or newer or with musl, and Windows 7 or newer on
- * x86_64. It compiles for macOS 11 and newer, where nobody has run it.
+ * This version supports Linux on x86_64 and aarch64, with glibc 2.17 or newer or with musl, and Windows 7 SP1 or newer
+ * on x86_64. It compiles for macOS 11 and newer, where nobody has run it.
  *
  * Facts about the protocol come from Huawei Cloud's OBS API reference.
  */
