@@ -135,11 +135,11 @@ install: obs-abort
 	$(INSTALL) -m 644 $(release)/libobsabort.a $(DESTDIR)$(LIBDIR)/libobsabort.a
 	@$(MAKE) --no-print-directory -C tools/obs-abort install $(dirs)
 
-# What is text, and needed on every system: the header, files for pkg-config and CMake, suppressions.
+# What is text, and needed on every system: the headers, files for pkg-config and CMake, suppressions.
 # For another system: make install-development release=target/TRIPLE/release
 install-development:
 	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(CMAKEDIR) $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(DATADIR)/obsabort
-	$(INSTALL) -m 644 include/obsabort.h $(DESTDIR)$(INCLUDEDIR)/obsabort.h
+	$(INSTALL) -m 644 include/obsabort.h include/obsabort.hpp $(DESTDIR)$(INCLUDEDIR)
 	$(call fill_in,$(pc_root),obsabort.pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc
 	$(call fill_in,$(pc_root),obsabort-static.pc) >$(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
 	$(call fill_in,$(cmake_root),obsabort-config.cmake) >$(DESTDIR)$(CMAKEDIR)/obsabort-config.cmake
@@ -154,7 +154,7 @@ deb rpm: tools
 	sh packaging/reproducible.sh sh packaging/$@.sh
 
 uninstall:
-	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.$(soversion) .so.$(version) .a) $(DESTDIR)$(INCLUDEDIR)/obsabort.h \
+	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.$(soversion) .so.$(version) .a) $(addprefix $(DESTDIR)$(INCLUDEDIR)/obsabort,.h .hpp) \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort.pc $(DESTDIR)$(LIBDIR)/pkgconfig/obsabort-static.pc
 	rm -f $(DESTDIR)$(CMAKEDIR)/obsabort-config.cmake $(DESTDIR)$(CMAKEDIR)/obsabort-config-version.cmake
 	-rmdir $(DESTDIR)$(CMAKEDIR)

@@ -40,6 +40,7 @@ files "$prefix" >"$folder/files"
 cat >"$folder/expected" <<'files'
 ./bin/obs-abort
 ./include/obsabort.h
+./include/obsabort.hpp
 ./lib/cmake/obsabort/obsabort-config-version.cmake
 ./lib/cmake/obsabort/obsabort-config.cmake
 ./lib/libobsabort.a

@@ -20,6 +20,7 @@ query --list target/dist/rpm/*.rpm | sort >"$folder/files"
 sort >"$folder/wanted" <<end
 /usr/bin/obs-abort
 /usr/include/obsabort.h
+/usr/include/obsabort.hpp
 /usr/lib64/cmake/obsabort
 /usr/lib64/cmake/obsabort/obsabort-config-version.cmake
 /usr/lib64/cmake/obsabort/obsabort-config.cmake

@@ -16,6 +16,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 (cd "$folder/usr" && find . ! -type d | sed "s/so\.$version/so.VERSION/" | LC_ALL=C sort) >"$folder/files"
 cat >"$folder/expected" <<'files'
 ./include/obsabort.h
+./include/obsabort.hpp
 ./lib/libobsabort.a
 ./lib/libobsabort.so
 ./lib/libobsabort.so.0
