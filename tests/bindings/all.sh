@@ -3,6 +3,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 bindings="
+    cpp
     go
     python
 "

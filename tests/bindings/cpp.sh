@@ -1,0 +1,130 @@
+#!/bin/sh
+# obsabort.hpp on an installed prefix, outside of this tree: language levels and compilers, the shared and the static
+# library, sanitizers, valgrind, and the programs of docs/cpp.md.
+set -eu
+cd "$(dirname "$0")/../.."
+root=$PWD
+unset INCLUDEDIR LIBDIR
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$root/$target ;; esac
+folder=$(mktemp -d)
+server=""
+finish() {
+    [ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; } || :
+    rm -rf "$folder"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+fail() {
+    echo "cpp: $1" >&2
+    exit 1
+}
+
+# PROGRAM PACKAGE WHAT
+have() {
+    command -v "$1" >/dev/null && return
+    echo "SKIPPED: $3: apt-get install $2"
+    [ "${CI:-}" != true ] || exit 1
+    return 1
+}
+
+quietly() {
+    "$@" >"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "failed: $*"; }
+}
+
+# OBS_LOCAL and OBSABORT_PREFIX, an installed prefix, may be given.
+if [ -z "${OBS_LOCAL:-}" ]; then
+    "${CARGO:-cargo}" build -q --release --locked -p obs-local
+    OBS_LOCAL=$target/release/obs-local
+fi
+export OBS_LOCAL
+prefix=${OBSABORT_PREFIX:-}
+if [ -z "$prefix" ]; then
+    prefix=$folder/prefix
+    quietly make --no-print-directory install PREFIX="$prefix"
+fi
+have cmake cmake "obsabort.hpp" || exit 0
+[ -e /usr/include/doctest/doctest.h ] || have doctest doctest-dev "obsabort.hpp" || exit 0
+
+# Nothing but what a user has who only runs programs.
+mkdir "$folder/lib"
+cp "$(readlink -f "$prefix/lib/libobsabort.so")" "$folder/lib/libobsabort.so.0"
+cp -r tests/bindings/cpp "$folder/source"
+
+# The programs of the page: the first as it stands, but for the endpoint; the others within a function.
+awk -v folder="$folder/source" '
+    /^```cpp/ { n++; file = folder "/example" n ".cpp"; level[n] = $0
+        if (n > 1) { print "#include <obsabort.hpp>\n#include <iostream>\n#include <thread>" >file
+            if ($0 ~ /20/) print "#include <version>\n#if defined(__cpp_lib_jthread)" >file
+            print "void example" n "(const obsabort::client &client);\nvoid example" n "(const obsabort::client &client)\n{" >file }
+        next }
+    /^```/ && file { if (n > 1) { print "}" >file; if (level[n] ~ /20/) print "#endif" >file }
+        close(file); file = "" }
+    file { print >file }
+    END { exit n != 5 }' docs/cpp.md || fail "docs/cpp.md does not have five programs"
+sed 's|"https://obs.eu-101.myhuaweicloud.com"|std::getenv("OBS_ENDPOINT")|; 1i #include <cstdlib>' \
+    "$folder/source/example1.cpp" >"$folder/source/example.cpp"
+
+# NAME COMPILER LEVEL LINK FLAGS: builds in $folder/NAME.
+build() {
+    echo "== $1: $2, C++$3, $4 $5"
+    quietly cmake -S "$folder/source" -B "$folder/$1" -DCMAKE_CXX_COMPILER="$2" -DCMAKE_CXX_STANDARD="$3" -DLINK="$4" \
+        -DCMAKE_CXX_FLAGS="$5" -DCMAKE_BUILD_TYPE= -DCMAKE_PREFIX_PATH="$prefix"
+    quietly cmake --build "$folder/$1" -j 2
+}
+
+# NAME [WRAPPER...]: runs the tests of a build.
+run() {
+    name=$1
+    shift
+    LD_LIBRARY_PATH=$folder/lib "$@" "$folder/$name/tests" >"$folder/log" 2>&1 || { cat "$folder/log"; fail "failed: $name"; }
+    grep -q 'test cases: *[1-9]' "$folder/log" || fail "$name ran no tests"
+    grep 'test cases:' "$folder/log"
+}
+
+needed() {
+    objdump -p "$folder/$1/tests" | sed -n 's/^ *NEEDED *//p' | grep obsabort || :
+}
+
+# The program of the page, on an upload of its own.
+run_example() {
+    "$OBS_LOCAL" serve --access-key DOCKEY --secret-key doc-secret --uploads backups:1:100 >"$folder/listening" &
+    server=$!
+    tries=0
+    until grep -q listening "$folder/listening"; do
+        tries=$((tries + 1))
+        [ $tries -lt 200 ] && kill -0 "$server" 2>/dev/null || fail "obs-local does not start"
+        sleep 0.05
+    done
+    endpoint=http://$(sed -n 's/^listening on //p' "$folder/listening")
+    "$OBS_LOCAL" list-uploads --endpoint "$endpoint" --access-key DOCKEY --secret-key doc-secret --bucket backups >"$folder/uploads"
+    key=$(cut -f 1 "$folder/uploads") id=$(cut -f 2 "$folder/uploads")
+    export OBS_ENDPOINT="$endpoint" OBS_ACCESS_KEY_ID=DOCKEY OBS_SECRET_ACCESS_KEY=doc-secret LD_LIBRARY_PATH="$folder/lib"
+    [ "$("$folder/$1/example" backups "$key" "$id")" = gone ] || fail "docs/cpp.md: the program does not abort"
+    status=0
+    "$folder/$1/example" backups "$key" "$id" 2>"$folder/log" || status=$?
+    [ $status = 3 ] && grep -q '^no_such_upload: ' "$folder/log" || fail "docs/cpp.md: the program does not say no_such_upload"
+    unset OBS_ENDPOINT OBS_ACCESS_KEY_ID OBS_SECRET_ACCESS_KEY LD_LIBRARY_PATH
+    echo "docs/cpp.md: its program aborts, and says no_such_upload the second time"
+}
+
+if have g++ g++ "C++17, and C++23, with g++"; then
+    build gcc17 g++ 17 shared -O2
+    [ "$(needed gcc17)" = libobsabort.so.0 ] || fail "gcc17 was not linked with the shared library"
+    run gcc17
+    run_example gcc17
+    build gcc23 g++ 23 static -O2
+    [ -z "$(needed gcc23)" ] || fail "gcc23 was not linked with the static library"
+    run gcc23
+    if have valgrind valgrind "C++ under valgrind"; then
+        SLOWNESS=20 run gcc17 valgrind -q --error-exitcode=66 --leak-check=full --fair-sched=yes \
+            --suppressions="$prefix/share/obsabort/valgrind.supp"
+    fi
+fi
+if have clang++ "clang libclang-rt-dev" "C++20 under sanitizers, with clang++"; then
+    build address clang++ 20 shared "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+    SLOWNESS=4 run address
+    build thread clang++ 20 shared "-g -O1 -fsanitize=thread"
+    SLOWNESS=10 TSAN_OPTIONS=suppressions=$prefix/share/obsabort/thread-sanitizer.supp run thread
+fi
