@@ -14,9 +14,10 @@ release=${CARGO_TARGET_DIR:-target}${folder:+/$folder}/release
 build() {
     "${CARGO:-cargo}" rustc --release --locked -p obsabort --lib --crate-type cdylib,staticlib "$@" -- --print native-static-libs
 }
-build "$@"
-# What has been built is not built again: cargo repeats the compiler's notes.
-CARGO_TERM_COLOR=never build -q "$@" 2>&1 | sed -n 's/^note: native-static-libs: //p' >"$release/native-static-libs"
+# The compiler tells what it links as a note. As JSON, it does not get between the lines that cargo writes on a terminal;
+# errors would not, either: if there are any, cargo writes them in a second run.
+messages=$(build "$@" --message-format json) || { build "$@"; messages=$(build "$@" --message-format json); }
+printf '%s\n' "$messages" | sed -n 's/.*native-static-libs: \([^"\\]*\).*/\1/p' | head -n 1 >"$release/native-static-libs"
 [ -s "$release/native-static-libs" ] || { echo "build-library.sh: rustc names no native libraries" >&2; exit 1; }
 
 case $triple in *-darwin) exit ;; esac
