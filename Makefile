@@ -125,7 +125,8 @@ fill_in = sed -e 's|@VERSION@|$(version)|; s|@SOVERSION@|$(soversion)|' \
     -e 's|@PREFIX@|$(pc_prefix)|; s|@LIBDIR@|$(1)$(call relocatable,$(LIBDIR))|' \
     -e 's|@INCLUDEDIR@|$(1)$(call relocatable,$(INCLUDEDIR))|; s|@BINDIR@|$(1)$(call relocatable,$(BINDIR))|' packaging/install/$(2).in
 
-dirs = PREFIX=$(PREFIX) BINDIR=$(BINDIR) LIBDIR=$(LIBDIR) MANDIR=$(MANDIR) DESTDIR=$(DESTDIR)
+# The program's Makefile is run in a folder of its own.
+dirs = $(foreach name,PREFIX BINDIR LIBDIR MANDIR DESTDIR,$(name)=$(abspath $($(name))))
 
 install: obs-abort
 	@$(MAKE) --no-print-directory install-development

@@ -98,9 +98,11 @@ unset PKG_CONFIG_PATH
 put uninstall PREFIX="$prefix"
 [ -z "$(files "$prefix")" ] || fail "uninstall left: $(files "$prefix")"
 
-# As a distribution does it: GNU's names, a library folder of its own, staged.
+# As a distribution does it: GNU's names, a library folder of its own, staged in a folder that is named from here.
 stage=$folder/stage
-put install prefix=/usr libdir=/usr/lib/x86_64-linux-gnu mandir=/usr/man DESTDIR="$stage"
+staged="prefix=/usr libdir=/usr/lib/x86_64-linux-gnu mandir=/usr/man DESTDIR=$(realpath -m --relative-to=. "$stage")"
+# shellcheck disable=SC2086
+put install $staged
 for file in bin/obs-abort include/obsabort.h lib/x86_64-linux-gnu/libobsabort.so.0 man/man1/obs-abort.1 share/obsabort/valgrind.supp; do
     [ -e "$stage/usr/$file" ] || fail "not staged: $file"
 done
@@ -109,7 +111,8 @@ if have pkg-config pkg-config; then
     includes=$(PKG_CONFIG_PATH=$pc pkg-config --variable=includedir obsabort)
     [ "$includes" -ef "$stage/usr/include" ] || fail "obsabort.pc, staged, has the header in $includes"
 fi
-put uninstall prefix=/usr libdir=/usr/lib/x86_64-linux-gnu mandir=/usr/man DESTDIR="$stage"
+# shellcheck disable=SC2086
+put uninstall $staged
 [ -z "$(files "$stage")" ] || fail "uninstall left: $(files "$stage")"
 
 # A folder outside of the prefix can't be found from within.
