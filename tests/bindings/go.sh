@@ -35,6 +35,19 @@ quietly() {
 
 have cc gcc && have pkg-config pkg-config && have readelf binutils && have python3 python3 || exit 0
 
+# OBS_LOCAL and OBSABORT_PREFIX, an installed prefix, may be given.
+if [ -z "${OBS_LOCAL:-}" ]; then
+    quietly "${CARGO:-cargo}" build -q --release --locked -p obs-local
+    OBS_LOCAL=$target/release/obs-local
+fi
+export OBS_LOCAL
+prefix=${OBSABORT_PREFIX:-}
+if [ -z "$prefix" ]; then
+    prefix=$folder/prefix
+    quietly make --no-print-directory install PREFIX="$prefix"
+fi
+export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+
 # GO may name another go than the one that is installed in the checkout.
 build=$root/build/bindings/go
 version=1.27.3
@@ -52,18 +65,6 @@ export HOME="$build/home" GOCACHE="$build/cache" GOPATH="$build/path" GOENV=off 
 PATH=$(dirname "$GO"):$PATH
 go version
 
-# OBS_LOCAL and OBSABORT_PREFIX, an installed prefix, may be given.
-if [ -z "${OBS_LOCAL:-}" ]; then
-    quietly "${CARGO:-cargo}" build -q --release --locked -p obs-local
-    OBS_LOCAL=$target/release/obs-local
-fi
-export OBS_LOCAL
-prefix=${OBSABORT_PREFIX:-}
-if [ -z "$prefix" ]; then
-    prefix=$folder/prefix
-    quietly make --no-print-directory install PREFIX="$prefix"
-fi
-export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
 mkdir -p "$folder/libobsabort/bindings"
 cp -r bindings/go "$folder/libobsabort/bindings/go"
 cd "$folder/libobsabort/bindings/go"
