@@ -35,7 +35,10 @@ foreign() {
     mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial"
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main" \
         >"$root/apt/sources.list"
+    # What is installed here is of no interest: an empty status.
+    : >"$root/apt/status"
     options="-q -o APT::Architecture=$architecture -o APT::Architectures=$architecture -o Dir::State::Lists=$root/apt/lists
+        -o Dir::State::Status=$root/apt/status
         -o Dir::Cache=$root/apt -o Dir::Etc::SourceList=$root/apt/sources.list -o Dir::Etc::SourceParts=/dev/null
         -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"
     # shellcheck disable=SC2086
