@@ -14,8 +14,10 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "../..")
-# By the systems whose loaders do not tell what they need: setup.sh of tools/cross has the versions.
+# Of systems whose libraries do not tell which version they need: it is that of setup.sh in tools/cross.
 PLATFORMS = {
+    "x86_64-unknown-linux-musl": "musllinux_1_2_x86_64",
+    "aarch64-unknown-linux-musl": "musllinux_1_2_aarch64",
     "x86_64-win7-windows-gnu": "win_amd64",
     "x86_64-pc-windows-gnu": "win_amd64",
     "x86_64-apple-darwin": "macosx_11_0_x86_64",

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The Python package as a stranger gets it: its wheel, looked at, installed into virtual environments, typed, and used from
-# outside the source tree; and with the library of a prefix.
+# outside the source tree; and with the library of a prefix. PYTHONS lists further interpreters to run the tests with.
 set -eu
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -36,17 +36,32 @@ make_wheel >/dev/null 2>&1
 cmp "$wheel" "$folder/$(basename "$wheel")" || fail "the same files make another wheel"
 python3 tests/bindings/python/check_wheel.py "$wheel" "$prefix/lib/libobsabort.so.0"
 python3 tests/bindings/python/check_wheel.py "$any"
+# Of the targets that `make cross` has built, if any.
+for library in "$target"/*/release/libobsabort.so "$target"/*/release/obsabort.dll "$target"/*/release/libobsabort.dylib; do
+    [ -e "$library" ] || continue
+    triple=$(basename "$(dirname "$(dirname "$library")")")
+    foreign=$(sh bindings/python/wheel.sh "$triple" 2>"$folder/log" | tail -n 1)
+    [ -n "$foreign" ] || { cat "$folder/log"; fail "no wheel of $triple"; }
+    python3 tests/bindings/python/check_wheel.py "$foreign" "$library"
+    echo "python: $triple: $(basename "$foreign")"
+done
 
 # What the oldest Python that is promised lacks, no test on a newer one shows.
 (cd bindings/python && "$tools/mypy" --strict obsabort && "$tools/vermin" -q --target=3.9- --no-tips --violations obsabort)
 
+# FOLDER WHEEL [PYTHON]
 install() {
-    python3 -m venv "$1"
+    "${3:-python3}" -m venv "$1"
     "$1/bin/pip" install -q --disable-pip-version-check --no-index "$2"
 }
 install "$folder/with" "$wheel"
 (cd "$folder" && "$tools/mypy" --strict --python-executable "$folder/with/bin/python" "$root/tests/bindings/python/typed_use.py")
-(cd "$folder" && INCLUDEDIR=$prefix/include OBS_LOCAL=$OBS_LOCAL "$folder/with/bin/python" "$root/tests/bindings/python/test_obsabort.py")
+for python in python3 ${PYTHONS:-}; do
+    install "$folder/tested" "$wheel" "$python"
+    "$folder/tested/bin/python" --version
+    (cd "$folder" && INCLUDEDIR=$prefix/include OBS_LOCAL=$OBS_LOCAL "$folder/tested/bin/python" "$root/tests/bindings/python/test_obsabort.py")
+    rm -rf "$folder/tested"
+done
 
 # Without a library in it: the one of the system, of which .so.0 alone need be there; and what is said if there is none.
 install "$folder/without" "$any"

@@ -100,8 +100,9 @@ class Call(Generic[T]):
         self._cancellation = cancellation
 
     def __del__(self) -> None:
-        # Calls that have begun keep what they need of it.
-        self._free(self._handle)
+        # Calls that have begun keep what they need of it. The collector may come here before it comes to a Sweep, which cancels.
+        handle, self._handle = self._handle, None
+        self._free(handle)
 
     def cancel(self) -> None:
         self._cancelled = True

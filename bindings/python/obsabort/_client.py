@@ -339,7 +339,7 @@ class Client:
 
     def close(self) -> None:
         """Cancels the calls in progress, waits for their end (up to 250 ms and what callbacks take), and frees the client.
-        In a callback of the client it does not wait. Closing again does nothing."""
+        In a callback it may return before that end. Closing again does nothing."""
         self._begin_close()
         self._wait_for_calls()
         self._free()
@@ -465,11 +465,19 @@ class Sweep:
     def run(self, progress: Optional[ProgressCallback] = None) -> Report:
         """Sweeps to the end. `progress` stops the sweep with CancelledError if it returns False, and what it raises comes
         out of this function."""
-        return self._end(self._once(progress).result())
+        call = self._once(progress)
+        try:
+            return self._end(call.result())
+        finally:
+            self._ended = True
 
     async def run_async(self, progress: Optional[ProgressCallback] = None) -> Report:
         """As run(); `progress` runs on the event loop. Cancelling the task cancels the sweep."""
-        return self._end(await self._once(progress).result_async())
+        call = self._once(progress)
+        try:
+            return self._end(await call.result_async())
+        finally:
+            self._ended = True
 
     def __iter__(self) -> Sweep:
         return self

@@ -534,6 +534,7 @@ class Callbacks(Case):
                 client.set_credentials(server.access_key, server.secret_key)
                 if len(calls) == 5:
                     client.close()
+                    calls.append("kept" if client._pointer else "freed")
 
             def work(calls=calls):
                 with self.assertRaises((obsabort.CancelledError, RuntimeError)):
@@ -545,9 +546,29 @@ class Callbacks(Case):
                 thread = threading.Thread(target=work)
                 work() if on_main else thread.start()
                 on_main or thread.join(10)
-                self.assertEqual(calls[-1], "done")
+                # The main thread waits for the thread inside C; another is inside itself.
+                self.assertEqual(calls[-2:], ["freed" if on_main else "kept", "done"])
                 self.assertEqual(calls[0], Code.NO_SUCH_UPLOAD)
                 self.wait_until(lambda: client._pointer is None)
+
+    def test_the_collector_may_take_a_call_before_its_sweep(self):
+        """Both in one cycle, in any order: what is freed is cancelled no more."""
+        server = self.serve("--uploads", f"{BUCKET}:3:{2 * DAY}", "--fault", HANGS)
+        client = self.client(server)
+        for begin in (list, lambda sweep: sweep.run(lambda now: 1 / 0)):
+            for _ in range(5):
+                sweep = client.abort_stale(BUCKET, DAY, timeout=0.3)
+                with contextlib.suppress(obsabort.Error, ZeroDivisionError):
+                    begin(sweep)
+                call = sweep._call
+                sweep._ended = False
+                call.sweep = sweep
+                self.wait_until(lambda: not client._calls)
+                # The collector's order, when it is the bad one.
+                call.__del__()
+                sweep.__del__()
+                del sweep, call
+                gc.collect()
 
     def test_collection_during_calls(self):
         """Whatever the collector takes away, it is nothing that C still calls."""
