@@ -73,7 +73,15 @@ cd "$folder/libobsabort/bindings/go"
 [ -x "$build/gofmt-$version" ] || quietly go build -o "$build/gofmt-$version" cmd/gofmt
 unformatted=$("$build/gofmt-$version" -l .)
 [ -z "$unformatted" ] || fail "not formatted: $unformatted"
-quietly env CGO_CFLAGS="-O2 -Wall -Wextra -Werror" go vet .
+# What cgo generates is not held to this.
+# shellcheck disable=SC2046
+quietly go tool cgo -objdir "$folder/generated" -- $(pkg-config --cflags obsabort) $(go list -f '{{join .CgoFiles " "}}' .)
+for compiler in gcc clang; do
+    have "$compiler" "$compiler" || continue
+    # shellcheck disable=SC2046
+    quietly "$compiler" -std=c99 -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(pkg-config --cflags obsabort) -I. \
+        -isystem "$folder/generated" bridge.c
+done
 for tags in "" obsabort_static; do
     quietly go vet -tags "$tags" .
 done
