@@ -33,8 +33,9 @@ foreign() {
     [ ! -e "$root/.complete" ] || return 0
     rm -rf "$root"
     mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main" \
-        >"$root/apt/sources.list"
+    # From where this machine has its own.
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 'Component: main' | head -n 1)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$root/apt/sources.list"
     # What is installed here is of no interest: an empty status.
     : >"$root/apt/status"
     options="-q -o APT::Architecture=$architecture -o APT::Architectures=$architecture -o Dir::State::Lists=$root/apt/lists
