@@ -4,6 +4,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 bindings="
     cpp
+    csharp
     go
     python
 "

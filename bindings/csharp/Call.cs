@@ -1,0 +1,153 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Runtime.ExceptionServices;
+using System.Threading;
+
+namespace ObsAbort
+{
+    // One call of the library: its cancellation and its callbacks. The library calls back on the thread that made the call
+    // only, so that the thread knows whose callback it is.
+    internal sealed class Call
+    {
+        // Fields, so that the library's pointers to them stay valid.
+        internal static readonly LogCallback OnLog = Log;
+        internal static readonly ProgressCallback OnProgress = Progress;
+
+        [ThreadStatic] private static Call current;
+
+        // Mono does not exit while a thread is in a library, and a call retries what Mono's signals interrupt.
+        private static readonly LinkedList<Call> running = new LinkedList<Call>();
+        private static readonly TimeSpan ExitTime = TimeSpan.FromSeconds(1);
+        private static bool exiting;
+
+        private readonly Action<ObsAbortLogLevel, string> log;
+        private readonly IProgress<AbortProgress> progress;
+        private readonly int thread = Thread.CurrentThread.ManagedThreadId;
+        private CallHandle handle;
+        private Exception thrown;
+
+        static Call()
+        {
+            if (Type.GetType("Mono.Runtime") != null)
+                AppDomain.CurrentDomain.ProcessExit += (sender, arguments) => CancelAll();
+        }
+
+        internal Call(Action<ObsAbortLogLevel, string> log, IProgress<AbortProgress> progress)
+        {
+            this.log = log;
+            this.progress = progress;
+        }
+
+        // The exception of a callback comes out here, after the library has returned.
+        internal T Run<T>(Func<CallHandle, T> verb, CancellationToken token)
+        {
+            T result;
+            Call outer = current;
+            using (handle = new CallHandle())
+            {
+                if (handle.IsInvalid)
+                    throw ObsAbortException.Refused(ObsAbortCode.Internal, "no call handle");
+                // Disposing of the registration waits for a cancellation that is in progress.
+                using (token.Register(state => ((Call)state).Cancel(), this, false))
+                {
+                    LinkedListNode<Call> node = Begin();
+                    current = this;
+                    try
+                    {
+                        result = verb(handle);
+                    }
+                    finally
+                    {
+                        current = outer;
+                        End(node);
+                    }
+                }
+            }
+            if (thrown is ThreadAbortException)
+                Thread.CurrentThread.Abort();
+            else if (thrown != null)
+                ExceptionDispatchInfo.Capture(thrown).Throw();
+            return result;
+        }
+
+        private LinkedListNode<Call> Begin()
+        {
+            lock (running)
+            {
+                if (exiting)
+                    Cancel();
+                return running.AddLast(this);
+            }
+        }
+
+        private static void End(LinkedListNode<Call> node)
+        {
+            lock (running)
+            {
+                running.Remove(node);
+                if (exiting)
+                    Monitor.Pulse(running);
+            }
+        }
+
+        private static void CancelAll()
+        {
+            int exits = Thread.CurrentThread.ManagedThreadId;
+            lock (running)
+            {
+                exiting = true;
+                foreach (Call call in running)
+                    call.Cancel();
+                // Not for calls whose callback exits.
+                while (running.Any(call => call.thread != exits) && Monitor.Wait(running, ExitTime)) { }
+            }
+        }
+
+        private void Cancel()
+        {
+            Native.obs_abort_call_cancel(handle);
+        }
+
+        private void Failed(Exception exception)
+        {
+            // It would go on by itself, through the library.
+            if (exception is ThreadAbortException)
+                Thread.ResetAbort();
+            thrown = exception;
+            Cancel();
+        }
+
+        private static void Log(int level, IntPtr message, IntPtr userdata)
+        {
+            Call call = current;
+            if (call?.log == null || call.thrown != null)
+                return;
+            try
+            {
+                call.log((ObsAbortLogLevel)level, Utf8.Read(message));
+            }
+            catch (Exception exception)
+            {
+                call.Failed(exception);
+            }
+        }
+
+        private static int Progress(IntPtr outcome, ulong done, ulong total, IntPtr userdata)
+        {
+            Call call = current;
+            if (call.thrown != null)
+                return 1;
+            try
+            {
+                call.progress.Report(new AbortProgress(outcome == IntPtr.Zero ? null : new Outcome(outcome), (long)done, (long)total));
+                return 0;
+            }
+            catch (Exception exception)
+            {
+                call.Failed(exception);
+                return 1;
+            }
+        }
+    }
+}
