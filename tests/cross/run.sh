@@ -71,9 +71,14 @@ make_scripts() {
 
 # Both suites of programs, in the network of the machine, then the one that makes a network of its own.
 run_suites() {
-    echo "== $target $1"
+    echo "== $target, the programs, $1"
     python3 tests/e2e/run.py examples tool -k test_examples. -k test_tool. -k tool_screen.Terminal
     [ -z "${before_portable:-}" ] || $before_portable
+    run_portable "$1"
+}
+
+run_portable() {
+    echo "== $target, the library, $1"
     python3 tests/e2e/run.py portable
 }
 
@@ -147,7 +152,7 @@ run_target() {
         run_suites "natively"
         foreign amd64 bullseye libc6
         make_scripts "$built/run-2.31" "$root/lib/x86_64-linux-gnu/ld-2.31.so" --library-path "$root/lib/x86_64-linux-gnu"
-        run_suites "with the C library of Debian 11"
+        run_portable "with the C library of Debian 11"
         ;;
     x86_64-unknown-linux-musl)
         install_packages musl

@@ -15,6 +15,14 @@ case $CARGO_TARGET_DIR in /*) ;; *) CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;; e
 export CARGO_TARGET_DIR
 built=$CARGO_TARGET_DIR/$target
 
+# Cargo does not notice that std is another one than that of the build before.
+std=$setup/rust/usr/lib/rustlib/$target/lib
+if [ -d "$std" ] && [ ! "$built/.std" -nt "$std" ]; then
+    rm -rf "$built"
+    mkdir -p "$built"
+    touch "$built/.std"
+fi
+
 # GNU's objcopy knows the machine's own format alone.
 CARGO=$CROSS_CARGO OBJCOPY=llvm-objcopy sh tools/build-library.sh --target "$CROSS_TARGET" ${CARGOFLAGS:-}
 
