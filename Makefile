@@ -48,6 +48,10 @@ cross: tools
 wheel: $(if $(TARGET),tools,library)
 	sh bindings/python/wheel.sh $(TARGET)
 
+# The NuGet package, in target/nupkg, after `make cross` for its four targets.
+nupkg: tools
+	sh bindings/csharp/pack.sh
+
 demo: tools
 	@sh tests/demo.sh
 
@@ -170,6 +174,7 @@ help:
 	@echo "make install           PREFIX=$(PREFIX) DESTDIR="
 	@echo "make cross             for another system: TARGET=..., tools/cross/setup.sh says which"
 	@echo "make wheel             the Python package with the library in it, in target/wheels; TARGET=..., or any: docs/python.md"
+	@echo "make nupkg             the NuGet package with the libraries of four targets, in target/nupkg, after make cross: docs/csharp.md"
 	@echo "make dist              the archive of a release, in target/dist (TARGET=...: for another system)"
 	@echo "make deb, make rpm     the same files as packages"
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
@@ -182,4 +187,4 @@ help:
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools wheel library examples obs-abort cross demo test test-bindings test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
+.PHONY: all tools wheel nupkg library examples obs-abort cross demo test test-bindings test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help

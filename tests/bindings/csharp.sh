@@ -1,6 +1,6 @@
 #!/bin/sh
 # The .NET assembly on an installed prefix, outside of this tree: its tests and the program of docs/csharp.md, on Mono and on
-# .NET 8, with nothing of the library but its .so.0.
+# .NET 8, with nothing of the library but its .so.0; and the NuGet package, as a client of NuGet installs it.
 set -eu
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -28,7 +28,7 @@ quietly() {
     "$@" >"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "failed: $*"; }
 }
 
-have mcs "mono-mcs libmono-system-core4.0-cil" && have mono mono-runtime && have python3 python3 || exit 0
+have mcs "mono-mcs libmono-system-core4.0-cil" && have mono mono-runtime && have nuget nuget && have python3 python3 || exit 0
 
 # The runtime of .NET, without its compiler.
 build=$root/build/bindings/csharp
@@ -103,6 +103,59 @@ for runtime in "$on_mono" "$on_net"; do
     left=$("$OBS_LOCAL" list-uploads --endpoint "$endpoint" --access-key AK --secret-key SK --bucket hello)
     [ -z "$left" ] || fail "hello left $left"
 done
+echo "hello: aborted an upload on Mono and on .NET"
+
+# The package: the libraries that are here, at least this machine's.
+case $(uname -m) in aarch64) native=linux-arm64 ;; *) native=linux-x64 ;; esac
+set -- "$native=$folder/lib/libobsabort.so.0"
+for runtime in linux-x64=x86_64-unknown-linux-gnu/release/libobsabort.so linux-arm64=aarch64-unknown-linux-gnu/release/libobsabort.so \
+    linux-musl-x64=x86_64-unknown-linux-musl/release/libobsabort.so win-x64=x86_64-win7-windows-gnu/release/obsabort.dll; do
+    [ "${runtime%%=*}" = "$native" ] || [ ! -e "$target/${runtime#*=}" ] || set -- "$@" "${runtime%%=*}=$target/${runtime#*=}"
+done
+package=$(python3 "$root/bindings/csharp/pack.py" . "$folder/feed" "$@")
+mkdir "$folder/again"
+quietly sh "$folder/csharp/build.sh" "$folder/again"
+python3 "$root/bindings/csharp/pack.py" "$folder/again" "$folder/again" "$@" >/dev/null
+cmp "$package" "$folder/again/$(basename "$package")" || fail "the same files make another package"
+HOME=$folder quietly nuget install ObsAbort -Source "$folder/feed" -OutputDirectory "$folder/installed"
+cd "$folder/installed"/ObsAbort.*
+{
+    printf './LICENSE-%s\n' APACHE MIT
+    printf './lib/netstandard2.0/ObsAbort.%s\n' dll dll.config xml
+    for runtime in "$@"; do
+        case $runtime in win*) name=obsabort.dll ;; *) name=libobsabort.so.0 ;; esac
+        cmp "${runtime#*=}" "runtimes/${runtime%%=*}/native/$name" || fail "the package has another library"
+        echo "./runtimes/${runtime%%=*}/native/$name"
+    done
+} | LC_ALL=C sort >"$folder/expected"
+find . -type f ! -name '*.nupkg' | LC_ALL=C sort | diff "$folder/expected" - || fail "the package has other files"
+
+# What the build of a program that refers to the package writes, so that .NET finds both parts of it.
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
+mkdir -p "$folder/packages/obsabort" "$folder/user"
+cp -r "$PWD" "$folder/packages/obsabort/$version"
+cd "$folder/user"
+cp "$folder/program/hello.exe" "$folder/program/runtimeconfig.json" .
+cat >deps.json <<END
+{
+  "runtimeTarget": {"name": ".NETCoreApp,Version=v8.0"},
+  "targets": {".NETCoreApp,Version=v8.0": {
+    "hello/1.0.0": {"dependencies": {"ObsAbort": "$version"}, "runtime": {"hello.exe": {}}},
+    "ObsAbort/$version": {
+      "runtime": {"lib/netstandard2.0/ObsAbort.dll": {}},
+      "runtimeTargets": {"runtimes/$native/native/libobsabort.so.0": {"rid": "$native", "assetType": "native"}}
+    }
+  }},
+  "libraries": {
+    "hello/1.0.0": {"type": "project", "serviceable": false, "sha512": ""},
+    "ObsAbort/$version": {"type": "package", "serviceable": false, "sha512": "", "path": "obsabort/$version"}
+  }
+}
+END
+id=$("$OBS_LOCAL" initiate --endpoint "$endpoint" --access-key AK --secret-key SK --bucket hello --key "a key")
+said=$(unset LD_LIBRARY_PATH; OBS_ENDPOINT="$endpoint" OBS_ACCESS_KEY_ID=AK OBS_SECRET_ACCESS_KEY=SK "$dotnet" exec \
+    --runtimeconfig runtimeconfig.json --depsfile deps.json --additionalprobingpath "$folder/packages" hello.exe hello "a key" "$id") || fail "hello failed"
+[ "$said" = gone ] || fail "hello says $said, with the package"
 exec 3>&-
 wait $!
-echo "hello: aborted an upload on Mono and on .NET"
+echo "$(basename "$package") for $*: looked at, installed, used" | sed 's/=[^ ]*//g'
