@@ -93,10 +93,7 @@ enum class errc : std::int32_t {
 };
 
 /// Returns the name of a code, such as "no_such_bucket"; "unknown" if the library does not know it.
-inline std::string_view name(errc code) noexcept
-{
-    return obs_abort_code_name(static_cast<std::int32_t>(code));
-}
+inline std::string_view name(errc code) noexcept { return obs_abort_code_name(static_cast<std::int32_t>(code)); }
 
 /// The category of the codes in std::error_code. Its messages are those of obs_abort_strerror().
 class OBSABORT_VISIBLE error_category final : public std::error_category {
@@ -130,10 +127,7 @@ OBSABORT_VISIBLE inline const std::error_category &category() noexcept
 }
 
 /// Makes `std::error_code error = errc::timeout` and `error == errc::timeout` work.
-inline std::error_code make_error_code(errc code) noexcept
-{
-    return {static_cast<int>(code), category()};
-}
+inline std::error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), category()}; }
 
 } // namespace obsabort
 
@@ -181,7 +175,8 @@ struct report {
 class OBSABORT_VISIBLE failure : public std::system_error {
 public:
     explicit failure(outcome details)
-        : std::system_error(make_error_code(details.code)), details_(std::make_shared<const outcome>(std::move(details)))
+        : std::system_error(make_error_code(details.code)),
+          details_(std::make_shared<const outcome>(std::move(details)))
     {
     }
 
@@ -334,12 +329,16 @@ inline outcome outcome_from(const obs_abort_outcome *from)
     return to;
 }
 
-inline std::string refusal(const char *what) { return "invalid_argument: the " + std::string(what) + " contains U+0000"; }
+inline std::string refusal(const char *what)
+{
+    return "invalid_argument: the " + std::string(what) + " contains U+0000";
+}
 
 template <class T, class = void>
 struct has_upload_members : std::false_type {};
 template <class T>
-struct has_upload_members<T, std::void_t<decltype(std::declval<const T &>().key), decltype(std::declval<const T &>().upload_id)>>
+struct has_upload_members<
+    T, std::void_t<decltype(std::declval<const T &>().key), decltype(std::declval<const T &>().upload_id)>>
     : std::true_type {};
 
 /// The uploads of a range, copied: its elements may be temporary.
@@ -419,11 +418,12 @@ struct call_state {
     std::vector<const obs_abort_call *> running;
 };
 
-/// The call handle of one verb. It is the verb's own, so that a verb that is stopped from its progress callable does not
+/// The call handle of one verb. It is the verb's own, so that a verb that is stopped by its progress callable does not
 /// cancel others with the same `call`.
 class call_handle {
 public:
-    explicit call_handle(std::shared_ptr<call_state> state = nullptr) : state_(std::move(state)), handle_(obs_abort_call_new())
+    explicit call_handle(std::shared_ptr<call_state> state = nullptr)
+        : state_(std::move(state)), handle_(obs_abort_call_new())
     {
         if (!handle_)
             throw failure(errc::internal, "internal: no call handle");
@@ -484,8 +484,9 @@ public:
     }
 
 private:
-    // The end of the thread in a callable (pthread_exit, pthread_cancel) ends the process here: it may not unwind C either.
-    static std::int32_t called(const obs_abort_outcome *from, std::uint64_t done, std::uint64_t total_so_far, void *userdata) noexcept
+    // The end of the thread in a callable (pthread_exit, pthread_cancel) ends the process here: it unwinds, too.
+    static std::int32_t called(const obs_abort_outcome *from, std::uint64_t done, std::uint64_t total_so_far,
+                               void *userdata) noexcept
     {
         auto &self = *static_cast<observer *>(userdata);
         // What was in progress ends with a callback.
@@ -514,7 +515,8 @@ private:
             return true;
         } else {
             // Nothing else, since C's "return 0" means the opposite.
-            static_assert(std::is_same_v<typename result::type, bool>, "a progress callable returns void, or a bool: false to stop");
+            static_assert(std::is_same_v<typename result::type, bool>,
+                          "a progress callable returns void, or a bool: false to stop");
             return callable_(now);
         }
     }
@@ -526,7 +528,8 @@ private:
     std::exception_ptr exception_;
 };
 
-inline report report_from(std::int32_t code, const obs_abort_report *from, const char *error, const upload_list *uploads)
+inline report report_from(std::int32_t code, const obs_abort_report *from, const char *error,
+                          const upload_list *uploads)
 {
     report to;
     to.code = static_cast<errc>(code);
@@ -600,8 +603,14 @@ public:
         return accepted(obs_abort_config_set_timeout_ms(handle_.get(), detail::timeout_ms(value)));
     }
 
-    config &max_attempts(std::uint32_t value) { return accepted(obs_abort_config_set_max_attempts(handle_.get(), value)); }
-    config &max_connections(std::uint32_t value) { return accepted(obs_abort_config_set_max_connections(handle_.get(), value)); }
+    config &max_attempts(std::uint32_t value)
+    {
+        return accepted(obs_abort_config_set_max_attempts(handle_.get(), value));
+    }
+    config &max_connections(std::uint32_t value)
+    {
+        return accepted(obs_abort_config_set_max_connections(handle_.get(), value));
+    }
     config &ca_file(std::string_view path) { return text("CA file", obs_abort_config_set_ca_file, path); }
 
     config &client_certificate(std::string_view certificate_path, std::string_view key_path)
@@ -614,16 +623,21 @@ public:
     config &proxy(std::string_view url) { return text("proxy", obs_abort_config_set_proxy, url); }
     config &confirm(bool on = true) { return accepted(obs_abort_config_set_confirm(handle_.get(), on)); }
     config &request_payer(bool on = true) { return accepted(obs_abort_config_set_request_payer(handle_.get(), on)); }
-    config &user_agent(std::string_view product) { return text("user agent", obs_abort_config_set_user_agent, product); }
+    config &user_agent(std::string_view product)
+    {
+        return text("user agent", obs_abort_config_set_user_agent, product);
+    }
 
-    /// Sets a callable `void(log_level, std::string_view)`. It is called on threads that are inside a call of the client,
-    /// possibly on several at the same time. An exception that leaves it is dropped: a log decides over no abort.
+    /// Sets a callable `void(log_level, std::string_view)`. It is called on threads that are inside a call of the
+    /// client, possibly on several at the same time. An exception that leaves it is dropped: a log decides over no
+    /// abort.
     config &log(log_level level, std::function<void(log_level, std::string_view)> callable)
     {
         auto log = callable ? std::make_shared<const detail::log_function>(std::move(callable)) : nullptr;
         // C gives back to log_called() what it never writes to.
         void *userdata = const_cast<detail::log_function *>(log.get());
-        accepted(obs_abort_config_set_log(handle_.get(), log ? &config::log_called : nullptr, userdata, static_cast<std::int32_t>(level)));
+        accepted(obs_abort_config_set_log(handle_.get(), log ? &config::log_called : nullptr, userdata,
+                                          static_cast<std::int32_t>(level)));
         log_ = std::move(log);
         return *this;
     }
@@ -674,8 +688,8 @@ private:
     std::shared_ptr<const detail::log_function> log_;
 };
 
-/// Cancels calls from another thread, and limits the time that each of them may take. One object may serve several calls,
-/// one after the other or at the same time.
+/// Cancels calls from another thread, and limits the time that each of them may take. One object may serve several
+/// calls, one after the other or at the same time.
 ///
 /// It may be destroyed while they run; it can then no longer cancel them. After fork(), a child needs one of its own.
 class call {
@@ -693,7 +707,8 @@ public:
 
     call(call &&) = delete;
 
-    /// Cancels all calls that run with this object, and those that begin later. They return errc::cancelled within 250 ms.
+    /// Cancels all calls that run with this object, and those that begin later. They return errc::cancelled within
+    /// 250 ms. Not for signal handlers.
     void cancel() const noexcept
     {
         const std::lock_guard<std::mutex> locked(state_->lock);
@@ -710,9 +725,9 @@ private:
 
 /// A client: fixed settings, replaceable credentials and a pool of connections. Make one and keep it.
 ///
-/// A call that is in progress when its client is destroyed returns errc::cancelled within 250 ms, and uses nothing of the
-/// object after it has begun. The library's client is freed by whichever of them ends last. It is therefore safe to destroy
-/// a client in a callback.
+/// A call that is in progress when its client is destroyed returns errc::cancelled within 250 ms, and uses nothing of
+/// the object after it has begun. The library's client is freed by whichever of them ends last. It is therefore safe to
+/// destroy a client in a callback.
 class client {
 public:
     /// Throws `failure` with errc::invalid_config if the settings can't be used together.
@@ -742,20 +757,23 @@ public:
     void shutdown() const noexcept { obs_abort_client_shutdown(handle()); }
 
     /// Replaces the credentials, also for the calls in progress. Throws `failure` if they can't be used.
-    void set_credentials(std::string_view access_key, std::string_view secret_key, std::string_view security_token = {}) const
+    void set_credentials(std::string_view access_key, std::string_view secret_key,
+                         std::string_view security_token = {}) const
     {
         const detail::c_text access(access_key), secret(secret_key), token(security_token);
         if (access.has_nul() || secret.has_nul() || token.has_nul())
             throw failure(errc::invalid_argument, detail::refusal("access key, the secret key or the security token"));
         char *error = nullptr;
-        const std::int32_t code = obs_abort_client_set_credentials(handle(), access.get(), secret.get(), token.get(), &error);
+        const std::int32_t code =
+            obs_abort_client_set_credentials(handle(), access.get(), secret.get(), token.get(), &error);
         const detail::owned<char, obs_abort_string_free> message(error);
         if (code != OBS_ABORT_OK)
             throw failure(static_cast<errc>(code), detail::text_or_empty(error));
     }
 
     /// Aborts one upload. Whatever the service says is in the outcome; only memory that can't be had is an exception.
-    [[nodiscard]] outcome try_abort(std::string_view bucket, std::string_view key, std::string_view upload_id, const call *call = nullptr) const
+    [[nodiscard]] outcome try_abort(std::string_view bucket, std::string_view key, std::string_view upload_id,
+                                    const call *call = nullptr) const
     {
         if (call == nullptr)
             return abort_one(nullptr, bucket, key, upload_id);
@@ -764,26 +782,28 @@ public:
     }
 
     /// Aborts one upload, or throws `failure`.
-    void abort(std::string_view bucket, std::string_view key, std::string_view upload_id, const call *call = nullptr) const
+    void abort(std::string_view bucket, std::string_view key, std::string_view upload_id,
+               const call *call = nullptr) const
     {
         throw_unless_ok(try_abort(bucket, key, upload_id, call));
     }
 
     /// Aborts many uploads of one bucket.
     ///
-    /// \param uploads   A range of `upload`, of anything else with these members (report::failures), or of pairs. An entry
-    ///                  that can't be used fails alone.
+    /// \param uploads   A range of `upload`, of anything else with these members (report::failures), or of pairs. An
+    ///                  entry that can't be used fails alone.
     /// \param progress  Called with `const progress &` on this thread. Returns void, or false to cancel. Or nullptr.
     template <class Range, class Callable = std::nullptr_t>
-    [[nodiscard]] report abort_many(std::string_view bucket, Range &&uploads, Callable &&progress = nullptr, const call *call = nullptr) const
+    [[nodiscard]] report abort_many(std::string_view bucket, Range &&uploads, Callable &&progress = nullptr,
+                                    const call *call = nullptr) const
     {
         const detail::call_handle handle(state_of(call));
         return many(handle, bucket, detail::upload_list(uploads), progress);
     }
 
     template <class Callable = std::nullptr_t>
-    [[nodiscard]] report abort_many(std::string_view bucket, std::initializer_list<upload> uploads, Callable &&progress = nullptr,
-                                    const call *call = nullptr) const
+    [[nodiscard]] report abort_many(std::string_view bucket, std::initializer_list<upload> uploads,
+                                    Callable &&progress = nullptr, const call *call = nullptr) const
     {
         const detail::call_handle handle(state_of(call));
         return many(handle, bucket, detail::upload_list(uploads), progress);
@@ -794,15 +814,17 @@ public:
     /// \param older_than  Fractions of a second are rounded up. 0 is refused unless an option allows it.
     /// \param progress    As for abort_many().
     template <class Rep, class Period, class Callable = std::nullptr_t>
-    [[nodiscard]] report abort_stale(std::string_view bucket, std::chrono::duration<Rep, Period> older_than, const stale_options &options = {},
-                                     Callable &&progress = nullptr, const call *call = nullptr) const
+    [[nodiscard]] report abort_stale(std::string_view bucket, std::chrono::duration<Rep, Period> older_than,
+                                     const stale_options &options = {}, Callable &&progress = nullptr,
+                                     const call *call = nullptr) const
     {
         const detail::call_handle handle(state_of(call));
         return stale(handle, bucket, age(older_than), options, progress);
     }
 
 #if defined(__cpp_lib_jthread)
-    [[nodiscard]] outcome try_abort(std::stop_token token, std::string_view bucket, std::string_view key, std::string_view upload_id) const
+    [[nodiscard]] outcome try_abort(std::stop_token token, std::string_view bucket, std::string_view key,
+                                    std::string_view upload_id) const
     {
         const detail::call_handle handle;
         const std::stop_callback cancel(std::move(token), [&handle] { handle.cancel(); });
@@ -815,7 +837,8 @@ public:
     }
 
     template <class Range, class Callable = std::nullptr_t>
-    [[nodiscard]] report abort_many(std::stop_token token, std::string_view bucket, Range &&uploads, Callable &&progress = nullptr) const
+    [[nodiscard]] report abort_many(std::stop_token token, std::string_view bucket, Range &&uploads,
+                                    Callable &&progress = nullptr) const
     {
         const detail::call_handle handle;
         const std::stop_callback cancel(std::move(token), [&handle] { handle.cancel(); });
@@ -823,8 +846,9 @@ public:
     }
 
     template <class Rep, class Period, class Callable = std::nullptr_t>
-    [[nodiscard]] report abort_stale(std::stop_token token, std::string_view bucket, std::chrono::duration<Rep, Period> older_than,
-                                     const stale_options &options = {}, Callable &&progress = nullptr) const
+    [[nodiscard]] report abort_stale(std::stop_token token, std::string_view bucket,
+                                     std::chrono::duration<Rep, Period> older_than, const stale_options &options = {},
+                                     Callable &&progress = nullptr) const
     {
         const detail::call_handle handle;
         const std::stop_callback cancel(std::move(token), [&handle] { handle.cancel(); });
@@ -834,7 +858,8 @@ public:
 
 #if defined(__cpp_lib_expected)
     /// Aborts one upload; an outcome whose code is not errc::ok is the error.
-    [[nodiscard]] std::expected<outcome, outcome> abort_expected(std::string_view bucket, std::string_view key, std::string_view upload_id,
+    [[nodiscard]] std::expected<outcome, outcome> abort_expected(std::string_view bucket, std::string_view key,
+                                                                 std::string_view upload_id,
                                                                  const call *call = nullptr) const
     {
         outcome result = try_abort(bucket, key, upload_id, call);
@@ -854,7 +879,10 @@ private:
     // NULL after a move; the library refuses it.
     obs_abort_client *handle() const noexcept { return state_ ? state_->handle.get() : nullptr; }
 
-    static std::shared_ptr<detail::call_state> state_of(const call *call) { return call != nullptr ? call->state_ : nullptr; }
+    static std::shared_ptr<detail::call_state> state_of(const call *call)
+    {
+        return call != nullptr ? call->state_ : nullptr;
+    }
 
     static void throw_unless_ok(outcome result)
     {
@@ -878,23 +906,27 @@ private:
         return to;
     }
 
-    outcome abort_one(const obs_abort_call *call, std::string_view bucket, std::string_view key, std::string_view upload_id) const
+    outcome abort_one(const obs_abort_call *call, std::string_view bucket, std::string_view key,
+                      std::string_view upload_id) const
     {
         const detail::c_text bucket_text(bucket), key_text(key), id_text(upload_id);
-        for (const auto &[text, what] : {std::pair(&bucket_text, "bucket"), {&key_text, "key"}, {&id_text, "upload id"}})
+        for (const auto &[text, what] :
+             {std::pair(&bucket_text, "bucket"), {&key_text, "key"}, {&id_text, "upload id"}})
             if (text->has_nul())
                 return refused(key, upload_id, detail::refusal(what));
         const std::shared_ptr<state> in_use = state_;
         if (!in_use)
             return refused(key, upload_id, moved_from);
         obs_abort_outcome *outcome = nullptr;
-        obs_abort_multipart_outcome(in_use->handle.get(), call, bucket_text.get(), key_text.get(), id_text.get(), &outcome);
+        obs_abort_multipart_outcome(in_use->handle.get(), call, bucket_text.get(), key_text.get(), id_text.get(),
+                                    &outcome);
         const detail::owned<obs_abort_outcome, obs_abort_outcome_free> owner(outcome);
         return detail::outcome_from(outcome);
     }
 
     template <class Callable>
-    report many(const detail::call_handle &handle, std::string_view bucket, const detail::upload_list &uploads, Callable &progress) const
+    report many(const detail::call_handle &handle, std::string_view bucket, const detail::upload_list &uploads,
+                Callable &progress) const
     {
         const std::vector<obs_abort_upload> entries = uploads.entries();
         return run(handle, bucket, &uploads, progress, [&](auto *in_use, const char *bucket_text, auto... rest) {
@@ -903,23 +935,24 @@ private:
     }
 
     template <class Callable>
-    report stale(const detail::call_handle &handle, std::string_view bucket, std::optional<std::uint64_t> age, const stale_options &options,
-                 Callable &progress) const
+    report stale(const detail::call_handle &handle, std::string_view bucket, std::optional<std::uint64_t> age,
+                 const stale_options &options, Callable &progress) const
     {
         const detail::c_text prefix(options.prefix);
         if (prefix.has_nul())
             return detail::refused(detail::refusal("prefix"));
         if (!age)
             return detail::refused("invalid_argument: the age is negative");
-        const std::uint32_t flags = (options.dry_run ? OBS_ABORT_DRY_RUN : 0) | (options.include_live ? OBS_ABORT_INCLUDE_LIVE : 0);
+        const std::uint32_t flags =
+            (options.dry_run ? OBS_ABORT_DRY_RUN : 0) | (options.include_live ? OBS_ABORT_INCLUDE_LIVE : 0);
         return run(handle, bucket, nullptr, progress, [&](auto *in_use, const char *bucket_text, auto... rest) {
             return obs_abort_stale(in_use, handle.get(), bucket_text, prefix.get(), *age, flags, rest...);
         });
     }
 
     template <class Callable, class Verb>
-    report run(const detail::call_handle &handle, std::string_view bucket, const detail::upload_list *uploads, Callable &progress,
-               const Verb &verb) const
+    report run(const detail::call_handle &handle, std::string_view bucket, const detail::upload_list *uploads,
+               Callable &progress, const Verb &verb) const
     {
         const detail::c_text bucket_text(bucket);
         if (bucket_text.has_nul())
@@ -930,8 +963,8 @@ private:
         detail::observer<Callable> observer(progress, handle, uploads);
         obs_abort_report *report = nullptr;
         char *error = nullptr;
-        const std::int32_t code =
-            verb(in_use->handle.get(), bucket_text.get(), observer.function(), static_cast<void *>(&observer), &report, &error);
+        const std::int32_t code = verb(in_use->handle.get(), bucket_text.get(), observer.function(),
+                                       static_cast<void *>(&observer), &report, &error);
         const detail::owned<obs_abort_report, obs_abort_report_free> report_owner(report);
         const detail::owned<char, obs_abort_string_free> error_owner(error);
         observer.rethrow();

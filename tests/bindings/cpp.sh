@@ -8,7 +8,7 @@ unset INCLUDEDIR LIBDIR
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 folder=$(mktemp -d)
-server=""
+server="" exclude=""
 finish() {
     [ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; } || :
     rm -rf "$folder"
@@ -78,7 +78,7 @@ build() {
 run() {
     name=$1
     shift
-    LD_LIBRARY_PATH=$folder/lib "$@" "$folder/$name/tests" >"$folder/log" 2>&1 || { cat "$folder/log"; fail "failed: $name"; }
+    LD_LIBRARY_PATH=$folder/lib "$@" "$folder/$name/tests" ${exclude:+"--test-case-exclude=$exclude"} >"$folder/log" 2>&1 || { cat "$folder/log"; fail "failed: $name"; }
     grep -q 'test cases: *[1-9]' "$folder/log" || fail "$name ran no tests"
     grep 'test cases:' "$folder/log"
 }
@@ -118,8 +118,11 @@ if have g++ g++ "C++17, and C++23, with g++"; then
     [ -z "$(needed gcc23)" ] || fail "gcc23 was not linked with the static library"
     run gcc23
     if have valgrind valgrind "C++ under valgrind"; then
+        # It is there to report a read that faults on purpose, and what a child leaves to its parent.
+        exclude='a fault in a callable*,the child of a fork*'
         SLOWNESS=20 run gcc17 valgrind -q --error-exitcode=66 --leak-check=full --fair-sched=yes \
             --suppressions="$prefix/share/obsabort/valgrind.supp"
+        exclude=""
     fi
 fi
 if have clang++ "clang libclang-rt-dev" "C++20 under sanitizers, with clang++"; then

@@ -8,7 +8,8 @@
 #include <map>
 
 static_assert(!std::is_copy_constructible_v<obsabort::client> && !std::is_copy_constructible_v<obsabort::config>);
-static_assert(std::is_nothrow_move_constructible_v<obsabort::client> && std::is_nothrow_move_assignable_v<obsabort::client>);
+static_assert(std::is_nothrow_move_constructible_v<obsabort::client> &&
+              std::is_nothrow_move_assignable_v<obsabort::client>);
 static_assert(std::is_nothrow_copy_constructible_v<obsabort::failure>);
 struct entry {
     const char *key, *upload_id;

@@ -52,15 +52,17 @@ TEST_CASE("any exception comes out of a verb as it was")
 {
     const server obs({"--uploads", "backups:100:172800"});
     const obsabort::client client = obs.client();
+    const obsabort::stale_options dry_run{"", true, false};
     struct not_an_exception {
         std::unique_ptr<int> owned;
     };
-    CHECK_THROWS_AS((void)client.abort_stale("backups", 24h, {}, [](const progress &) { throw not_an_exception{std::make_unique<int>(1)}; }),
-                    not_an_exception);
-    CHECK_THROWS_AS((void)client.abort_stale("backups", 24h, {}, std::function<void(const progress &)>()), std::bad_function_call);
-    // It may be one of another client's.
-    CHECK_THROWS_AS((void)client.abort_many("backups", {{"key", "id"}}, [&](const progress &) { client.abort("backups", "key", "id"); }),
-                    obsabort::failure);
+    const auto throws = [](const progress &) { throw not_an_exception{std::make_unique<int>(1)}; };
+    CHECK_THROWS_AS((void)client.abort_stale("backups", 24h, dry_run, throws), not_an_exception);
+    const std::function<void(const progress &)> empty;
+    CHECK_THROWS_AS((void)client.abort_stale("backups", 24h, dry_run, empty), std::bad_function_call);
+    // It may be one of another call's.
+    const auto aborts = [&](const progress &) { client.abort("backups", "key", "id"); };
+    CHECK_THROWS_AS((void)client.abort_many("backups", {{"key", "id"}}, aborts), obsabort::failure);
 }
 
 namespace {

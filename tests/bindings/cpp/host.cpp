@@ -46,7 +46,8 @@ void end_thread(const std::string &how, const char *endpoint)
         settings.log(obsabort::log_level::debug, [](obsabort::log_level, std::string_view) { pthread_exit(nullptr); });
     const obsabort::client client(settings);
     std::thread([&] {
-        (void)client.abort_stale("backups", std::chrono::hours(24), {}, [](const obsabort::progress &) { pthread_exit(nullptr); });
+        (void)client.abort_stale("backups", std::chrono::hours(24), {},
+                                 [](const obsabort::progress &) { pthread_exit(nullptr); });
     }).join();
 }
 

@@ -42,8 +42,8 @@ pid_t start(const std::vector<std::string> &words, int in, int out)
 
 server::server(const std::vector<std::string> &options)
 {
-    std::vector<std::string> words{required("OBS_LOCAL"), "serve", "--control", "--port", "0", "--access-key", access_key,
-                                   "--secret-key", secret_key};
+    std::vector<std::string> words{required("OBS_LOCAL"), "serve",    "--control",    "--port",  "0",
+                                   "--access-key",        access_key, "--secret-key", secret_key};
     words.insert(words.end(), options.begin(), options.end());
     int in[2], out[2];
     if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)

@@ -83,7 +83,8 @@ TEST_CASE("any range of uploads is taken, and its texts are copied")
     CHECK(client.abort_many("backups", tuples).aborted == 1);
     const std::map<std::string, std::string> map{{uploads[3].key, uploads[3].upload_id}};
     CHECK(client.abort_many("backups", map).aborted == 1);
-    CHECK(client.abort_many("backups", {{uploads[4].key, uploads[4].upload_id}, {uploads[0].key, uploads[0].upload_id}}).missing == 1);
+    CHECK(client.abort_many("backups", {{uploads[4].key, uploads[4].upload_id}, {uploads[0].key, uploads[0].upload_id}})
+              .missing == 1);
     CHECK(client.abort_many("backups", std::vector<obsabort::upload>(uploads.begin() + 5, uploads.end())).aborted == 1);
     CHECK(client.abort_many("backups", std::vector<obsabort::upload>()).total == 0);
     CHECK(obs.command("upload-count backups") == "0");
@@ -93,7 +94,8 @@ TEST_CASE("entries that can't be used fail alone, under their own index, key and
 {
     const server obs({"--uploads", "backups:2:100"});
     const auto uploads = obs.uploads("backups");
-    const std::vector<obsabort::upload> list{uploads.at(0), {"a\0b"s, "id"}, {"key", "\0"s}, {"key", "a\xff"}, {"", "id"}, uploads.at(1)};
+    const std::vector<obsabort::upload> list{uploads.at(0),    {"a\0b"s, "id"}, {"key", "\0"s},
+                                             {"key", "a\xff"}, {"", "id"},      uploads.at(1)};
     std::set<std::size_t> indices;
     const auto report = obs.client().abort_many("backups", list, [&](const progress &now) {
         if (now.outcome != nullptr && now.outcome->index)
@@ -111,7 +113,8 @@ TEST_CASE("entries that can't be used fail alone, under their own index, key and
         if (*failure.index < 3) {
             CHECK(failure.key == list[*failure.index].key);
             CHECK(failure.upload_id == list[*failure.index].upload_id);
-            CHECK(failure.message == "invalid_argument: the "s + (*failure.index == 1 ? "key" : "upload id") + " contains U+0000");
+            CHECK(failure.message ==
+                  "invalid_argument: the "s + (*failure.index == 1 ? "key" : "upload id") + " contains U+0000");
         }
     }
     CHECK_THROWS_AS(throw obsabort::failure(report), obsabort::failure);

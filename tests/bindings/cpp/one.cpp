@@ -89,21 +89,26 @@ TEST_CASE("a setting that can't be used is refused where it is set, by its name"
         return std::string(failure.what());
     };
     CHECK(message_of([](auto &config) { config.endpoint("http://a b"); }).find("endpoint") != std::string::npos);
-    CHECK(message_of([](auto &config) { config.endpoint(with_nul); }).find("endpoint contains U+0000") != std::string::npos);
+    CHECK(message_of([](auto &config) { config.endpoint(with_nul); }).find("endpoint contains U+0000") !=
+          std::string::npos);
     CHECK(message_of([](auto &config) { config.proxy(ill_formed); }).find("proxy") != std::string::npos);
     CHECK(message_of([](auto &config) { config.ca_file("/nowhere"); }).find("No such file") != std::string::npos);
-    CHECK(message_of([](auto &config) { config.client_certificate("/nowhere", with_nul); }).find("U+0000") != std::string::npos);
+    CHECK(message_of([](auto &config) { config.client_certificate("/nowhere", with_nul); }).find("U+0000") !=
+          std::string::npos);
     CHECK(message_of([](auto &config) { config.user_agent("\n"); }).find("user_agent") != std::string::npos);
     CHECK(message_of([](auto &config) { config.max_attempts(0); }).find("max_attempts") != std::string::npos);
     CHECK(message_of([](auto &config) { config.max_connections(1025); }).find("max_connections") != std::string::npos);
-    CHECK(message_of([](auto &config) { config.addressing(obsabort::addressing(9)); }).find("addressing") != std::string::npos);
+    CHECK(message_of([](auto &config) { config.addressing(obsabort::addressing(9)); }).find("addressing") !=
+          std::string::npos);
     const std::string secret = message_of([](auto &config) { config.credentials("key", "secret\0word"s); });
     CHECK(secret.find("secret key contains U+0000") != std::string::npos);
     CHECK(secret.find("word") == std::string::npos);
 
-    for (const auto &set : {+[](obsabort::config &config) { config.timeout(0ms); }, +[](obsabort::config &config) { config.timeout(-1s); },
-                            +[](obsabort::config &config) { config.connect_timeout(std::chrono::duration<double>(0.0 / 0.0)); },
-                            +[](obsabort::config &config) { config.response_timeout(std::chrono::hours::min()); }})
+    for (const auto &set :
+         {+[](obsabort::config &config) { config.timeout(0ms); },
+          +[](obsabort::config &config) { config.timeout(-1s); },
+          +[](obsabort::config &config) { config.connect_timeout(std::chrono::duration<double>(0.0 / 0.0)); },
+          +[](obsabort::config &config) { config.response_timeout(std::chrono::hours::min()); }})
         CHECK(message_of(set).find("timeout_ms") != std::string::npos);
 
     // What can be set goes on to be a client.

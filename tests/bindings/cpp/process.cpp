@@ -30,10 +30,7 @@ TEST_CASE("the end of its thread in a callable ends the process, rather than to 
 }
 
 #if defined(SECRETS)
-TEST_CASE("a secret is not left in memory that was freed")
-{
-    CHECK(run("secrets", {}) == 0);
-}
+TEST_CASE("a secret is not left in memory that was freed") { CHECK(run("secrets", {}) == 0); }
 #endif
 
 TEST_CASE("the child of a fork goes on with its parent's client")

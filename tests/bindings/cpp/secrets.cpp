@@ -22,10 +22,7 @@ void operator delete(void *memory) noexcept
     std::free(memory);
 }
 
-void operator delete(void *memory, std::size_t) noexcept
-{
-    operator delete(memory);
-}
+void operator delete(void *memory, std::size_t) noexcept { operator delete(memory); }
 
 void *operator new(std::size_t size)
 {

@@ -11,14 +11,18 @@ using obsabort::progress;
 
 namespace {
 
-const std::vector<std::string> hangs_forever{"--uploads", "backups:1000:172800", "--fault", "silence;then=stall;method=DELETE;always"};
+const std::vector<std::string> hangs_forever{"--uploads", "backups:1000:172800", "--fault",
+                                             "silence;then=stall;method=DELETE;always"};
 
 // The newest level has the newest means; the C++17 build has `call`.
 #if defined(__cpp_lib_jthread)
 struct canceller {
     std::stop_source source;
     void cancel() { source.request_stop(); }
-    auto abort(const obsabort::client &client) { return client.try_abort(source.get_token(), "backups", "key", "id").code; }
+    auto abort(const obsabort::client &client)
+    {
+        return client.try_abort(source.get_token(), "backups", "key", "id").code;
+    }
     auto many(const obsabort::client &client, const std::vector<obsabort::upload> &list)
     {
         return client.abort_many(source.get_token(), "backups", list, nullptr);
@@ -97,7 +101,8 @@ TEST_CASE("one call object cancels all that run with it, and no others")
     const obsabort::call together, alone;
     std::vector<std::future<obsabort::outcome>> cancelled;
     for (int i = 0; i < 8; ++i)
-        cancelled.push_back(std::async(std::launch::async, [&] { return client.try_abort("backups", "key", "id", &together); }));
+        cancelled.push_back(
+            std::async(std::launch::async, [&] { return client.try_abort("backups", "key", "id", &together); }));
     auto other = std::async(std::launch::async, [&] { return client.try_abort("backups", "key", "id", &alone); });
     REQUIRE(eventually([&] { return obs.requests() == 9; }));
     together.cancel();
@@ -130,7 +135,8 @@ TEST_CASE("a deadline ends each verb")
 TEST_CASE("progress stops a sweep within 300 ms while the server hangs")
 {
     // 50 aborts go well, then silence.
-    const server obs({"--uploads", "backups:3000:172800", "--fault", "silence;then=stall;method=DELETE;skip=50;always"});
+    const server obs(
+        {"--uploads", "backups:3000:172800", "--fault", "silence;then=stall;method=DELETE;skip=50;always"});
     const obsabort::call call;
     clock_type::time_point stopped;
     int calls_after = 0;
