@@ -134,6 +134,11 @@ func (c *Client) begin(ctx context.Context, places chan struct{}) (*C.obs_abort_
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// The place may have been taken although the context was done, or the client closed, at the same time.
+	if ctx.Err() != nil {
+		<-places
+		return nil, interrupted(ctx)
+	}
 	if c.closed {
 		<-places
 		return nil, errClosed()
