@@ -8,6 +8,7 @@ passes through it.
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import math
 import os
@@ -83,11 +84,12 @@ class Call(Generic[T]):
         cancellation: Optional[Cancellation],
         progress: Optional[Callable[[Progress], object]] = None,
     ) -> None:
-        self._handle = c.call_new()
-        self._free = c.call_free
         self._client, self._body, self._progress = client, body, progress
         self._timeout_ms = timeout_ms
         self._deadline = time.monotonic() + (timeout_ms or 0) / 1000
+        # Of the C call, while it runs. Reentrant, since a signal handler may cancel.
+        self._handle: Any = None
+        self._handle_lock = threading.RLock()
         # Held by whoever performs the call, or sees to it that nobody does.
         self._taken = threading.Lock()
         # SimpleQueue, since a signal handler or an exception from one can't leave it locked.
@@ -99,14 +101,11 @@ class Call(Generic[T]):
         self.thread: Optional[int] = None
         self._cancellation = cancellation
 
-    def __del__(self) -> None:
-        # Calls that have begun keep what they need of it. The collector may come here before it comes to a Sweep, which cancels.
-        handle, self._handle = self._handle, None
-        self._free(handle)
-
     def cancel(self) -> None:
         self._cancelled = True
-        c.call_cancel(self._handle)
+        with self._handle_lock:
+            if self._handle is not None:
+                c.call_cancel(self._handle)
         # Wakes the thread inside C if it waits for a callback's reply.
         self.replies.put(False)
 
@@ -135,15 +134,23 @@ class Call(Generic[T]):
 
     def _perform(self) -> T:
         """Calls C on this thread. `_taken` is held."""
-        outer = getattr(_inside, "call", None)
+        outer, handle = getattr(_inside, "call", None), c.call_new()
         try:
             self.thread = threading.get_ident()
             _inside.call = self
             if self._timeout_ms is not None:
                 left = math.ceil((self._deadline - time.monotonic()) * 1000)
-                c.call_set_timeout_ms(self._handle, max(left, 1))
-            return self._body(self._handle)
+                c.call_set_timeout_ms(handle, max(left, 1))
+            with self._handle_lock:
+                self._handle = handle
+            # In this order: cancel() does it in the other.
+            if self._cancelled:
+                c.call_cancel(handle)
+            return self._body(handle)
         finally:
+            with self._handle_lock:
+                self._handle = None
+            c.call_free(handle)
             _inside.call = outer
             self._leave()
 
@@ -273,9 +280,10 @@ def next_event(events: queue.SimpleQueue[Event]) -> Event:
 
 
 def start_thread(work: Callable[[], None]) -> bool:
-    # A daemon: the interpreter would wait for another. Client._at_exit ends the calls.
+    # Not a Thread: an exception of a signal handler can leave the locks of its start() locked, and the interpreter would wait for
+    # it. _at_exit ends the calls.
     try:
-        threading.Thread(target=work, name="obsabort", daemon=True).start()
+        _thread.start_new_thread(work, ())
     except RuntimeError:
         return False
     return True
