@@ -183,7 +183,7 @@ static class CallbackTests
         ObsAbortClient client = server.Client(c => c.MaxConnections = 4);
         ObsAbortException failure = Fails(ObsAbortCode.Cancelled, () => client.AbortMany(Bucket, uploads, new Reports(_ => client.Dispose())));
         Equal(100L, failure.Report.Total, "uploads of the report");
-        Eventually("the client is freed", () => server.Count("connections", "open") == 0);
+        Eventually("the connections are closed", () => server.Count("connections", "open") == 0);
     }
 
     // Progress<T> is the runtime's own: it posts to the pool.

@@ -111,18 +111,19 @@ static class LifetimeTests
                 try
                 {
                     for (;;)
-                        Equal(ObsAbortCode.NoSuchUpload, client.TryAbort(Bucket, "key", "id").Code, "the code");
+                    {
+                        ObsAbortCode code = client.TryAbort(Bucket, "key", "id").Code;
+                        That(code == ObsAbortCode.NoSuchUpload || (code == ObsAbortCode.Cancelled && clock.IsRunning), "{0}", code);
+                        // Without an end of their own, they would hold the client for ever.
+                        That(!clock.IsRunning || clock.Elapsed < TimeSpan.FromSeconds(5), "the client does not end");
+                    }
                 }
                 catch (ObjectDisposedException)
                 {
                 }
-                catch (Exception exception)
-                {
-                    That(exception.Message.Contains("Cancelled"), "{0}", exception);
-                }
             });
         Within(Promised, clock, "the end of the callers");
-        Eventually("the client is freed", () => server.Count("connections", "open") == 0);
+        Eventually("the connections are closed", () => server.Count("connections", "open") == 0);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
