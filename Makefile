@@ -65,10 +65,6 @@ test-cross: tools
 test-cross-%: tools
 	sh tests/cross/run.sh $*
 
-# The bindings for other languages; one alone: sh tests/bindings/all.sh go
-test-bindings: tools
-	@sh tests/bindings/all.sh
-
 # One step of `make test`; names: sh tests/all.sh --list
 test-%: tools
 	@sh tests/all.sh $*
@@ -187,4 +183,4 @@ help:
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools wheel nupkg library examples obs-abort cross demo test test-bindings test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
+.PHONY: all tools wheel nupkg library examples obs-abort cross demo test test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help

@@ -68,12 +68,16 @@ packages() {
     sh tests/packages/deb.sh && sh tests/packages/rpm.sh
 }
 
+bindings() {
+    sh tests/bindings/all.sh
+}
+
 skipped() {
     echo "SKIPPED: $1: $2"
     test "${CI:-}" != true
 }
 
-steps="lint rust build demo installed consumers real gates address supply dist packages"
+steps="lint rust build demo installed consumers real gates address supply dist packages bindings"
 [ "${1:-}" = --list ] && { echo "$steps"; exit; }
 passed=0 failed=""
 for step in ${*:-$steps}; do
