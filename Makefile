@@ -152,7 +152,7 @@ dist: tools
 	TARGET=$(TARGET) sh packaging/reproducible.sh python3 packaging/dist.py $(TARGET)
 
 deb rpm: tools
-	sh packaging/reproducible.sh sh packaging/$@.sh
+	TARGET=$(TARGET) sh packaging/reproducible.sh sh packaging/$@.sh $(TARGET)
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(LIBDIR)/libobsabort,.so .so.$(soversion) .so.$(version) .a) $(addprefix $(DESTDIR)$(INCLUDEDIR)/obsabort,.h .hpp) \

@@ -2,7 +2,9 @@
 """Makes the archive of a target, target/dist/obsabort-VERSION-TARGET.tar.gz (for Windows: .zip), and writes SHA256SUMS
 beside it. Run by `make dist`, below reproducible.sh: equal sources and tools give equal bytes.
 
-    dist.py [TARGET]        a target of tools/cross/setup.sh; "native", if none is given, is this machine's own system
+    dist.py [TARGET]                        a target of tools/cross/setup.sh; if none is given, this machine's own system
+    dist.py install ROOT LIBDIR [TARGET]    puts the files for deb.sh and rpm.sh, with LIBDIR below /usr, into ROOT, and the
+                                            notices and the bill of materials beside it
 """
 
 import gzip
@@ -21,65 +23,80 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 DIST = ROOT / "target/dist"
 CROSS = ROOT / "build/cross"
 EPOCH = int(os.environ["SOURCE_DATE_EPOCH"])
+HOST = re.search(r"^host: (.*)$", subprocess.run([os.environ.get("RUSTC", "rustc"), "-vV"], check=True, stdout=subprocess.PIPE,
+                                                 text=True).stdout, re.MULTILINE)[1]
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
-# Any will do: what names folders in an installed file names them from where the file is.
-PREFIX = "/usr/local"
+# As tools/version.mk and build.rs have it.
+SOVERSION = VERSION.split(".")[0]
 
 
 def run(*command, **environment):
     subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, **environment})
 
 
+def triple_of(target):
+    """rustc's name of a target. A version of glibc, which may follow, is no part of it."""
+    return HOST if target == "native" else re.sub(r"(-linux-gnu)\..*", r"\1", target)
+
+
 def system_of(target):
     return "windows" if "-windows-" in target else "macos" if target.endswith("-darwin") else "linux"
 
 
-def install_native(root):
-    run("make", "--no-print-directory", "install", f"DESTDIR={root}", f"PREFIX={PREFIX}")
+def install_native(root, directories):
+    run("make", "--no-print-directory", "install", f"DESTDIR={root}", *directories)
+    return {}
 
 
-def install_cross(target, root):
+def install_cross(target, root, prefix, libdir, directories):
     """What `make install` does, for another system. Returns what components.py needs to know of it."""
     run("make", "--no-print-directory", "cross", f"TARGET={target}")
-    # A version of glibc, which may follow, is in no folder's name.
-    target = re.sub(r"(-linux-gnu)\..*", r"\1", target)
+    target = triple_of(target)
     built = pathlib.Path(os.environ["CARGO_TARGET_DIR"]) / target
-    release, prefix, system = built / "release", root / PREFIX.lstrip("/"), system_of(target)
-    run("make", "--no-print-directory", "install-development", f"release={release}", f"SYSTEM={system}",
-        f"DESTDIR={root}", f"PREFIX={PREFIX}")
+    release, system = built / "release", system_of(target)
+    run("make", "--no-print-directory", "install-development", f"release={release}", f"SYSTEM={system}", f"DESTDIR={root}",
+        *directories)
     # The program is linked anew, to find the library from where it is installed.
-    run("sh", "-c", '. "build/cross/env-$0" && exec make --no-print-directory -C tools/obs-abort install '
-        'CC="$CROSS_CC" SYSTEM="$1" BUILT_LIB="$2" OUT="$3" DESTDIR="$4" PREFIX="$5"',
-        target, system, str(release), str(built / "obs-abort"), str(root), PREFIX)
+    run("sh", "-c", 'target=$0; . "build/cross/env-$target" && exec make --no-print-directory -C tools/obs-abort install '
+        'CC="$CROSS_CC" "$@"', target, f"SYSTEM={system}", f"BUILT_LIB={release}", f"OUT={built / 'obs-abort'}",
+        f"DESTDIR={root}", *directories)
+    lib, bin = root / libdir.lstrip("/"), root / prefix.lstrip("/") / "bin"
     libraries = {
-        "linux": [("libobsabort.so", f"lib/libobsabort.so.{VERSION}")],
-        "macos": [("libobsabort.dylib", "lib/libobsabort.0.dylib")],
-        "windows": [("obsabort.dll", "bin/obsabort.dll"), ("libobsabort.dll.a", "lib/libobsabort.dll.a"),
-                    ("obsabort.lib", "lib/obsabort.lib"), ("obsabort.def", "lib/obsabort.def")],
+        "linux": [("libobsabort.so", lib / f"libobsabort.so.{VERSION}")],
+        "macos": [("libobsabort.dylib", lib / f"libobsabort.{SOVERSION}.dylib")],
+        "windows": [("obsabort.dll", bin / "obsabort.dll"), ("libobsabort.dll.a", lib / "libobsabort.dll.a"),
+                    ("obsabort.lib", lib / "obsabort.lib"), ("obsabort.def", lib / "obsabort.def")],
     }[system]
     links = {
-        "linux": [("libobsabort.so.0", f"libobsabort.so.{VERSION}"), ("libobsabort.so", "libobsabort.so.0")],
-        "macos": [("libobsabort.dylib", "libobsabort.0.dylib")],
+        "linux": [(f"libobsabort.so.{SOVERSION}", f"libobsabort.so.{VERSION}"),
+                  ("libobsabort.so", f"libobsabort.so.{SOVERSION}")],
+        "macos": [("libobsabort.dylib", f"libobsabort.{SOVERSION}.dylib")],
         "windows": [],
     }[system]
-    for source, destination in libraries + [("libobsabort.a", "lib/libobsabort.a")]:
-        file = prefix / destination
-        file.parent.mkdir(parents=True, exist_ok=True)
+    for source, file in libraries + [("libobsabort.a", lib / "libobsabort.a")]:
         shutil.copyfile(release / source, file)
         file.chmod(0o644 if file.suffix in (".a", ".lib", ".def") else 0o755)
     for name, destination in links:
-        (prefix / "lib" / name).symlink_to(destination)
+        (lib / name).symlink_to(destination)
     compiler = re.search(r"^export RUSTC='(.*)'$", (CROSS / f"env-{target}").read_text(), re.MULTILINE)
     return {"CROSS": str(CROSS), **({"RUSTC": compiler[1]} if compiler else {})}
 
 
-def add_documents(tree, triple, environment):
-    documents = tree / "share/doc/obsabort"
-    documents.mkdir(parents=True)
-    for name in ("README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"):
-        shutil.copyfile(ROOT / name, documents / name)
+def install(target, root, prefix, libdir):
+    """Builds, and installs below the folder root. Returns what components.py needs to know of the build."""
+    # make does not see that a compiler or its options have changed; cargo does.
+    built = pathlib.Path(os.environ["CARGO_TARGET_DIR"])
+    for left in (root, built / "obs-abort", built / triple_of(target) / "obs-abort"):
+        shutil.rmtree(left, ignore_errors=True)
+    directories = [f"PREFIX={prefix}", f"LIBDIR={libdir}"]
+    if target == "native":
+        return install_native(root, directories)
+    return install_cross(target, root, prefix, libdir, directories)
+
+
+def add_components(documents, target, environment):
     for kind, name in (("notices", "THIRD-PARTY-NOTICES"), ("sbom", "obsabort.cdx.json")):
-        run("python3", "packaging/components.py", kind, triple, str(documents / name), **environment)
+        run("python3", "packaging/components.py", kind, triple_of(target), str(documents / name), **environment)
 
 
 def sums(folder, files):
@@ -123,32 +140,35 @@ def write_zip(tree, archive):
             packed.writestr(info, path.read_bytes(), compresslevel=9)
 
 
-def main():
-    target = sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] else "native"
-    compiler = subprocess.run([os.environ.get("RUSTC", "rustc"), "-vV"], check=True, stdout=subprocess.PIPE, text=True)
-    host = re.search(r"^host: (.*)$", compiler.stdout, re.MULTILINE)[1]
-    name = f"obsabort-{VERSION}-{host}-native" if target == "native" else f"obsabort-{VERSION}-{target}"
-    triple = host if target == "native" else re.sub(r"(-linux-gnu)\..*", r"\1", target)
-    root = DIST / "root"
-    tree = DIST / name
-    # make does not see that a compiler or its options have changed; cargo does.
-    built = pathlib.Path(os.environ["CARGO_TARGET_DIR"])
-    for left in (root, tree, built / "obs-abort", built / triple / "obs-abort"):
-        shutil.rmtree(left, ignore_errors=True)
-    environment = {}
-    if target == "native":
-        install_native(root)
-    else:
-        environment = install_cross(target, root)
-    shutil.move(root / PREFIX.lstrip("/"), tree)
+def make_archive(target):
+    name = f"obsabort-{VERSION}-{HOST}-native" if target == "native" else f"obsabort-{VERSION}-{target}"
+    tree, root = DIST / name, DIST / "root"
+    shutil.rmtree(tree, ignore_errors=True)
+    # Any prefix will do: files that name folders name them from where they are.
+    environment = install(target, root, "/usr/local", "/usr/local/lib")
+    shutil.move(root / "usr/local", tree)
     shutil.rmtree(root)
-    add_documents(tree, triple, environment)
+    documents = tree / "share/doc/obsabort"
+    documents.mkdir(parents=True)
+    for file in ("README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"):
+        shutil.copyfile(ROOT / file, documents / file)
+    add_components(documents, target, environment)
     sums(tree, [path for path in tree.rglob("*") if path.is_file() and not path.is_symlink()])
-    is_windows = system_of(triple) == "windows"
+    is_windows = system_of(target) == "windows"
     archive = DIST / (name + (".zip" if is_windows else ".tar.gz"))
     (write_zip if is_windows else write_tar)(tree, archive)
     sums(DIST, [path for path in DIST.glob("obsabort-*") if path.name.endswith((".tar.gz", ".zip"))])
     print(archive.relative_to(ROOT))
+
+
+def main():
+    arguments = sys.argv[1:]
+    if arguments[:1] != ["install"]:
+        make_archive(arguments[0] if arguments else "native")
+        return
+    root, libdir, target = pathlib.Path(arguments[1]), arguments[2], arguments[3] if len(arguments) > 3 else "native"
+    environment = install(target, root, "/usr", libdir)
+    add_components(root.parent, target, environment)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ case ${TARGET:-} in
 *-windows-*) export LDFLAGS=-s ;;
 *-darwin) ;;
 *)
-    export CPPFLAGS="-D_FORTIFY_SOURCE=2 -fstack-protector-strong" LDFLAGS="-Wl,-z,relro,-z,now -s"
+    export CPPFLAGS="-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE" LDFLAGS="-pie -Wl,-z,relro,-z,now -s"
     ;;
 esac
 umask 022
