@@ -54,6 +54,11 @@ tree=$(echo "$folder"/unpacked/*)
 for name in "$PWD" "$cargo_home" "${RUSTUP_HOME:-$HOME/.rustup}" "$HOME/"; do
     if LC_ALL=C grep -rlF -e "$name" "$tree"; then fail "the files above contain $name"; fi
 done
+# As it stands in symbols, too.
+for name in "$PWD" "$cargo_home"; do
+    name=$(printf %s "$name" | tr -c A-Za-z0-9 _)
+    if LC_ALL=C grep -rlF -e "$name" "$tree"; then fail "the files above contain $name"; fi
+done
 
 documents=$tree/share/doc/obsabort
 "$venv/bin/python" tests/packages/check_sbom.py "$documents/obsabort.cdx.json" "$documents/THIRD-PARTY-NOTICES"

@@ -142,6 +142,31 @@ make_sdk() {
         /usr/lib/libiconv.2.dylib >"$libraries/libiconv.tbd"
 }
 
+# rustc has dlltool make libraries of what it imports, and they end up in libobsabort.a. dlltool puts the path that it is
+# given into the objects, a folder with a random name. Here it is given a digest of the list.
+wrap_dlltool() {
+    mkdir -p "$dir/bin"
+    cat >"$dir/bin/$1" <<'end'
+#!/bin/sh
+set -eu
+left=$# before= name=
+while [ "$left" -gt 0 ]; do
+    argument=$1 left=$((left - 1))
+    shift
+    case $before in
+    -d) name=imports_$(sha256sum <"$argument" | cut -c 1-16).lib ;;
+    -l) library=$argument argument=${name:?-d comes before -l} ;;
+    esac
+    set -- "$@" "$argument"
+    before=$argument
+done
+cd "$(dirname "$library")"
+"/usr/bin/${0##*/}" "$@"
+mv "$name" "$library"
+end
+    chmod 755 "$dir/bin/$1"
+}
+
 apt_install llvm
 find_rustc
 [ -z "$rustc" ] || build_std
@@ -152,6 +177,8 @@ apt_install llvm
     case $target in
     *-windows-gnu)
         apt_install gcc-mingw-w64-x86-64-win32
+        wrap_dlltool x86_64-w64-mingw32-dlltool
+        echo "export PATH=\"$dir/bin:\$PATH\""
         echo "export CROSS_CC=x86_64-w64-mingw32-gcc CROSS_CARGO=cargo CROSS_TARGET='$target'"
         echo "export CARGO_TARGET_${upper}_LINKER=x86_64-w64-mingw32-gcc"
         echo "export CC_$name=x86_64-w64-mingw32-gcc AR_$name=x86_64-w64-mingw32-ar"
