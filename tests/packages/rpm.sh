@@ -21,7 +21,6 @@ sort >"$folder/wanted" <<end
 /usr/bin/obs-abort
 /usr/include/obsabort.h
 /usr/include/obsabort.hpp
-/usr/include/obsabort.hpp
 /usr/lib64/cmake/obsabort
 /usr/lib64/cmake/obsabort/obsabort-config-version.cmake
 /usr/lib64/cmake/obsabort/obsabort-config.cmake
