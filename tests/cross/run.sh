@@ -112,17 +112,19 @@ end
     "$built/run/wine" "$prefix/bin/portable.exe" codes http://127.0.0.1:1 ''
 }
 
+stop_wine() {
+    "$wine/wineserver" -k -w || true
+}
+
 run_wine() {
     install_packages wine64 g++-mingw-w64-x86-64-win32 cmake meson ninja-build pkg-config
     wine=/usr/lib/wine
     WINEPREFIX=$(mktemp -d)
     export WINEPREFIX
-    trap '$wine/wineserver64 -k || true; rm -rf "$WINEPREFIX"' EXIT
+    trap 'stop_wine; rm -rf "$WINEPREFIX"' EXIT
     trap 'exit 1' INT TERM
     # Arguments in UTF-8, no display, neither Mono nor Gecko.
     settings="export WINEPREFIX='$WINEPREFIX' HOME='$WINEPREFIX' LC_ALL=C.UTF-8 WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml="
-    # Its server stays for ten seconds, not to be started by each program.
-    settings="$settings; $wine/wineserver64 -p10 >/dev/null 2>&1 </dev/null || true"
     export TARGET_SYSTEM=windows
     make_scripts "$built/run" "$wine/wine64"
     printf '#!/bin/sh\n%s\nwine=%s . "%s"\n' "$settings" "$wine/wine64" "$PWD/tests/cross/wine-store.sh" >"$built/run/store"
@@ -130,13 +132,11 @@ run_wine() {
     chmod 755 "$built/run/store" "$built/run/wine"
     export PORTABLE_STORE="$built/run/store"
     "$built/run/wine" wineboot --init >/dev/null 2>&1
-    # The oldest that is supported.
-    "$built/run/wine" reg add 'HKCU\Software\Wine' /v Version /d win7 /f >/dev/null 2>&1
     # The server opens the sockets of all: it has to be started anew in the network of the suite.
-    before_portable="$wine/wineserver64 -k -w"
+    before_portable=stop_wine
     run_suites "under $("$wine/wine64" --version)"
     # And back into the network of the machine.
-    $wine/wineserver64 -k -w
+    stop_wine
     run_mingw_consumers
 }
 
