@@ -135,17 +135,33 @@ void signals_note(void)
     noting = 1;
 }
 
+static char typed[4096];
+static int typed_count;
+
+static DWORD WINAPI read_typed(void *size)
+{
+    typed_count = _read(0, typed, *(const unsigned *)size);
+    return 0;
+}
+
+/* The read is on a thread of its own, which is left behind if a signal comes: not every console ends a read then. */
 size_t terminal_read(char *buffer, size_t size)
 {
+    static unsigned most;
     HANDLE handles[2];
-    int count = 0;
 
+    most = size < sizeof typed ? (unsigned)size : (unsigned)sizeof typed;
     handles[0] = signalled;
-    handles[1] = handle_of(stdin);
-    /* A Ctrl-C during the read ends the read, too. */
-    if (WaitForMultipleObjects(2, handles, FALSE, INFINITE) == WAIT_OBJECT_0 + 1)
-        count = _read(0, buffer, (unsigned)size);
-    return count > 0 && signals_seen == 0 ? (size_t)count : 0;
+    handles[1] = CreateThread(NULL, 0, read_typed, &most, 0, NULL);
+    if (handles[1] == NULL || WaitForMultipleObjects(2, handles, FALSE, INFINITE) != WAIT_OBJECT_0 + 1)
+        return 0;
+    CloseHandle(handles[1]);
+    if (typed_count <= 0)
+        WaitForSingleObject(signalled, 500); /* a read that Ctrl-C ended, maybe before its handler has run */
+    if (typed_count <= 0 || signals_seen > 0)
+        return 0;
+    memcpy(buffer, typed, (size_t)typed_count);
+    return (size_t)typed_count;
 }
 
 void terminal_forget_input(void)
