@@ -74,11 +74,13 @@ printf '{"runtimeOptions":{"tfm":"net8.0","framework":{"name":"Microsoft.NETCore
 on_net="$dotnet exec --runtimeconfig runtimeconfig.json"
 on_mono=mono
 
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
+
 # The tests, or those whose names contain an argument.
 for runtime in "$on_mono" "$on_net"; do
     echo "-- $(basename "${runtime%% *}")"
     # shellcheck disable=SC2086
-    TEST_PROGRAM="$runtime tests.exe" $runtime tests.exe "$@" || fail "its tests failed"
+    TEST_PROGRAM="$runtime tests.exe" TEST_VERSION="$version" $runtime tests.exe "$@" || fail "its tests failed"
 done
 
 # The program of the page.
@@ -131,7 +133,6 @@ cd "$folder/installed"/ObsAbort.*
 find . -type f ! -name '*.nupkg' | LC_ALL=C sort | diff "$folder/expected" - || fail "the package has other files"
 
 # What the build of a program that refers to the package writes, so that .NET finds both parts of it.
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
 mkdir -p "$folder/packages/obsabort" "$folder/user"
 cp -r "$PWD" "$folder/packages/obsabort/$version"
 cd "$folder/user"

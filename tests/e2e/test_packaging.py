@@ -163,7 +163,7 @@ class Packaging(unittest.TestCase):
         capi = manifest["package"]["metadata"]["capi"]
         self.assertEqual(capi["library"], {"version_suffix_components": 1})
         self.assertEqual(capi["header"], {"name": "obsabort", "subdirectory": False, "generation": False})
-        for kind, expected in ("include", {"obsabort.h"}), ("data", {"valgrind.supp", "thread-sanitizer.supp"}):
+        for kind, expected in ("include", {"obsabort.h", "obsabort.hpp"}), ("data", {"valgrind.supp", "thread-sanitizer.supp"}):
             files = [path for asset in capi["install"][kind]["asset"] for path in glob.glob(os.path.join(ROOT, asset["from"]))]
             self.assertEqual({os.path.basename(path) for path in files}, expected)
 
