@@ -48,7 +48,29 @@ impl Sources {
 #[cfg(windows)]
 impl Sources {
     /// The roots that the certificate store of this user trusts for servers, those of the machine included.
+    ///
+    /// Not by rustls-native-certs: it reads the environment again, and panics at a certificate whose uses can't be read.
     pub fn of_system() -> Sources {
-        Sources { certificates: rustls_native_certs::load_native_certs().certs, ..Sources::default() }
+        let store = schannel::cert_store::CertStore::open_current_user("ROOT");
+        let certificates = store.iter().flat_map(|store| store.certs());
+        Sources {
+            certificates: certificates
+                .filter(serves_for_servers)
+                .map(|certificate| CertificateDer::from(certificate.to_der().to_vec()))
+                .collect(),
+            ..Sources::default()
+        }
     }
+}
+
+#[cfg(windows)]
+fn serves_for_servers(certificate: &schannel::cert_context::CertContext) -> bool {
+    use schannel::cert_context::ValidUses;
+    let is_for_servers = match certificate.valid_uses() {
+        Ok(ValidUses::All) => true,
+        // The extended key usage of TLS servers (RFC 5280, 4.2.1.12).
+        Ok(ValidUses::Oids(uses)) => uses.iter().any(|oid| oid == "1.3.6.1.5.5.7.3.1"),
+        Err(_) => false,
+    };
+    is_for_servers && certificate.is_time_valid().unwrap_or(false)
 }
