@@ -750,10 +750,15 @@ class Interrupting(Case):
         self.server.control("clear-faults")
         program = """
             signal.signal(signal.SIGALRM, signal.default_int_handler)
+            began = time.monotonic()
+            for _ in range(100):
+                client.try_abort("bucket", "key", "id")
+            usual = (time.monotonic() - began) / 100
             count = 0
             for n in range(400):
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, 0.0001 + n * 0.000003)
+                    # From its begin to some time after its end.
+                    signal.setitimer(signal.ITIMER_REAL, 0.00001 + usual * n / 200)
                     client.try_abort("bucket", "key", "id")
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 except KeyboardInterrupt:
