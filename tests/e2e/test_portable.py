@@ -19,7 +19,7 @@ import s3client
 import support
 from ecs_dns import SILENT, Dns
 from tls_certs import Authority
-from tool_terminal import environment
+from tool_terminal import ON_WINDOWS, environment
 
 DAY = 86400
 INVALID_CONFIG, RESOLVE, CONNECT, TLS, TIMEOUT, NO_SUCH_UPLOAD, SERVER = 11, 20, 21, 22, 23, 31, 35
@@ -74,7 +74,9 @@ class Portable(unittest.TestCase):
         words = [name, endpoint or self.endpoint, self.ca_file if ca_file is None else ca_file, *arguments]
         words = [urllib.parse.quote(word, safe="/:=") for word in words]
         done = support.run([program, *words], env=dict(self.env, **env), seconds=seconds, check=False)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        # A driver of Wine's own sometimes crashes while Wine's server ends, and Wine says so here.
+        errors = re.sub(r"(?m)^wine: .*\n", "", done.stderr) if ON_WINDOWS else done.stderr
+        self.assertEqual((done.returncode, errors), (0, ""), done.stdout)
         return done.stdout
 
     def connections(self, method="DELETE"):

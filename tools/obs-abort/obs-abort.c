@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFER_SIZE 16384
+/* Of standard output and standard error: musl takes no size without a buffer. */
+static char out_buffer[16384], error_buffer[16384];
 
 struct run {
     const struct options *options;
@@ -443,8 +444,8 @@ int main(int argc, char **argv)
     argv = system_start(argc, argv);
     /* A line is one write, and flushed when it is complete: a console of Windows is written to a byte at a time otherwise,
        so that it takes no UTF-8. */
-    setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
-    setvbuf(stderr, NULL, _IOFBF, BUFFER_SIZE);
+    setvbuf(stdout, out_buffer, _IOFBF, sizeof out_buffer);
+    setvbuf(stderr, error_buffer, _IOFBF, sizeof error_buffer);
     status = options_parse(&options, argc, argv);
     if (status < 0)
         status = run_options(&options);

@@ -60,8 +60,9 @@ bool confirmed(const struct options *options, const struct preview *preview)
     if (preview->unknown_age > 0)
         fprintf(stderr, "  of unknown age%s: %llu\n", options->age > 0 ? ", and kept" : "",
                 (unsigned long long)preview->unknown_age);
-    fputs("Abort them? Their parts are deleted. [y/N] ", stderr);
+    fflush(stderr);
     terminal_forget_input(); /* what was typed before can't be the answer */
+    fputs("Abort them? Their parts are deleted. [y/N] ", stderr);
     fflush(stderr);
     return said_yes();
 }
