@@ -87,7 +87,7 @@ run_portable() {
 run_mingw_consumers() {
     prefix=$built/prefix
     rm -rf "$prefix"
-    make --no-print-directory -s install-development PREFIX="$prefix" release="$built/release"
+    env -u INCLUDEDIR make --no-print-directory -s install-development PREFIX="$prefix" release="$built/release"
     mkdir "$prefix/bin"
     cp "$built/release/obsabort.dll" "$prefix/bin"
     cp "$built/release/libobsabort.dll.a" "$built/release/obsabort.lib" "$built/release/libobsabort.a" "$prefix/lib"
