@@ -12,6 +12,7 @@ import unittest
 
 import support
 import tool_terminal
+from tool_glob import Matcher
 from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_question import Interrupted, Question
 from tool_screen import Output, Signals, Terminal
@@ -20,8 +21,8 @@ from tool_terminal import Pty, environment, not_on_windows, run
 from tool_truth import NoneExisted, NotLookedAt, OneStatus, StillListed, UnknownAge, Words
 from tool_wire import Connection, Start
 
-__all__ = ["Connection", "CopiedIds", "CredentialsFile", "Interrupted", "ListFiles", "NoneExisted", "NotLookedAt",
-           "OneStatus", "Output", "Question", "Signals", "Start", "StillListed", "Terminal", "UnknownAge",
+__all__ = ["Connection", "CopiedIds", "CredentialsFile", "Interrupted", "ListFiles", "Matcher", "NoneExisted",
+           "NotLookedAt", "OneStatus", "Output", "Question", "Signals", "Start", "StillListed", "Terminal", "UnknownAge",
            "Words"]  # found here by the runner
 
 

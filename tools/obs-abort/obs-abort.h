@@ -97,8 +97,19 @@ bool upload_list_sort(struct upload_list *list);
 struct upload_facts *upload_list_find(const struct upload_list *list, const char *key, const char *upload_id);
 void upload_list_free(struct upload_list *list);
 
+/* ---- glob.c: patterns ---- */
+
+struct glob;
+
+/* NULL on failure, and *wrong is why. A glob is for the whole of a text. */
+struct glob *glob_new(const char *pattern, const char **wrong);
+bool glob_matches(const struct glob *glob, const char *text);
+void glob_free(struct glob *glob);
+
 /* ---- text.c: strings and times ---- */
 
+/* Length of the UTF-8 sequence that text starts with, or 0 if there is none. */
+size_t decode_utf8(const unsigned char *text, uint32_t *code_point);
 /* Bare if that is safe on a terminal and unambiguous in a line of columns, in double quotes
    with backslash escapes otherwise. */
 void put_text(FILE *out, const char *text);

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Length of the UTF-8 sequence that text starts with, or 0 if there is none. */
-static size_t decode(const unsigned char *text, uint32_t *code_point)
+size_t decode_utf8(const unsigned char *text, uint32_t *code_point)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t length, i;
@@ -55,7 +54,7 @@ bool has_blank_edge(const char *string)
     size_t length;
 
     for (; *text != '\0'; text += length) {
-        length = decode(text, &code_point);
+        length = decode_utf8(text, &code_point);
         blank = length > 0 && (is_blank(code_point) || is_unsafe(code_point));
         if (first && blank)
             return true;
@@ -73,7 +72,7 @@ static bool needs_quotes(const unsigned char *text)
     if (*text == '"' || *text == '\0' || has_blank_edge((const char *)text))
         return true;
     for (; *text != '\0'; text += length) {
-        length = decode(text, &code_point);
+        length = decode_utf8(text, &code_point);
         if (length == 0 || is_unsafe(code_point))
             return true;
     }
@@ -92,7 +91,7 @@ void put_text(FILE *out, const char *string)
     }
     putc('"', out);
     for (; *text != '\0'; text += length) {
-        length = decode(text, &code_point);
+        length = decode_utf8(text, &code_point);
         if (length > 0 && !is_unsafe(code_point) && (code_point == ' ' || !is_blank(code_point))) {
             if (*text == '"' || *text == '\\')
                 putc('\\', out);
@@ -117,7 +116,7 @@ void put_message(FILE *out, const char *string)
     size_t length, i;
 
     for (; *text != '\0'; text += length) {
-        length = decode(text, &code_point);
+        length = decode_utf8(text, &code_point);
         if (length > 0 && !is_unsafe(code_point)) {
             fwrite(text, 1, length, out);
             continue;
@@ -183,7 +182,7 @@ void put_json_string(FILE *out, const char *string)
     }
     putc('"', out);
     for (; *text != '\0'; text += length) {
-        length = decode(text, &code_point);
+        length = decode_utf8(text, &code_point);
         if (length == 0) {
             fputs("\\ufffd", out);
             length = 1;
