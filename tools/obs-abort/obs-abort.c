@@ -231,16 +231,24 @@ static int run_many(struct run *run, struct upload_list *list)
     return status;
 }
 
-static int run_sweep(struct run *run, uint32_t flags)
+/* All listings of a run, and what it aborts by them, go by the same choice of uploads. */
+static int32_t sweep(struct run *run, uint32_t flags, obs_abort_progress_fn progress, obs_abort_report **report,
+                     char **error)
 {
     const struct options *options = run->options;
+
+    return obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age, flags, progress, run,
+                           report, error);
+}
+
+static int run_sweep(struct run *run, uint32_t flags)
+{
     obs_abort_report *report = NULL;
     char *error = NULL;
     int32_t code;
 
-    view_open(&run->view, options, (flags & OBS_ABORT_DRY_RUN) != 0, NULL);
-    code = obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age, flags, on_progress,
-                           run, &report, &error);
+    view_open(&run->view, run->options, (flags & OBS_ABORT_DRY_RUN) != 0, NULL);
+    code = sweep(run, flags, on_progress, &report, &error);
     return finish(run, code, report, error);
 }
 
@@ -271,8 +279,7 @@ static int run_preview(struct run *run, uint32_t flags)
 
     view_open(&run->view, options, true, NULL);
     progress_start("finding", true, 0);
-    code = obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age,
-                           flags | OBS_ABORT_DRY_RUN, on_preview, run, &report, &error);
+    code = sweep(run, flags | OBS_ABORT_DRY_RUN, on_preview, &report, &error);
     progress_stop();
     usable = code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL;
     run->view.finding = !usable; /* the summary of a dry run, if it comes to nothing more */
@@ -298,14 +305,12 @@ static int run_preview(struct run *run, uint32_t flags)
 /* The service's word that an upload is gone is worth what its next listing says: obs_abort_stale looks, too. */
 static void check_again(struct run *run, uint32_t flags, struct summary *summary, char **error)
 {
-    const struct options *options = run->options;
     obs_abort_report *report = NULL;
     int32_t code = OBS_ABORT_INTERNAL;
 
     progress_start("checking", true, 0);
     if (upload_list_sort(&run->preview.list))
-        code = obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age,
-                               flags | OBS_ABORT_DRY_RUN, on_check, run, &report, error);
+        code = sweep(run, flags | OBS_ABORT_DRY_RUN, on_check, &report, error);
     progress_stop();
     summary->throttled += obs_abort_report_throttled(report);
     obs_abort_report_free(report);
