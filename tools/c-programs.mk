@@ -5,7 +5,7 @@
 #     make -C FOLDER BUILT_LIB=... BUILT_INCLUDE=... OUT=...
 #     make -C FOLDER INSTALLED=1          # what pkg-config finds
 #
-# CC, CPPFLAGS, CFLAGS, LDFLAGS, LDLIBS and CARGO_TARGET_DIR are honoured. PREFIX, BINDIR, LIBDIR, MANDIR and DESTDIR mean
+# CC, CPPFLAGS, CFLAGS, LDFLAGS, LDLIBS and CARGO_TARGET_DIR are honoured. PREFIX, BINDIR, LIBDIR, DATADIR, MANDIR and DESTDIR mean
 # what they always mean: where things are installed, not where the built library is. SYSTEM, what CC compiles for, is linux, macos
 # or windows.
 
@@ -20,7 +20,8 @@ INSTALL ?= install
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
-MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
 
 root := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))/..
 include $(root)/tools/version.mk

@@ -2,7 +2,8 @@
 
 OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program. The cases about connections,
 about the terminal, about the question of --stale, about lists and files and about what must never
-be said are in tool_wire.py, tool_screen.py, tool_question.py, tool_input.py and tool_truth.py.
+be said are in tool_wire.py, tool_screen.py, tool_question.py, tool_input.py and tool_truth.py; what
+holds --help, manual and completions together in tool_options.py.
 """
 
 import json
@@ -14,6 +15,7 @@ import support
 import tool_terminal
 from tool_glob import Matcher
 from tool_input import CopiedIds, CredentialsFile, ListFiles
+from tool_options import Completions, Options
 from tool_question import Interrupted, Question
 from tool_screen import Output, Signals, Terminal
 from tool_servers import DAY, HOUR, WithListener, WithServer
@@ -21,9 +23,16 @@ from tool_terminal import Pty, environment, not_on_windows, run
 from tool_truth import NoneExisted, NotLookedAt, OneStatus, StillListed, UnknownAge, Words
 from tool_wire import Connection, Start
 
-__all__ = ["Connection", "CopiedIds", "CredentialsFile", "Interrupted", "ListFiles", "Matcher", "NoneExisted",
-           "NotLookedAt", "OneStatus", "Output", "Question", "Signals", "Start", "StillListed", "Terminal", "UnknownAge",
-           "Words"]  # found here by the runner
+# Found here by the runner, a line for each file.
+__all__ = [
+    "Matcher",
+    "CopiedIds", "CredentialsFile", "ListFiles",
+    "Completions", "Options",
+    "Interrupted", "Question",
+    "Output", "Signals", "Terminal",
+    "NoneExisted", "NotLookedAt", "OneStatus", "StillListed", "UnknownAge", "Words",
+    "Connection", "Start",
+]
 
 
 class Help(unittest.TestCase):

@@ -45,6 +45,11 @@ struct options {
 /* -1 to go on, or the exit status: --help and --version were printed, or the usage is wrong. */
 int options_parse(struct options *options, int argc, char **argv);
 
+/* ---- help.c ---- */
+
+/* A screen that names every option, or a line for each. */
+void help_print(bool line_for_each);
+
 /* ---- client.c: options to a client ---- */
 
 /* NULL on failure. */

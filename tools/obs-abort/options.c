@@ -2,123 +2,34 @@
    abbreviation: `--in` would be `--include-live`, which a program that deletes must not guess. It is
    not in POSIX either. */
 #include "obs-abort.h"
+#include "option_table.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* No more than a screen of 80 columns and 24 lines, the prompt's included. */
-static const char help[] =
-    "Usage: obs-abort [OPTION]... obs://BUCKET/KEY UPLOAD_ID  abort one upload\n"
-    "       obs-abort [OPTION]... --stale AGE obs://BUCKET    abort what is as old\n"
-    "       obs-abort [OPTION]... --from FILE obs://BUCKET    abort what FILE lists\n"
-    "       obs-abort [OPTION]... --list obs://BUCKET         show the unfinished\n"
-    "AGE is 90s, 90m, 24h or 7d. FILE has a line KEY<tab>UPLOAD_ID each; - is stdin.\n"
-    "      --prefix P           only keys that start with P (--stale, --list)\n"
-    "  -n, --dry-run            with --stale: show what would go, abort nothing\n"
-    "  -y, --yes                with --stale: do not ask (needed off a terminal)\n"
-    "      --include-live       with --stale 0s: uploads in progress, too\n"
-    "      --endpoint URL       or OBS_ENDPOINT; https://obs.REGION.example.com\n"
-    "      --credentials FROM   env (the default), ecs, chain (both), file:PATH\n"
-    "      --addressing HOW     auto, virtual-host, path, custom-domain\n"
-    "      --signature SCHEME   auto, obs, aws-v2\n"
-    "      --ca-file PEM   --client-cert PEM   --client-key PEM   --proxy URL\n"
-    "      --timeout T   --connect-timeout T   --max-attempts N   of each upload\n"
-    "      --connections N      aborts at once, 32    --request-payer\n"
-    "      --confirm            list the parts after it, abort again if any are left\n"
-    "      --json               an object a line      -q, --quiet  failures only\n"
-    "  -v, --verbose            log to stderr (-vv: more)   -h, --help   --version\n"
-    "Keys, in the environment: OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY,\n"
-    "OBS_SECURITY_TOKEN.\n"
-    "Exit: 0 all gone, 1 some are not, 2 usage, 3 could not start, 130 interrupted.\n";
-
-struct choice {
-    const char *name;
-    int32_t value;
-};
-
-static const struct choice addressings[] = {
-    {"auto", OBS_ABORT_ADDRESSING_AUTO},
-    {"virtual-host", OBS_ABORT_ADDRESSING_VIRTUAL_HOST},
-    {"path", OBS_ABORT_ADDRESSING_PATH},
-    {"custom-domain", OBS_ABORT_ADDRESSING_CUSTOM_DOMAIN},
-    {NULL, 0},
-};
-static const struct choice signatures[] = {
-    {"auto", OBS_ABORT_SIGNATURE_AUTO},
-    {"obs", OBS_ABORT_SIGNATURE_OBS},
-    {"aws-v2", OBS_ABORT_SIGNATURE_AWS_V2},
-    {NULL, 0},
-};
-
-enum kind { FLAG, REPEATED, TEXT, TEXT_OR_EMPTY, AGE, TIME, COUNT, CHOICE };
-
-struct spec {
-    const char *name;
-    char letter;
-    enum kind kind;
-    size_t offset; /* of the field in struct options */
-    const struct choice *choices;
-};
-
-#define FIELD(name) offsetof(struct options, name)
-static const struct spec specs[] = {
-    {"stale", 0, AGE, FIELD(stale), NULL},
-    {"from", 0, TEXT, FIELD(from), NULL},
-    {"list", 0, FLAG, FIELD(list), NULL},
-    {"prefix", 0, TEXT, FIELD(prefix), NULL},
-    {"dry-run", 'n', FLAG, FIELD(dry_run), NULL},
-    {"yes", 'y', FLAG, FIELD(yes), NULL},
-    {"include-live", 0, FLAG, FIELD(include_live), NULL},
-    {"endpoint", 0, TEXT, FIELD(endpoint), NULL},
-    {"credentials", 0, TEXT, FIELD(credentials), NULL},
-    {"ca-file", 0, TEXT, FIELD(ca_file), NULL},
-    {"client-cert", 0, TEXT, FIELD(client_cert), NULL},
-    {"client-key", 0, TEXT, FIELD(client_key), NULL},
-    {"proxy", 0, TEXT_OR_EMPTY, FIELD(proxy), NULL},
-    {"addressing", 0, CHOICE, FIELD(addressing), addressings},
-    {"signature", 0, CHOICE, FIELD(signature), signatures},
-    {"timeout", 0, TIME, FIELD(timeout_ms), NULL},
-    {"connect-timeout", 0, TIME, FIELD(connect_timeout_ms), NULL},
-    {"max-attempts", 0, COUNT, FIELD(max_attempts), NULL},
-    {"connections", 0, COUNT, FIELD(connections), NULL},
-    {"confirm", 0, FLAG, FIELD(confirm), NULL},
-    {"request-payer", 0, FLAG, FIELD(request_payer), NULL},
-    {"json", 0, FLAG, FIELD(json), NULL},
-    {"quiet", 'q', FLAG, FIELD(quiet), NULL},
-    {"verbose", 'v', REPEATED, FIELD(verbose), NULL},
-    {"help", 'h', FLAG, FIELD(help), NULL},
-    {"version", 0, FLAG, FIELD(version), NULL},
-};
-
-static const struct spec *spec_named(const char *name, size_t length)
+static const struct option_spec *spec_named(const char *name, size_t length)
 {
-    size_t i;
+    const struct option_spec *spec;
 
-    for (i = 0; i < sizeof specs / sizeof *specs; i++)
-        if (strlen(specs[i].name) == length && memcmp(specs[i].name, name, length) == 0)
-            return &specs[i];
+    for (spec = option_table; spec->name != NULL; spec++)
+        if (strlen(spec->name) == length && memcmp(spec->name, name, length) == 0)
+            return spec;
     return NULL;
 }
 
-static const struct spec *spec_lettered(char letter)
+static const struct option_spec *spec_lettered(char letter)
 {
-    size_t i;
+    const struct option_spec *spec;
 
-    for (i = 0; i < sizeof specs / sizeof *specs; i++)
-        if (specs[i].letter == letter && letter != '\0')
-            return &specs[i];
+    for (spec = option_table; spec->name != NULL; spec++)
+        if (spec->letter == letter && letter != '\0')
+            return spec;
     return NULL;
 }
 
-static bool takes_value(const struct spec *spec)
+static bool choose(const struct option_spec *spec, const char *value, int32_t *chosen)
 {
-    return spec->kind != FLAG && spec->kind != REPEATED;
-}
-
-static bool choose(const struct spec *spec, const char *value, int32_t *chosen)
-{
-    const struct choice *choice;
+    const struct option_choice *choice;
 
     for (choice = spec->choices; choice->name != NULL; choice++) {
         if (strcmp(choice->name, value) == 0) {
@@ -130,7 +41,7 @@ static bool choose(const struct spec *spec, const char *value, int32_t *chosen)
     return false;
 }
 
-static bool set(struct options *options, const struct spec *spec, const char *value)
+static bool set(struct options *options, const struct option_spec *spec, const char *value)
 {
     void *field = (char *)options + spec->offset;
 
@@ -180,13 +91,13 @@ static bool parse_long(struct options *options, const char *argument, char **arg
 {
     const char *name = argument + 2, *equals = strchr(name, '=');
     size_t length = equals != NULL ? (size_t)(equals - name) : strlen(name);
-    const struct spec *spec = spec_named(name, length);
+    const struct option_spec *spec = spec_named(name, length);
 
     if (spec == NULL) {
         complain("no such option: --%.*s", (int)(length < 40 ? length : 40), name);
         return false;
     }
-    if (!takes_value(spec)) {
+    if (spec->value == NULL) {
         if (equals != NULL)
             complain("--%s takes no value", spec->name);
         return equals == NULL && set(options, spec, NULL);
@@ -203,9 +114,9 @@ static bool parse_long(struct options *options, const char *argument, char **arg
 static bool parse_letters(struct options *options, const char *letters)
 {
     for (; *letters != '\0'; letters++) {
-        const struct spec *spec = spec_lettered(*letters);
+        const struct option_spec *spec = spec_lettered(*letters);
 
-        if (spec == NULL || takes_value(spec)) {
+        if (spec == NULL || spec->value != NULL) {
             complain("no such option: -%c", *letters > ' ' && *letters < 0x7f ? *letters : '?');
             return false;
         }
@@ -309,7 +220,7 @@ int options_parse(struct options *options, int argc, char **argv)
         return STATUS_USAGE;
     if (options->help || options->version) {
         if (options->help)
-            fputs(help, stdout);
+            help_print(options->verbose > 0);
         else
             printf("obs-abort %s\n", obs_abort_version());
         return STATUS_GONE;
