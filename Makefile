@@ -126,7 +126,7 @@ fill_in = sed -e 's|@VERSION@|$(version)|; s|@SOVERSION@|$(soversion)|' \
     -e 's|@INCLUDEDIR@|$(1)$(call relocatable,$(INCLUDEDIR))|; s|@BINDIR@|$(1)$(call relocatable,$(BINDIR))|' packaging/install/$(2).in
 
 # The program's Makefile is run in a folder of its own.
-dirs = $(foreach name,PREFIX BINDIR LIBDIR MANDIR DESTDIR,$(name)=$(abspath $($(name))))
+dirs = $(foreach name,PREFIX BINDIR LIBDIR DATADIR MANDIR DESTDIR,$(name)=$(abspath $($(name))))
 
 install: obs-abort
 	@$(MAKE) --no-print-directory install-development

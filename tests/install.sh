@@ -49,9 +49,12 @@ cat >"$folder/expected" <<'files'
 ./lib/libobsabort.so.VERSION
 ./lib/pkgconfig/obsabort-static.pc
 ./lib/pkgconfig/obsabort.pc
+./share/bash-completion/completions/obs-abort
+./share/fish/vendor_completions.d/obs-abort.fish
 ./share/man/man1/obs-abort.1
 ./share/obsabort/thread-sanitizer.supp
 ./share/obsabort/valgrind.supp
+./share/zsh/site-functions/_obs-abort
 files
 diff "$folder/expected" "$folder/files" || fail "other files than expected were installed"
 ! grep -rn '@[A-Z_]*@' "$prefix/lib/pkgconfig" "$prefix/lib/cmake" || fail "something was not filled in"
@@ -103,7 +106,8 @@ stage=$folder/stage
 staged="prefix=/usr libdir=/usr/lib/x86_64-linux-gnu mandir=/usr/man DESTDIR=$(realpath -m --relative-to=. "$stage")"
 # shellcheck disable=SC2086
 put install $staged
-for file in bin/obs-abort include/obsabort.h lib/x86_64-linux-gnu/libobsabort.so.0 man/man1/obs-abort.1 share/obsabort/valgrind.supp; do
+for file in bin/obs-abort include/obsabort.h lib/x86_64-linux-gnu/libobsabort.so.0 man/man1/obs-abort.1 share/obsabort/valgrind.supp \
+    share/zsh/site-functions/_obs-abort; do
     [ -e "$stage/usr/$file" ] || fail "not staged: $file"
 done
 if have pkg-config pkg-config; then

@@ -72,7 +72,7 @@ case $tree in
 *) present="bin/obs-abort lib/libobsabort.so lib/libobsabort.so.0 lib/libobsabort.a" ;;
 esac
 for file in $present include/obsabort.h lib/pkgconfig/obsabort.pc lib/cmake/obsabort/obsabort-config.cmake \
-    share/man/man1/obs-abort.1; do
+    share/man/man1/obs-abort.1 share/bash-completion/completions/obs-abort; do
     [ -s "$tree/$file" ] || fail "the archive lacks $file"
 done
 

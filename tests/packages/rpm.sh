@@ -30,6 +30,7 @@ sort >"$folder/wanted" <<end
 /usr/lib64/libobsabort.so.$version
 /usr/lib64/pkgconfig/obsabort-static.pc
 /usr/lib64/pkgconfig/obsabort.pc
+/usr/share/bash-completion/completions/obs-abort
 /usr/share/doc/libobsabort0
 /usr/share/doc/libobsabort0/CHANGELOG.md
 /usr/share/doc/libobsabort0/obsabort.cdx.json
@@ -37,9 +38,11 @@ sort >"$folder/wanted" <<end
 /usr/share/licenses/libobsabort0/LICENSE-APACHE
 /usr/share/licenses/libobsabort0/LICENSE-MIT
 /usr/share/licenses/libobsabort0/THIRD-PARTY-NOTICES
+/usr/share/fish/vendor_completions.d/obs-abort.fish
 /usr/share/man/man1/obs-abort.1.gz
 /usr/share/obsabort
 $(cd packaging/suppressions && printf '/usr/share/obsabort/%s\n' *.supp)
+/usr/share/zsh/site-functions/_obs-abort
 end
 diff "$folder/wanted" "$folder/files"
 cd target/dist/rpm
