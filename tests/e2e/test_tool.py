@@ -131,8 +131,20 @@ class Usage(WithListener):
         for age in bad.split() + ["", " 1h", "1h ", "1h\n", "9223372036854775807m"]:
             self.refused("--stale", age, "--yes", "obs://bucket")
             self.refused(f"--stale={age}", "--yes", "obs://bucket")
-        self.refused("--stale", "0s", "--yes", "obs://bucket", says="--include-live")
-        self.refused("--stale", "1h", "--include-live", "--yes", "obs://bucket")
+        self.refused("--stale", "1h", "--include-live", "--yes", "obs://bucket", says="less than 1h")
+
+    def test_ages_that_live_uploads_have(self):
+        """3m may have been meant as three months."""
+        for age, means in (("0s", "0 seconds"), ("59m", "59 minutes"), ("3m", "3 minutes"), ("1m", "1 minute"),
+                           ("3599s", "3599 seconds"), ("120s", "2 minutes")):
+            for how in ("--yes", "--dry-run"):
+                self.refused("--stale", age, how, "obs://bucket", says="--include-live")
+                self.refused("--stale", age, how, "obs://bucket", says=f"--stale {age} is {means}")
+        self.refused("--stale", "3m", "--yes", "obs://bucket", says="a month is 30d")
+
+    def test_units_that_there_are_not(self):
+        for age, hint in (("3M", "30d"), ("1mo", "30d"), ("2months", "30d"), ("1w", "7d"), ("1y", "365d"), ("24", "24h")):
+            self.refused("--stale", age, "--yes", "obs://bucket", says=hint)
 
     def test_a_sweep_without_a_terminal_wants_yes(self):
         self.refused("--stale", "1h", "obs://bucket", says="--yes")
@@ -358,7 +370,8 @@ class Stale(WithServer):
 
     def test_units(self):
         for age, count in (("4d", 0), ("73h", 0), ("71h", 25), ("121m", 25), ("119m", 29), ("7260s", 25), ("60s", 29)):
-            done = run("--stale", age, "--dry-run", "--json", "obs://leftovers", env=self.env)
+            live = ["--include-live"] if age == "60s" else []
+            done = run("--stale", age, *live, "--dry-run", "--json", "obs://leftovers", env=self.env)
             self.assertEqual(self.objects(done)[1]["found"], count, age)
 
     def test_json(self):

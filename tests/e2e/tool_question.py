@@ -45,7 +45,7 @@ class Question(WithServer):
             begun.extend(self.s3.initiate("leftovers", key) for key in ("old/000000", "new/1", "zzz"))
             time.sleep(3.5)  # by the server's clock they are older than 2 s now
 
-        counted, status, output = self.answer("--stale", "2s", "obs://leftovers", meanwhile=begin_three)
+        counted, status, output = self.answer("--stale", "2s", *LIVE[2:], meanwhile=begin_three)
         self.assertEqual((counted, status), (2, 0), output)
         self.assertIn("2 aborted, 0 failed", output)
         self.assertEqual(self.ids(), set(begun))

@@ -381,7 +381,7 @@ static int run_asking(struct run *run, uint32_t flags)
 static int run_mode(struct run *run, struct upload_list *list)
 {
     const struct options *options = run->options;
-    uint32_t live = options->include_live ? OBS_ABORT_INCLUDE_LIVE : 0;
+    uint32_t live = options->age == 0 ? OBS_ABORT_INCLUDE_LIVE : 0;
 
     switch (options->mode) {
     case MODE_ONE:

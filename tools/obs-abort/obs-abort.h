@@ -127,7 +127,11 @@ bool unquote(char *text);
 void put_json_string(FILE *out, const char *text /* NULL: null */);
 void format_time(char *buffer, size_t size, int64_t unix_seconds);
 void format_age(char *buffer, size_t size, int64_t seconds);
+/* In whole units and in words: 3 minutes. */
+void format_span(char *buffer, size_t size, uint64_t seconds);
 bool parse_age(const char *text, uint64_t *seconds);
+/* What to write instead of an age that parse_age refuses. */
+const char *age_hint(const char *text);
 bool parse_milliseconds(const char *text, uint32_t *ms);
 bool parse_count(const char *text, uint32_t *count);
 

@@ -32,7 +32,7 @@ const struct option_spec option_table[] = {
     {"yes", 'y', FLAG, FIELD(yes), NULL, WHAT_TO_ABORT, true, NULL, NULL,
      "with --stale: do not ask (needed off a terminal)"},
     {"include-live", 0, FLAG, FIELD(include_live), NULL, WHAT_TO_ABORT, true, NULL, NULL,
-     "with --stale 0s: uploads in progress, too"},
+     "with --stale below 1h: uploads in progress, too"},
     {"endpoint", 0, TEXT, FIELD(endpoint), NULL, CONNECTION, true, "URL", NULL,
      "or OBS_ENDPOINT; https://obs.REGION.example.com"},
     {"credentials", 0, TEXT, FIELD(credentials), NULL, CONNECTION, true, "FROM", "env ecs chain file:",

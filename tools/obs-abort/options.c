@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHORTEST_AGE 3600 /* without --include-live */
+
 static const struct option_spec *spec_named(const char *name, size_t length)
 {
     const struct option_spec *spec;
@@ -54,7 +56,7 @@ static bool set(struct options *options, const struct option_spec *spec, const c
         return true;
     case AGE:
         if (!parse_age(value, &options->age)) {
-            complain("--%s: an age is a whole number and a unit: 90s, 90m, 24h, 7d", spec->name);
+            complain("--%s: %s", spec->name, age_hint(value));
             return false;
         }
         *(const char **)field = value;
@@ -200,15 +202,28 @@ static const char *misfit(const struct options *options, size_t operands)
         return "--prefix goes with --stale and --list";
     if ((options->dry_run || options->yes || options->include_live) && !stale)
         return "--dry-run, --yes and --include-live go with --stale";
-    if (stale && options->age == 0 && !options->include_live)
-        return "--stale 0s would abort uploads in progress: say --include-live if that is meant";
-    if (stale && options->age > 0 && options->include_live)
-        return "--include-live goes with --stale 0s";
+    if (options->include_live && options->age >= SHORTEST_AGE)
+        return "--include-live goes with a --stale of less than 1h";
     if ((options->client_cert != NULL) != (options->client_key != NULL))
         return "--client-cert and --client-key go together";
     if (options->connections > 1024)
         return "--connections: more than 1024 are not allowed";
     return NULL;
+}
+
+/* Few uploads take an hour, but many take some minutes, and 3m may have been meant as three months. */
+static bool is_too_young(const struct options *options)
+{
+    size_t length = options->stale != NULL ? strlen(options->stale) : 0;
+    bool minutes = length > 0 && options->stale[length - 1] == 'm';
+    char span[64];
+
+    if (length == 0 || options->include_live || options->age >= SHORTEST_AGE)
+        return false;
+    format_span(span, sizeof span, options->age);
+    complain("--stale %s is %s%s: uploads that young may be in progress; say --include-live if that is meant",
+             options->stale, span, minutes ? ", and a month is 30d" : "");
+    return true;
 }
 
 int options_parse(struct options *options, int argc, char **argv)
@@ -235,9 +250,7 @@ int options_parse(struct options *options, int argc, char **argv)
     options->mode = options->stale != NULL ? MODE_STALE : options->list ? MODE_LIST
                     : options->from != NULL ? MODE_FROM : MODE_ONE;
     wrong = misfit(options, count);
-    if (wrong != NULL) {
+    if (wrong != NULL)
         complain("%s", wrong);
-        return STATUS_USAGE;
-    }
-    return -1;
+    return wrong != NULL || is_too_young(options) ? STATUS_USAGE : -1;
 }

@@ -256,6 +256,35 @@ bool parse_age(const char *text, uint64_t *seconds)
     return false;
 }
 
+const char *age_hint(const char *text)
+{
+    uint64_t number;
+    const char *unit = parse_number(text, &number);
+
+    if (unit != NULL && (*unit == 'M' || strncmp(unit, "mo", 2) == 0))
+        return "months are of different lengths, say days: 30d; m is minutes";
+    if (unit != NULL && (*unit == 'w' || *unit == 'W'))
+        return "say days: 7d";
+    if (unit != NULL && (*unit == 'y' || *unit == 'Y'))
+        return "say days: 365d";
+    return "an age is a whole number and a unit: 90s, 90m, 24h, 7d";
+}
+
+void format_span(char *buffer, size_t size, uint64_t seconds)
+{
+    static const struct {
+        const char *name;
+        uint64_t seconds;
+    } units[] = {{"day", 86400}, {"hour", 3600}, {"minute", 60}, {"second", 1}};
+    size_t i = 0;
+
+    /* "24 hours" rather than "1 day", as the option is mostly written. */
+    while (i < 3 && (seconds % units[i].seconds != 0 || seconds < (i == 0 ? 2 : 1) * units[i].seconds))
+        i++;
+    seconds /= units[i].seconds;
+    snprintf(buffer, size, "%llu %s%s", (unsigned long long)seconds, units[i].name, seconds == 1 ? "" : "s");
+}
+
 /* Seconds, unless a unit says otherwise, as with other tools' timeouts. */
 bool parse_milliseconds(const char *text, uint32_t *ms)
 {
