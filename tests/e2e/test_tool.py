@@ -209,6 +209,8 @@ class One(WithServer):
              "http_status": 204, "attempts": 1},
         )
         self.assertTrue(upload["request_id"])
+        self.assertRegex(upload["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertGreaterEqual(summary["time"], upload["time"])
         self.assertIsNone(upload["message"])
         self.assertEqual((summary["total"], summary["aborted"], summary["code_name"]), (1, 1, "ok"))
         (upload,), summary = self.objects(run("--json", "obs://leftovers/key", upload_id, env=self.env))

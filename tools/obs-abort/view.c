@@ -124,16 +124,34 @@ static const char *result_name(const struct view *view, int32_t code)
     return code == OBS_ABORT_NO_SUCH_UPLOAD ? "missing" : "failed";
 }
 
-static void put_json_field(const char *name, const char *value)
+static void put_json_field(FILE *out, const char *name, const char *value)
 {
-    printf(",\"%s\":", name);
-    put_json_string(stdout, value);
+    fprintf(out, ",\"%s\":", name);
+    put_json_string(out, value);
 }
 
-static void put_json_code(int32_t code)
+static void put_json_count(FILE *out, const char *name, uint64_t count)
 {
-    printf(",\"code\":%d", (int)code);
-    put_json_field("code_name", obs_abort_code_name(code));
+    fprintf(out, ",\"%s\":%llu", name, (unsigned long long)count);
+}
+
+static void put_json_bool(FILE *out, const char *name, bool value)
+{
+    fprintf(out, ",\"%s\":%s", name, value ? "true" : "false");
+}
+
+static void put_json_code(FILE *out, int32_t code)
+{
+    fprintf(out, ",\"code\":%d", (int)code);
+    put_json_field(out, "code_name", obs_abort_code_name(code));
+}
+
+static void put_json_time(FILE *out, const char *name, int64_t unix_seconds)
+{
+    char when[32];
+
+    format_time(when, sizeof when, unix_seconds);
+    put_json_field(out, name, unix_seconds < 0 ? NULL : when);
 }
 
 /* What is known of an upload after it was looked at or tried. */
@@ -165,32 +183,31 @@ static struct result result_of(const struct view *view, const obs_abort_outcome 
     return result;
 }
 
-static void put_json_result(const struct view *view, const struct result *result)
+static void put_json_result(FILE *out, const struct view *view, const struct result *result)
 {
-    char when[32];
+    int64_t now = (int64_t)time(NULL);
 
-    fputs("{\"type\":\"upload\"", stdout);
-    put_json_field("result", result_name(view, result->code));
-    put_json_field("bucket", view->options->bucket);
-    put_json_field("key", result->key);
-    put_json_field("upload_id", result->upload_id);
-    format_time(when, sizeof when, result->initiated);
-    put_json_field("initiated", result->initiated < 0 ? NULL : when);
+    fputs("{\"type\":\"upload\"", out);
+    put_json_field(out, "result", result_name(view, result->code));
+    put_json_field(out, "bucket", view->options->bucket);
+    put_json_field(out, "key", result->key);
+    put_json_field(out, "upload_id", result->upload_id);
+    put_json_time(out, "initiated", result->initiated);
     if (result->initiated < 0)
-        fputs(",\"age_seconds\":null", stdout);
+        fputs(",\"age_seconds\":null", out);
     else
-        printf(",\"age_seconds\":%lld",
-               (long long)(time(NULL) > result->initiated ? time(NULL) - result->initiated : 0));
+        put_json_count(out, "age_seconds", now > result->initiated ? (uint64_t)(now - result->initiated) : 0);
     if (!view->finding || result->code != OBS_ABORT_OK) {
-        put_json_code(result->code);
-        printf(",\"http_status\":%d", (int)result->http_status);
-        printf(",\"attempts\":%u", (unsigned)result->attempts);
-        put_json_field("service_code", result->service_code);
-        put_json_field("request_id", result->request_id);
-        put_json_field("host_id", result->host_id);
-        put_json_field("message", result->message);
+        put_json_code(out, result->code);
+        fprintf(out, ",\"http_status\":%d", (int)result->http_status);
+        put_json_count(out, "attempts", result->attempts);
+        put_json_field(out, "service_code", result->service_code);
+        put_json_field(out, "request_id", result->request_id);
+        put_json_field(out, "host_id", result->host_id);
+        put_json_field(out, "message", result->message);
     }
-    fputs("}\n", stdout);
+    put_json_time(out, "time", now);
+    fputs("}\n", out);
 }
 
 /* KEY, UPLOAD_ID, time and age: what --from reads, and cut, sort and awk. */
@@ -250,7 +267,7 @@ static void put_failure(const struct view *view, const struct result *result)
 static void show_failure(struct view *view, const struct result *result)
 {
     if (view->options->json) {
-        put_json_result(view, result);
+        put_json_result(stdout, view, result);
         check_output(view);
     } else {
         put_failure(view, result);
@@ -276,7 +293,7 @@ void view_outcome(struct view *view, const obs_abort_outcome *outcome)
         return;
     }
     if (view->options->json)
-        put_json_result(view, &result);
+        put_json_result(stdout, view, &result);
     else if (view->options->mode == MODE_ONE && !view->options->quiet)
         put_one(view->options, outcome);
     else if (!view->each)
@@ -326,28 +343,28 @@ static uint64_t looked_at(const struct summary *summary)
     return summary->aborted + summary->missing + summary->failed + summary->kept;
 }
 
-static void put_json_summary(const struct view *view, const struct summary *summary)
+static void put_json_summary(FILE *out, const struct view *view, const struct summary *summary)
 {
-    bool complete = summary->begun && !is_cut_short(view, summary);
-
-    fputs("{\"type\":\"summary\"", stdout);
-    put_json_field("bucket", view->options->bucket);
-    printf(",\"dry_run\":%s", view->finding ? "true" : "false");
-    printf(",\"interrupted\":%s", summary->status > STATUS_SIGNALLED ? "true" : "false");
-    printf(",\"complete\":%s", complete ? "true" : "false");
-    printf(",\"total\":%llu", (unsigned long long)looked_at(summary));
-    printf(",\"aborted\":%llu", (unsigned long long)(view->finding ? 0 : summary->aborted));
-    printf(",\"found\":%llu", (unsigned long long)(view->finding ? summary->aborted : 0));
-    printf(",\"missing\":%llu", (unsigned long long)summary->missing);
-    printf(",\"failed\":%llu", (unsigned long long)summary->failed);
-    printf(",\"kept\":%llu", (unsigned long long)summary->kept);
-    printf(",\"unknown_age\":%llu", (unsigned long long)summary->unknown_age);
-    printf(",\"throttled\":%llu", (unsigned long long)summary->throttled);
-    printf(",\"seconds\":%.3f", (double)(monotonic_ms() - view->started_ms) / 1000);
-    put_json_code(summary->code);
-    put_json_field("message", summary->error);
-    put_json_field("note", *summary->note != '\0' ? summary->note : NULL);
-    printf(",\"exit_status\":%d}\n", summary->status);
+    fputs("{\"type\":\"summary\"", out);
+    put_json_field(out, "bucket", view->options->bucket);
+    put_json_bool(out, "dry_run", view->finding);
+    put_json_bool(out, "interrupted", summary->status > STATUS_SIGNALLED);
+    put_json_bool(out, "complete", summary->begun && !is_cut_short(view, summary));
+    put_json_count(out, "total", looked_at(summary));
+    put_json_count(out, "aborted", view->finding ? 0 : summary->aborted);
+    put_json_count(out, "found", view->finding ? summary->aborted : 0);
+    put_json_count(out, "missing", summary->missing);
+    put_json_count(out, "failed", summary->failed);
+    put_json_count(out, "kept", summary->kept);
+    put_json_count(out, "unknown_age", summary->unknown_age);
+    put_json_count(out, "throttled", summary->throttled);
+    fprintf(out, ",\"seconds\":%.3f", (double)(monotonic_ms() - view->started_ms) / 1000);
+    put_json_code(out, summary->code);
+    put_json_field(out, "message", summary->error);
+    put_json_field(out, "note", *summary->note != '\0' ? summary->note : NULL);
+    fprintf(out, ",\"exit_status\":%d", summary->status);
+    put_json_time(out, "time", (int64_t)time(NULL));
+    fputs("}\n", out);
 }
 
 static void put_count(uint64_t count, const char *what, bool colour, const char *code)
@@ -442,7 +459,7 @@ void view_summary(struct view *view, const struct summary *summary)
 
     progress_stop();
     if (view->options->json) {
-        put_json_summary(view, summary);
+        put_json_summary(stdout, view, summary);
         check_output(view);
         return;
     }
