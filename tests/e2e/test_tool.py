@@ -15,6 +15,7 @@ import support
 import tool_terminal
 from tool_glob import Matcher
 from tool_input import CopiedIds, CredentialsFile, ListFiles
+from tool_looks import Bar
 from tool_options import Completions, Options
 from tool_question import Interrupted, Question
 from tool_screen import Output, Signals, Terminal
@@ -27,6 +28,7 @@ from tool_wire import Connection, Start
 __all__ = [
     "Matcher",
     "CopiedIds", "CredentialsFile", "ListFiles",
+    "Bar",
     "Completions", "Options",
     "Interrupted", "Question",
     "Output", "Signals", "Terminal",

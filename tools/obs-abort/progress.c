@@ -8,6 +8,8 @@
 #define REDRAW_MS 100
 #define SAMPLE_MS 500
 #define WIDEST 160
+#define WIDEST_BAR 40
+#define SHORTEST_BAR 8 /* in a shorter one nobody sees it move */
 #define THROTTLED_MS 3000 /* so long it is shown */
 
 /* One bar, as there is one terminal. */
@@ -81,8 +83,17 @@ static bool is_exact(uint64_t total)
     return !bar.finding && total > 0 && bar.expected >= total;
 }
 
-static void describe(char *text, size_t size, uint64_t done, uint64_t total, uint64_t failed, int64_t now)
+struct numbers {
+    uint64_t done, total, failed;
+    int64_t now;
+};
+
+/* What a narrow terminal does without, one after the other. */
+enum detail { WITHOUT_TIME, WITHOUT_RATE, WITH_ALL };
+
+static void describe(char *text, size_t size, const struct numbers *numbers, enum detail detail)
 {
+    uint64_t done = numbers->done, total = numbers->total;
     size_t used;
 
     if (bar.finding)
@@ -90,38 +101,50 @@ static void describe(char *text, size_t size, uint64_t done, uint64_t total, uin
     else
         used = (size_t)snprintf(text, size, "%llu of %llu%s", (unsigned long long)done, (unsigned long long)total,
                                 is_exact(total) ? "" : "+");
-    if (failed > 0)
-        used += (size_t)snprintf(text + used, size - used, ", %llu failed", (unsigned long long)failed);
-    if (bar.rate >= 0.05 && !bar.finding)
+    if (numbers->failed > 0)
+        used += (size_t)snprintf(text + used, size - used, ", %llu failed", (unsigned long long)numbers->failed);
+    if (bar.rate >= 0.05 && !bar.finding && detail == WITH_ALL)
         used += (size_t)snprintf(text + used, size - used, ", %.*f/s", bar.rate < 10 ? 1 : 0, bar.rate);
-    if (bar.rate >= 0.05 && total > done && is_exact(total)) {
+    if (bar.rate >= 0.05 && total > done && is_exact(total) && detail != WITHOUT_TIME) {
         char left[32];
 
         format_age(left, sizeof left, (int64_t)((double)(total - done) / bar.rate + 0.5));
         used += (size_t)snprintf(text + used, size - used, ", %s left", left);
     }
-    if (bar.throttled > 0 && now - bar.throttled < THROTTLED_MS)
+    if (bar.throttled > 0 && numbers->now - bar.throttled < THROTTLED_MS)
         snprintf(text + used, size - used, ", throttled");
 }
 
-static void draw(uint64_t done, uint64_t total, uint64_t failed, int64_t now)
+/* Returns the length of the line, which may be more than fits. `cells`: of the bar; 0: none. */
+static int compose(char *line, size_t size, const struct numbers *numbers, enum detail detail, size_t cells)
 {
-    char text[160], line[WIDEST + 1], cells[41];
-    size_t width = bar_width();
-    int used;
+    char text[160], drawn[WIDEST_BAR + 1];
 
-    describe(text, sizeof text, done, total, failed, now);
-    if (is_exact(total)) {
-        size_t room = width > strlen(text) + 24 ? width - strlen(text) - 24 : 0;
-        size_t length = room < 40 ? room : 40;
+    describe(text, sizeof text, numbers, detail);
+    if (!is_exact(numbers->total))
+        return snprintf(line, size, "%s: %s", bar.what, text);
+    memset(drawn, '-', cells);
+    memset(drawn, '#', (size_t)((double)cells * (double)numbers->done / (double)numbers->total));
+    drawn[cells] = '\0';
+    return snprintf(line, size, cells > 0 ? "%s [%s] %3d%%  %s" : "%s%s %3d%%  %s", bar.what, drawn,
+                    (int)(numbers->done * 100 / numbers->total), text);
+}
 
-        memset(cells, '-', length);
-        memset(cells, '#', (size_t)((double)length * (double)done / (double)total));
-        cells[length] = '\0';
-        used = snprintf(line, sizeof line, "%s [%s] %3d%%  %s", bar.what, cells, (int)(done * 100 / total), text);
-    } else {
-        used = snprintf(line, sizeof line, "%s: %s", bar.what, text);
+static void draw(const struct numbers *numbers)
+{
+    char line[WIDEST + 1];
+    size_t width = bar_width(), cells;
+    enum detail detail = WITH_ALL;
+    int used = compose(line, sizeof line, numbers, detail, SHORTEST_BAR);
+
+    if (used < (int)width) {
+        cells = SHORTEST_BAR + width - 1 - (size_t)used;
+        used = compose(line, sizeof line, numbers, detail, cells < WIDEST_BAR ? cells : WIDEST_BAR);
+    } else { /* the bar goes first */
+        used = compose(line, sizeof line, numbers, detail, 0);
     }
+    while (used >= (int)width && detail > WITHOUT_TIME)
+        used = compose(line, sizeof line, numbers, --detail, 0);
     if (used >= (int)width)
         line[width - 1] = '\0'; /* a wrapped line can't be taken back */
     fprintf(stderr, "\r%s\033[K", line);
@@ -143,7 +166,9 @@ void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed)
     now = monotonic_ms();
     sample_rate(done, now);
     if (now - bar.started >= FIRST_AFTER_MS && (now - bar.drawn >= REDRAW_MS || !bar.on_screen)) {
-        draw(done, total_so_far > bar.expected ? total_so_far : bar.expected, failed, now);
+        struct numbers numbers = {done, total_so_far > bar.expected ? total_so_far : bar.expected, failed, now};
+
+        draw(&numbers);
         bar.drawn = now;
     }
 }
