@@ -3,7 +3,8 @@
 OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program. The cases about connections,
 about the terminal, about the question of --stale, about lists and files and about what must never
 be said are in tool_wire.py, tool_screen.py, tool_question.py, tool_input.py and tool_truth.py; what
-holds --help, manual and completions together in tool_options.py.
+holds --help, manual and completions together in tool_options.py; several buckets in tool_buckets.py,
+globs by themselves in tool_glob.py.
 """
 
 import json
@@ -13,6 +14,7 @@ import unittest
 
 import support
 import tool_terminal
+from tool_buckets import OneQuestion, Prefixes, Several
 from tool_glob import Matcher
 from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_looks import Bar
@@ -26,6 +28,7 @@ from tool_wire import Connection, Start
 
 # Found here by the runner, a line for each file.
 __all__ = [
+    "OneQuestion", "Prefixes", "Several",
     "Matcher",
     "CopiedIds", "CredentialsFile", "ListFiles",
     "Bar",
@@ -84,8 +87,17 @@ class Usage(WithListener):
         self.refused("bucket/key", "ID", says="obs://")
         self.refused("https://bucket/key", "ID", says="obs://")
         self.refused("obs://bucket/key", "ID", "more")
-        self.refused("--list", "obs://bucket/key", says="--prefix")
-        self.refused("--stale", "1h", "--yes", "obs://bucket/key", says="--prefix")
+        self.refused("--list", "--prefix", "k", "obs://bucket/key", says="--prefix")
+        self.refused("--stale", "1h", "--yes", "--prefix", "k", "obs://bucket/key", says="--prefix")
+        self.refused("--list", "obs://bucket/", says="unset variable")
+        self.refused("--list", "obs://bucket", "obs://other/", says="unset variable")
+        self.refused("--list", "obs://bucket", "bucket", says="obs://")
+        self.refused("obs://bucket/key", "obs://other/key", says="several buckets")
+        self.refused("--from", "-", "obs://bucket", "obs://other", says="one bucket")
+        self.refused("--list", "obs://bucket", "obs://other", "obs://bucket", says="twice")
+        self.refused("--list", "obs://bucket/a/b", "obs://bucket/a/", says="part of another")
+        self.refused("--list", "obs://bucket/a", "obs://bucket", says="part of another")
+        self.refused("--stale", "0s", "--include-live", "--yes", "obs://bucket", "obs://other", says="single bucket")
         self.refused("--from", "-", "obs://bucket/key")
         self.refused("--stale", "1h", "--list", "obs://bucket")
         self.refused("--list", "--from", "-", "obs://bucket")

@@ -15,6 +15,7 @@ struct run {
     const obs_abort_client *client;
     obs_abort_call *call;
     struct view view;
+    struct summary summary; /* how it ended; its error is not kept */
     struct preview preview; /* filled by the dry run before the question */
     uint64_t kept;          /* by this dry run */
     uint64_t unfit;         /* uploads that this dry run showed as failed: they can't be named in C */
@@ -190,12 +191,21 @@ static void note_strange_list(const struct run *run, struct summary *summary)
                  run->view.list->count, options->bucket);
 }
 
+static int show_end(struct run *run, struct summary *summary)
+{
+    view_summary(&run->view, summary);
+    if (run->view.output_failed)
+        summary->status = STATUS_SOME_LEFT;
+    run->summary = *summary;
+    run->summary.error = NULL;
+    return summary->status;
+}
+
 /* Shows how it ended. */
 static int conclude(struct run *run, struct summary *summary)
 {
     summary->status = exit_status(run, summary);
-    view_summary(&run->view, summary);
-    return run->view.output_failed ? STATUS_SOME_LEFT : summary->status;
+    return show_end(run, summary);
 }
 
 /* The same for one verb, and frees what it gave. */
@@ -265,8 +275,7 @@ static int give_up(struct run *run, const struct failure *failure)
     return failure->status;
 }
 
-/* The dry run before the question. Returns -1 if there is something to ask about, or the exit status. */
-static int run_preview(struct run *run, uint32_t flags)
+int run_preview(struct run *run, uint32_t flags)
 {
     const struct options *options = run->options;
     struct failure failure = {0, 0, ""};
@@ -289,7 +298,7 @@ static int run_preview(struct run *run, uint32_t flags)
              "no memory for all that was found, nothing was aborted: take it in portions, with --prefix");
         status = give_up(run, &failure);
     } else if (!usable || run->preview.list.count == 0) {
-        if (!usable)
+        if (!usable && !options->several)
             complain("nothing was aborted");
         status = conclude(run, &summary);
     }
@@ -328,8 +337,7 @@ static void check_again(struct run *run, uint32_t flags, struct summary *summary
     }
 }
 
-/* Exactly the uploads that the question counted. */
-static int run_counted(struct run *run, uint32_t flags)
+int run_counted(struct run *run, uint32_t flags)
 {
     struct upload_list *list = &run->preview.list;
     obs_abort_report *report = NULL;
@@ -374,11 +382,10 @@ static int run_asking(struct run *run, uint32_t flags)
         return run_counted(run, flags);
     summary.status = signals_seen > 0 ? STATUS_SIGNALLED + last_signal : STATUS_SOME_LEFT;
     complain("nothing was aborted");
-    view_summary(&run->view, &summary);
-    return summary.status;
+    return show_end(run, &summary);
 }
 
-static int run_mode(struct run *run, struct upload_list *list)
+int run_mode(struct run *run, struct upload_list *list)
 {
     const struct options *options = run->options;
     uint32_t live = options->age == 0 ? OBS_ABORT_INCLUDE_LIVE : 0;
@@ -399,6 +406,51 @@ static int run_mode(struct run *run, struct upload_list *list)
     return STATUS_USAGE;
 }
 
+struct run *run_new(const struct options *options, const obs_abort_client *client, obs_abort_call *call)
+{
+    struct run *run = calloc(1, sizeof *run);
+
+    if (run == NULL)
+        return NULL;
+    run->options = options;
+    run->client = client;
+    run->call = call;
+    run->preview.oldest = run->preview.newest = -1;
+    view_open(&run->view, options, options->mode == MODE_LIST || options->dry_run, NULL);
+    progress_stop();
+    return run;
+}
+
+void run_free(struct run *run)
+{
+    if (run == NULL)
+        return;
+    upload_list_free(&run->preview.list);
+    free(run);
+}
+
+void run_end(struct run *run, const struct summary *summary)
+{
+    struct summary copy = *summary;
+
+    show_end(run, &copy);
+}
+
+const struct preview *run_found(const struct run *run)
+{
+    return &run->preview;
+}
+
+const struct summary *run_summary(const struct run *run)
+{
+    return &run->summary;
+}
+
+bool run_output_failed(const struct run *run)
+{
+    return run->view.output_failed;
+}
+
 /* What the command line or the file of --from names; nothing if that is still to be found. */
 static bool make_list(struct upload_list *list, const struct options *options, struct failure *failure)
 {
@@ -410,9 +462,26 @@ static bool make_list(struct upload_list *list, const struct options *options, s
     return false;
 }
 
+static int run_client(const struct options *options, const obs_abort_client *client, struct upload_list *list)
+{
+    obs_abort_call *call = obs_abort_call_new();
+    struct run *run = NULL;
+    int status = STATUS_COULD_NOT_START;
+
+    signals_note();
+    if (options->several)
+        status = run_buckets(options, client, call);
+    else if ((run = run_new(options, client, call)) != NULL)
+        status = run_mode(run, list);
+    else
+        complain("out of memory");
+    run_free(run);
+    obs_abort_call_free(call);
+    return status;
+}
+
 static int run_options(const struct options *options)
 {
-    struct run run = {.options = options, .preview = {.oldest = -1, .newest = -1}};
     struct upload_list list = {NULL, NULL, NULL, 0, 0};
     struct failure failure = {0, 0, ""};
     obs_abort_client *client = NULL;
@@ -426,17 +495,14 @@ static int run_options(const struct options *options)
     if (make_list(&list, options, &failure))
         client = client_open(options, &failure);
     if (client == NULL) {
+        struct run run = {.options = options};
+
         status = give_up(&run, &failure);
     } else {
-        run.client = client;
-        run.call = obs_abort_call_new();
-        signals_note();
-        status = run_mode(&run, &list);
-        obs_abort_call_free(run.call);
+        status = run_client(options, client, &list);
     }
     obs_abort_client_free(client);
     upload_list_free(&list);
-    upload_list_free(&run.preview.list);
     return status;
 }
 
@@ -454,7 +520,7 @@ int main(int argc, char **argv)
     status = options_parse(&options, argc, argv);
     if (status < 0)
         status = run_options(&options);
-    free(options.bucket);
+    options_free(&options);
     if (fflush(stdout) != 0 || ferror(stdout))
         status = status == STATUS_GONE ? STATUS_SOME_LEFT : status;
     return status;

@@ -25,9 +25,18 @@ struct failure {
 
 enum mode { MODE_ONE, MODE_LIST, MODE_STALE, MODE_FROM };
 
+/* obs://BUCKET, with what comes after the next slash, or NULL. */
+struct place {
+    char *bucket;
+    const char *rest;
+};
+
 struct options {
     enum mode mode;
-    char *bucket; /* the one string that is allocated */
+    struct place *places;
+    size_t place_count;
+    bool several;       /* a run for each place */
+    const char *bucket; /* of this run */
     const char *key, *upload_id;
     const char *from, *prefix, *stale;
     uint64_t age; /* what stale says, in seconds */
@@ -44,6 +53,7 @@ struct options {
 
 /* -1 to go on, or the exit status: --help and --version were printed, or the usage is wrong. */
 int options_parse(struct options *options, int argc, char **argv);
+void options_free(struct options *options);
 
 /* ---- help.c ---- */
 
@@ -157,6 +167,8 @@ struct summary {
     uint64_t aborted, missing, failed, kept; /* in a dry run, aborted: would be aborted */
     uint64_t unknown_age;                    /* of the kept */
     uint64_t throttled;                      /* responses that ask to slow down */
+    uint64_t buckets, incomplete;            /* of a sum: how many, and of how many complete is false */
+    bool complete;                           /* it was looked at to the end; set by view_summary */
     char note[512];                          /* what the counts alone would not tell; or empty */
     bool note_matters;                       /* with --quiet, too */
 };
@@ -167,7 +179,7 @@ void view_outcome(struct view *view, const obs_abort_outcome *outcome);
 void view_failure(struct view *view, const obs_abort_outcome *outcome);
 /* An upload that was said to be gone. */
 void view_still_listed(struct view *view, const char *key, const char *upload_id, int64_t initiated);
-void view_summary(struct view *view, const struct summary *summary);
+void view_summary(struct view *view, struct summary *summary);
 /* Adds a sentence. */
 void add_note(struct summary *summary, bool matters, const char *format, ...);
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...);
@@ -199,5 +211,31 @@ struct preview {
 
 /* Shows what was found, and returns whether the answer is yes. */
 bool confirmed(const struct options *options, const struct preview *preview);
+/* The question alone. */
+bool ask_to_abort(void);
+
+/* ---- obs-abort.c: the run on one bucket ---- */
+
+struct run;
+
+/* NULL: no memory. */
+struct run *run_new(const struct options *options, const obs_abort_client *client, obs_abort_call *call);
+/* All of it. `list`: of --from, or of one upload. Returns the exit status. */
+int run_mode(struct run *run, struct upload_list *list);
+/* The dry run before the question. Returns -1 if there is something to ask about, or the exit status. */
+int run_preview(struct run *run, uint32_t flags);
+/* Exactly the uploads that the question counted. */
+int run_counted(struct run *run, uint32_t flags);
+/* Shows that it ends so, without a further request. */
+void run_end(struct run *run, const struct summary *summary);
+const struct preview *run_found(const struct run *run);
+const struct summary *run_summary(const struct run *run);
+bool run_output_failed(const struct run *run);
+void run_free(struct run *run);
+
+/* ---- buckets.c ---- */
+
+/* A run for each place. Returns the exit status. */
+int run_buckets(const struct options *options, const obs_abort_client *client, obs_abort_call *call);
 
 #endif

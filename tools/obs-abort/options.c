@@ -137,26 +137,22 @@ static bool parse_arguments(struct options *options, int argc, char **argv, cons
         char *argument = argv[next++];
         bool ok = true;
 
-        if (!only_operands && strcmp(argument, "--") == 0) {
+        if (!only_operands && strcmp(argument, "--") == 0)
             only_operands = true;
-        } else if (!only_operands && argument[0] == '-' && argument[1] == '-') {
+        else if (!only_operands && argument[0] == '-' && argument[1] == '-')
             ok = parse_long(options, argument, argv, argc, &next);
-        } else if (!only_operands && argument[0] == '-' && argument[1] != '\0') {
+        else if (!only_operands && argument[0] == '-' && argument[1] != '\0')
             ok = parse_letters(options, argument + 1);
-        } else if (*count == 2) {
-            complain("too many arguments");
-            ok = false;
-        } else {
+        else
             operands[(*count)++] = argument;
-        }
         if (!ok)
             return false;
     }
     return true;
 }
 
-/* obs://BUCKET or obs://BUCKET/KEY, the key taken as it stands. */
-static bool split_url(struct options *options, const char *url)
+/* obs://BUCKET, obs://BUCKET/KEY or obs://BUCKET/PREFIX, which are taken as they stand. */
+static bool split_url(struct place *place, const char *url)
 {
     const char *bucket = url + 6, *slash;
     size_t length;
@@ -167,17 +163,65 @@ static bool split_url(struct options *options, const char *url)
     }
     slash = strchr(bucket, '/');
     if (slash != NULL && slash[1] == '\0') { /* obs://bucket/$UNSET is not meant to be the whole bucket */
-        complain("no key after the slash (an unset variable?); a bucket is written obs://BUCKET");
+        complain("nothing after the slash (an unset variable?); a bucket is written obs://BUCKET");
         return false;
     }
-    options->key = slash != NULL ? slash + 1 : NULL;
     length = slash != NULL ? (size_t)(slash - bucket) : strlen(bucket);
-    options->bucket = calloc(length + 1, 1);
-    if (options->bucket == NULL)
+    place->rest = slash != NULL ? slash + 1 : NULL;
+    place->bucket = calloc(length + 1, 1);
+    if (place->bucket == NULL)
         complain("out of memory");
     else
-        memcpy(options->bucket, bucket, length);
-    return options->bucket != NULL;
+        memcpy(place->bucket, bucket, length);
+    return place->bucket != NULL;
+}
+
+/* Whether an upload may be in both. */
+static bool overlap(const struct place *one, const struct place *other)
+{
+    size_t length;
+
+    if (strcmp(one->bucket, other->bucket) != 0)
+        return false;
+    if (one->rest == NULL || other->rest == NULL)
+        return true;
+    length = strlen(one->rest) < strlen(other->rest) ? strlen(one->rest) : strlen(other->rest);
+    return strncmp(one->rest, other->rest, length) == 0;
+}
+
+/* What is wrong with the places of --stale and --list, or NULL. */
+static const char *misplaced(const struct options *options)
+{
+    size_t i, j;
+
+    for (i = 0; i < options->place_count; i++) {
+        if (options->places[i].rest != NULL && options->prefix != NULL)
+            return "--prefix and obs://BUCKET/PREFIX exclude one another";
+        for (j = 0; j < i; j++)
+            if (overlap(&options->places[i], &options->places[j]))
+                return "one of the places named is part of another, or named twice";
+    }
+    return NULL;
+}
+
+/* The buckets, or one upload's bucket, key and id. */
+static bool take_operands(struct options *options, const char **operands, size_t count)
+{
+    size_t places = options->mode == MODE_ONE && count > 1 ? 1 : count;
+
+    options->places = calloc(places + 1, sizeof *options->places);
+    if (options->places == NULL) {
+        complain("out of memory");
+        return false;
+    }
+    for (; options->place_count < places; options->place_count++)
+        if (!split_url(&options->places[options->place_count], operands[options->place_count]))
+            return false;
+    options->bucket = options->places[0].bucket;
+    options->key = options->places[0].rest;
+    options->upload_id = options->mode == MODE_ONE ? operands[1] : NULL;
+    options->several = places > 1;
+    return true;
 }
 
 /* What is wrong with the combination, or NULL. An option that would have no effect is refused:
@@ -185,6 +229,7 @@ static bool split_url(struct options *options, const char *url)
 static const char *misfit(const struct options *options, size_t operands)
 {
     bool one = options->mode == MODE_ONE, stale = options->mode == MODE_STALE;
+    const char *wrong = NULL;
 
     if ((options->stale != NULL) + options->list + (options->from != NULL) > 1)
         return "--stale, --list and --from exclude one another";
@@ -193,13 +238,18 @@ static const char *misfit(const struct options *options, size_t operands)
     /* The service would know no such upload, and it would count as gone. */
     if (one && has_blank_edge(options->upload_id))
         return "the upload id begins or ends with white space or an invisible character (copied along?)";
-    if (!one && operands != 1)
-        return "--stale, --from and --list take one argument: obs://BUCKET";
-    if (!one && options->key != NULL)
-        return options->mode == MODE_FROM ? "--from takes obs://BUCKET, the keys are in its file"
-                                          : "for a part of a bucket: obs://BUCKET --prefix PREFIX";
+    if (one && strncmp(options->upload_id, "obs://", 6) == 0)
+        return "an upload id does not start with obs://; for several buckets: --stale or --list";
+    if (options->mode == MODE_FROM && (options->key != NULL || operands != 1))
+        return "--from takes one bucket, obs://BUCKET; the keys are in its file";
     if (options->prefix != NULL && !stale && options->mode != MODE_LIST)
         return "--prefix goes with --stale and --list";
+    if (options->several && options->include_live)
+        return "--include-live goes with a single bucket";
+    if (stale || options->mode == MODE_LIST)
+        wrong = misplaced(options);
+    if (wrong != NULL)
+        return wrong;
     if ((options->dry_run || options->yes || options->include_live) && !stale)
         return "--dry-run, --yes and --include-live go with --stale";
     if (options->include_live && options->age >= SHORTEST_AGE)
@@ -226,31 +276,52 @@ static bool is_too_young(const struct options *options)
     return true;
 }
 
-int options_parse(struct options *options, int argc, char **argv)
+/* What the operands say, and whether all fits together. What is wrong is told. */
+static bool settle(struct options *options, const char **operands, size_t count)
 {
-    const char *operands[2] = {NULL, NULL}, *wrong;
-    size_t count = 0;
+    const char *wrong;
 
-    if (!parse_arguments(options, argc, argv, operands, &count))
-        return STATUS_USAGE;
-    if (options->help || options->version) {
-        if (options->help)
-            help_print(options->verbose > 0);
-        else
-            printf("obs-abort %s\n", obs_abort_version());
-        return STATUS_GONE;
-    }
-    if (count == 0) {
-        complain("no bucket named; see obs-abort --help");
-        return STATUS_USAGE;
-    }
-    if (!split_url(options, operands[0]))
-        return STATUS_USAGE;
-    options->upload_id = operands[1];
     options->mode = options->stale != NULL ? MODE_STALE : options->list ? MODE_LIST
                     : options->from != NULL ? MODE_FROM : MODE_ONE;
+    if (count == 0) {
+        complain("no bucket named; see obs-abort --help");
+        return false;
+    }
+    if (!take_operands(options, operands, count))
+        return false;
     wrong = misfit(options, count);
     if (wrong != NULL)
         complain("%s", wrong);
-    return wrong != NULL || is_too_young(options) ? STATUS_USAGE : -1;
+    if (options->mode != MODE_ONE && !options->several && options->key != NULL)
+        options->prefix = options->key;
+    return wrong == NULL && !is_too_young(options);
+}
+
+int options_parse(struct options *options, int argc, char **argv)
+{
+    const char **operands = calloc((size_t)argc + 2, sizeof *operands); /* two are looked at in any case */
+    size_t count = 0;
+    int status = STATUS_USAGE;
+
+    if (operands == NULL) {
+        complain("out of memory");
+    } else if (parse_arguments(options, argc, argv, operands, &count)) {
+        if (options->help)
+            help_print(options->verbose > 0);
+        else if (options->version)
+            printf("obs-abort %s\n", obs_abort_version());
+        if (options->help || options->version)
+            status = STATUS_GONE;
+        else if (settle(options, operands, count))
+            status = -1;
+    }
+    free(operands);
+    return status;
+}
+
+void options_free(struct options *options)
+{
+    while (options->place_count > 0)
+        free(options->places[--options->place_count].bucket);
+    free(options->places);
 }

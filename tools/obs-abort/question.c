@@ -44,6 +44,15 @@ static void put_age(const char *what, int64_t initiated)
     fprintf(stderr, "  %s: %s (%s ago)\n", what, when, age);
 }
 
+bool ask_to_abort(void)
+{
+    fflush(stderr);
+    terminal_forget_input(); /* what was typed before can't be the answer */
+    fputs("Abort them? Their parts are deleted. [y/N] ", stderr);
+    fflush(stderr);
+    return said_yes();
+}
+
 bool confirmed(const struct options *options, const struct preview *preview)
 {
     fprintf(stderr, "%zu unfinished upload%s in obs://%s", preview->list.count, preview->list.count == 1 ? "" : "s",
@@ -60,9 +69,5 @@ bool confirmed(const struct options *options, const struct preview *preview)
     if (preview->unknown_age > 0)
         fprintf(stderr, "  of unknown age%s: %llu\n", options->age > 0 ? ", and kept" : "",
                 (unsigned long long)preview->unknown_age);
-    fflush(stderr);
-    terminal_forget_input(); /* what was typed before can't be the answer */
-    fputs("Abort them? Their parts are deleted. [y/N] ", stderr);
-    fflush(stderr);
-    return said_yes();
+    return ask_to_abort();
 }

@@ -104,7 +104,7 @@ void view_open(struct view *view, const struct options *options, bool finding, s
     view->colour = colours_wanted(stderr);
     view->started_ms = monotonic_ms();
     if (bar)
-        progress_start(finding ? "finding" : "aborting", finding, list != NULL ? list->count : 0);
+        progress_start(options->several ? options->bucket : finding ? "finding" : "aborting", finding, list != NULL ? list->count : 0);
 }
 
 /* After each line: a full disk or a closed pipe must stop the sweep, not surface after it. */
@@ -210,8 +210,15 @@ static void put_json_result(FILE *out, const struct view *view, const struct res
     fputs("}\n", out);
 }
 
+/* Of several buckets each line names its own, so that no line is taken for one of another bucket. */
+static void put_bucket(const struct view *view, FILE *out, char after)
+{
+    if (view->options->several)
+        fprintf(out, "obs://%s%c", view->options->bucket, after);
+}
+
 /* KEY, UPLOAD_ID, time and age: what --from reads, and cut, sort and awk. */
-static void put_found(const obs_abort_outcome *outcome)
+static void put_found(const struct view *view, const obs_abort_outcome *outcome)
 {
     int64_t initiated = obs_abort_outcome_initiated(outcome);
     char when[32], age[32] = "-";
@@ -219,15 +226,17 @@ static void put_found(const obs_abort_outcome *outcome)
     format_time(when, sizeof when, initiated);
     if (initiated >= 0)
         format_age(age, sizeof age, (int64_t)time(NULL) - initiated);
+    put_bucket(view, stdout, '\t');
     put_text(stdout, obs_abort_outcome_key(outcome));
     putchar('\t');
     put_text(stdout, obs_abort_outcome_upload_id(outcome));
     printf("\t%s\t%s\n", when, age);
 }
 
-static void put_aborted(const obs_abort_outcome *outcome)
+static void put_aborted(const struct view *view, const obs_abort_outcome *outcome)
 {
     fputs(obs_abort_outcome_code(outcome) == OBS_ABORT_OK ? "aborted\t" : "gone already\t", stdout);
+    put_bucket(view, stdout, '\t');
     put_text(stdout, obs_abort_outcome_key(outcome));
     putchar('\t');
     put_text(stdout, obs_abort_outcome_upload_id(outcome));
@@ -255,6 +264,7 @@ static void put_failure(const struct view *view, const struct result *result)
     progress_clear();
     fputs("obs-abort: ", stderr);
     put_coloured(stderr, view->colour, RED, "failed: ");
+    put_bucket(view, stderr, ' ');
     put_text(stderr, result->key);
     putc(' ', stderr);
     put_text(stderr, result->upload_id);
@@ -299,9 +309,9 @@ void view_outcome(struct view *view, const obs_abort_outcome *outcome)
     else if (!view->each)
         return;
     else if (view->finding)
-        put_found(outcome);
+        put_found(view, outcome);
     else
-        put_aborted(outcome);
+        put_aborted(view, outcome);
     check_output(view);
 }
 
@@ -345,11 +355,17 @@ static uint64_t looked_at(const struct summary *summary)
 
 static void put_json_summary(FILE *out, const struct view *view, const struct summary *summary)
 {
-    fputs("{\"type\":\"summary\"", out);
+    bool of_several = view->options->several && summary->buckets == 0;
+
+    fputs(of_several ? "{\"type\":\"bucket\"" : "{\"type\":\"summary\"", out);
     put_json_field(out, "bucket", view->options->bucket);
+    if (of_several)
+        put_json_field(out, "prefix", view->options->prefix);
+    if (summary->buckets > 0)
+        put_json_count(out, "buckets", summary->buckets);
     put_json_bool(out, "dry_run", view->finding);
     put_json_bool(out, "interrupted", summary->status > STATUS_SIGNALLED);
-    put_json_bool(out, "complete", summary->begun && !is_cut_short(view, summary));
+    put_json_bool(out, "complete", summary->complete);
     put_json_count(out, "total", looked_at(summary));
     put_json_count(out, "aborted", view->finding ? 0 : summary->aborted);
     put_json_count(out, "found", view->finding ? summary->aborted : 0);
@@ -435,6 +451,14 @@ static void put_text_summary(const struct view *view, const struct summary *summ
     fflush(stderr);
 }
 
+static void complain_of(const struct view *view, const char *text)
+{
+    if (view->options->several)
+        complain("obs://%s: %s", view->options->bucket, text);
+    else
+        complain("%s", text);
+}
+
 /* Why it ended. PARTIAL says no more than the lines above it and the counts below, and CANCELLED no more than the user
    knows. Returns false if nothing was looked at, so that a count of it would look clean. */
 static bool put_reason(const struct view *view, const struct summary *summary)
@@ -449,15 +473,22 @@ static bool put_reason(const struct view *view, const struct summary *summary)
         return false;
     }
     if (summary->error != NULL && summary->code != OBS_ABORT_PARTIAL && summary->code != OBS_ABORT_CANCELLED)
-        complain("%s", summary->error);
+        complain_of(view, summary->error);
     return summary->begun;
 }
 
-void view_summary(struct view *view, const struct summary *summary)
+/* One upload's own line says all, and of several buckets there is a table at the end. */
+static bool has_own_summary(const struct view *view, const struct summary *summary)
+{
+    return !view->options->several && (view->options->mode != MODE_ONE || summary->status > STATUS_SIGNALLED);
+}
+
+void view_summary(struct view *view, struct summary *summary)
 {
     bool quiet = view->options->quiet && summary->code == OBS_ABORT_OK;
 
     progress_stop();
+    summary->complete = summary->buckets > 0 ? summary->incomplete == 0 : summary->begun && !is_cut_short(view, summary);
     if (view->options->json) {
         put_json_summary(stdout, view, summary);
         check_output(view);
@@ -465,11 +496,9 @@ void view_summary(struct view *view, const struct summary *summary)
     }
     if (!put_reason(view, summary))
         return;
-    /* One upload's own line says all. */
-    if ((!quiet || summary->unknown_age > 0) &&
-        (view->options->mode != MODE_ONE || summary->status > STATUS_SIGNALLED))
+    if ((!quiet || summary->unknown_age > 0) && has_own_summary(view, summary))
         put_text_summary(view, summary);
     if (*summary->note != '\0' && (!quiet || summary->note_matters) &&
         (view->options->mode != MODE_ONE || view->options->quiet))
-        complain("%s", summary->note);
+        complain_of(view, summary->note);
 }

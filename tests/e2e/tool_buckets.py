@@ -1,0 +1,231 @@
+"""Several buckets at once: each is looked at, none stops the others, and the exit status tells of the worst."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import tool_terminal
+from tool_servers import DAY, HOUR, WithServer
+from tool_terminal import Pty, run
+
+FORBIDDEN = "answer=403;error=AccessDenied;query=uploads;bucket=bk-2;always"
+THREE = ("obs://bk-1", "obs://bk-2", "obs://bk-3")
+DRY_RUN, SWEEP, LIST = ("--stale", "24h", "--dry-run"), ("--stale", "24h", "--yes"), ("--list",)
+
+
+class WithBuckets(WithServer):
+    """bk-1 with 5 old uploads and 2 young ones, bk-2 with 7 old ones, bk-3 with 3 old ones."""
+
+    options = ("--control", "--bucket", "bk-1", "--bucket", "bk-2", "--bucket", "bk-3",
+               "--uploads", f"bk-1:5:{3 * DAY}:old/", "--uploads", f"bk-1:2:{2 * HOUR}:young/",
+               "--uploads", f"bk-2:7:{2 * DAY}:db/", "--uploads", f"bk-3:3:{2 * DAY}:db/")
+
+    def counts(self, *buckets):
+        return [len(self.s3.list_uploads(bucket)) for bucket in buckets or ("bk-1", "bk-2", "bk-3")]
+
+    def rows(self, output):
+        """The lines of the table after its heading: numbers, and what stands behind them."""
+        lines = output.splitlines()
+        heading = [n for n, line in enumerate(lines) if line.split()[-1:] == ["bucket"] and line.startswith("  found")]
+        self.assertEqual(len(heading), 1, output)
+        rows = [re.fullmatch(r"((?: *\d+)+)  (.*)", line.rstrip("\r")) for line in lines[heading[0] + 1:]]
+        return [(tuple(map(int, row.group(1).split())), row.group(2)) for row in rows if row]
+
+    def json_objects(self, done):
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(lines[-1]["type"], "summary")
+        return ([line for line in lines if line["type"] == "upload"],
+                [line for line in lines if line["type"] == "bucket"], lines[-1])
+
+
+class Prefixes(WithBuckets):
+    def test_a_prefix_after_the_bucket(self):
+        done = run(*SWEEP, "obs://bk-1/old/00000", env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("5 aborted, 0 failed", done.stderr)
+        self.assertEqual(self.counts(), [2, 7, 3])
+        listed = run("--list", "obs://bk-2/db/000003", env=self.env).stdout
+        self.assertEqual([line.split("\t")[0] for line in listed.splitlines()], ["db/000003"])
+
+    def test_places(self):
+        done = run(*SWEEP, "obs://bk-1/young/", "obs://bk-2/db/000003", "obs://bk-2/db/000004", "obs://bk-3", env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.rows(done.stderr),
+                         [((2, 0, 2, 0), "obs://bk-1/young/"), ((1, 1, 0, 0), "obs://bk-2/db/000003"),
+                          ((1, 1, 0, 0), "obs://bk-2/db/000004"), ((3, 3, 0, 0), "obs://bk-3"),
+                          ((7, 5, 2, 0), re.search(r"4 buckets .*", done.stderr).group())])
+        self.assertEqual(self.counts(), [7, 5, 0])
+
+    def test_one_prefix_for_all(self):
+        done = run(*LIST, "--prefix", "db/00000", *THREE, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([numbers[0] for numbers, _ in self.rows(done.stderr)], [0, 7, 3, 10])
+
+
+class Several(WithBuckets):
+    def test_each_is_swept(self):
+        done = run(*SWEEP, *THREE, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.counts(), [2, 0, 0])
+        self.assertEqual([row[0] for row in self.rows(done.stderr)], [(7, 5, 2, 0), (7, 7, 0, 0), (3, 3, 0, 0), (17, 15, 2, 0)])
+        buckets = [line.split("\t")[1] for line in done.stdout.splitlines()]
+        self.assertEqual(buckets, ["obs://bk-1"] * 5 + ["obs://bk-2"] * 7 + ["obs://bk-3"] * 3)
+
+    def test_a_dry_run_and_a_list_change_nothing(self):
+        for options, numbers in ((DRY_RUN, [(7, 5, 2, 0), (7, 7, 0, 0), (3, 3, 0, 0), (17, 15, 2, 0)]),
+                                 (LIST, [(7, 0), (7, 0), (3, 0), (17, 0)])):
+            done = run(*options, *THREE, env=self.env)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual([row[0] for row in self.rows(done.stderr)], numbers)
+            self.assertEqual(len(done.stdout.splitlines()), numbers[-1][0] - numbers[-1][-2] if options == DRY_RUN else 17)
+            self.assertEqual(self.counts(), [7, 7, 3])
+
+    def test_lines_name_their_bucket_and_are_none_of_another(self):
+        listed = run(*LIST, *THREE, env=self.env).stdout
+        self.assertEqual({line.split("\t")[0] for line in listed.splitlines()}, set(THREE))
+        done = run("--from", "-", "obs://bk-1", env=self.env, stdin=listed)
+        self.assertEqual((done.returncode, self.counts()), (2, [7, 7, 3]), done.stderr)
+        own = "".join(line.split("\t", 1)[1] + "\n" for line in listed.splitlines() if line.startswith("obs://bk-2\t"))
+        done = run("--from", "-", "obs://bk-2", env=self.env, stdin=own)
+        self.assertEqual((done.returncode, self.counts()), (0, [7, 0, 3]), done.stderr)
+
+    def test_a_forbidden_one_does_not_stop_the_others(self):
+        self.server.control("fault " + FORBIDDEN)
+        done = run(*SWEEP, *THREE, env=self.env)
+        self.assertEqual((done.returncode, self.counts("bk-1", "bk-3")), (1, [2, 0]), done.stderr)
+        self.assertIn("obs-abort: obs://bk-2 was not looked at: access_denied", done.stderr)
+        self.assertIn(((0, 0, 0, 0), "obs://bk-2: access_denied"), self.rows(done.stderr))
+        self.assertIn("3 buckets, 1 of them not to the end", done.stderr)
+        self.server.control("clear-faults")
+        self.assertEqual(self.counts(), [2, 7, 0])
+
+    def test_failures_name_their_bucket(self):
+        self.server.control("fault answer=403;error=AccessDenied;method=DELETE;bucket=bk-2;key=db/000004;always")
+        done = run(*SWEEP, "--max-attempts", "1", *THREE, env=self.env)
+        self.assertEqual((done.returncode, self.counts()), (1, [2, 1, 0]), done.stderr)
+        self.assertIn("obs-abort: failed: obs://bk-2 db/000004 ", done.stderr)
+        self.assertIn(((7, 6, 0, 1), "obs://bk-2"), self.rows(done.stderr))
+
+    def test_json(self):
+        self.server.control("fault " + FORBIDDEN)
+        done = run(*SWEEP, "--json", *THREE, env=self.env)
+        uploads, buckets, total = self.json_objects(done)
+        self.assertEqual([(b["bucket"], b["aborted"], b["kept"], b["complete"], b["exit_status"]) for b in buckets],
+                         [("bk-1", 5, 2, True, 0), ("bk-2", 0, 0, False, 1), ("bk-3", 3, 0, True, 0)])
+        self.assertEqual(buckets[1]["code_name"], "access_denied")
+        self.assertEqual([total[name] for name in ("bucket", "buckets", "total", "aborted", "kept", "complete", "code_name", "exit_status")],
+                         [None, 3, 10, 8, 2, False, "access_denied", 1])
+        self.assertEqual(len(uploads), 8)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+
+    def test_quiet_names_only_what_is_wrong(self):
+        self.server.control("fault " + FORBIDDEN)
+        done = run(*SWEEP, "--quiet", *THREE, env=self.env)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual([name for _, name in self.rows(done.stderr)][0], "obs://bk-2: access_denied")
+        self.assertNotIn("obs://bk-1", done.stderr)
+        self.server.control("clear-faults")
+        done = run(*SWEEP, "--quiet", *THREE, env=self.env)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_exit_status_if_none_could_be_reached(self):
+        self.server.stop()
+        done = run(*SWEEP, "--max-attempts", "1", *THREE, env=self.env)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn("3 buckets, 3 of them not to the end", done.stderr)
+
+    def test_an_interrupt_stops_all(self):
+        self.server.control("latency-ms 300")
+        tool = subprocess.Popen([tool_terminal.tool_path(), *SWEEP, "--json", "--connections", "1", *THREE], env=self.env,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(1)
+        tool.send_signal(signal.SIGINT)
+        stdout, stderr = tool.communicate(timeout=20)
+        self.server.control("latency-ms 0")
+        lines = [json.loads(line) for line in stdout.splitlines()]
+        buckets = {line["bucket"]: line for line in lines if line["type"] == "bucket"}
+        self.assertEqual(tool.returncode, 130, stderr)
+        self.assertEqual([buckets[name]["complete"] for name in ("bk-1", "bk-2", "bk-3")], [False] * 3)
+        self.assertEqual([buckets[name]["message"] for name in ("bk-2", "bk-3")], ["not looked at"] * 2)
+        self.assertEqual((lines[-1]["interrupted"], lines[-1]["exit_status"]), (True, 130))
+        self.assertEqual(self.counts("bk-2", "bk-3"), [7, 3])
+
+    def test_an_interrupt_says_what_was_not_looked_at(self):
+        self.server.control("latency-ms 300")
+        tool = subprocess.Popen([tool_terminal.tool_path(), *SWEEP, "--connections", "1", *THREE], env=self.env,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(1)
+        tool.send_signal(signal.SIGINT)
+        _, stderr = tool.communicate(timeout=20)
+        names = [name for _, name in self.rows(stderr)]
+        self.assertEqual(names[:3], ["obs://bk-1: interrupted", "obs://bk-2: not looked at", "obs://bk-3: not looked at"])
+
+    def test_output_that_can_not_be_written_stops_all(self):
+        with open("/dev/full", "w") as full:
+            done = run(*SWEEP, "--connections", "1", *THREE, env=self.env, stdout=full)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.counts("bk-2", "bk-3"), [7, 3])
+
+
+class OneQuestion(WithBuckets):
+    def setUp(self):
+        super().setUp()
+        self.env["NO_COLOR"] = "1"
+
+    def answer(self, text, *options):
+        with Pty(*options, "--stale", "24h", *THREE, env=self.env) as terminal:
+            asked = terminal.read_until("[y/N")
+            terminal.type(text)
+            return asked, *terminal.finish()
+
+    def test_yes(self):
+        asked, status, output = self.answer("y\n")
+        self.assertEqual((status, self.counts()), (0, [2, 0, 0]), output)
+        self.assertIn("15 unfinished uploads in 3 buckets", asked)
+        for name, count in (("bk-1", 5), ("bk-2", 7), ("bk-3", 3)):
+            self.assertRegex(asked, rf"obs://{name}: {count},")
+        self.assertEqual(output.count("[y/N"), 1)
+        self.assertEqual([row[0] for row in self.rows(output)], [(7, 5, 2, 0), (7, 7, 0, 0), (3, 3, 0, 0), (17, 15, 2, 0)])
+
+    def test_no(self):
+        _, status, output = self.answer("n\n")
+        self.assertEqual((status, self.counts()), (1, [7, 7, 3]), output)
+        self.assertIn("nothing was aborted", output)
+
+    def test_what_comes_meanwhile_stays(self):
+        with Pty("--stale", "24h", *THREE, env=self.env) as terminal:
+            terminal.read_until("[y/N")
+            self.server.control(f"uploads bk-2:2:{4 * DAY}:late/")
+            terminal.type("y\n")
+            status, output = terminal.finish()
+        self.assertEqual((status, self.counts()), (0, [2, 2, 0]), output)
+
+    def test_a_forbidden_one_is_not_asked_about(self):
+        self.server.control("fault " + FORBIDDEN)
+        asked, status, output = self.answer("y\n")
+        self.assertEqual((status, self.counts("bk-1", "bk-3")), (1, [2, 0]), output)
+        self.assertIn("8 unfinished uploads in 2 buckets", asked)
+        self.assertIn("obs://bk-2 was not looked at: access_denied", asked)
+
+    def test_nothing_to_ask_about(self):
+        with Pty("--stale", "30d", *THREE, env=self.env) as terminal:
+            status, output = terminal.finish()
+        self.assertEqual(status, 0, output)
+        self.assertNotIn("[y/N", output)
+
+    def test_an_interrupt(self):
+        for when in ("finding", "asking"):
+            with self.subTest(when), Pty("--stale", "24h", *THREE, env=self.env) as terminal:
+                if when == "asking":
+                    terminal.read_until("[y/N")
+                else:
+                    self.server.control("latency-ms 400")
+                    time.sleep(0.6)
+                terminal.type("\x03")
+                status, output = terminal.finish()
+                self.server.control("latency-ms 0")
+                self.assertEqual((status, self.counts()), (130, [7, 7, 3]), output)
+                self.assertIn("nothing was aborted", output)
