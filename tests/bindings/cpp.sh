@@ -3,53 +3,13 @@
 # library, sanitizers, valgrind, and the programs of docs/cpp.md.
 set -eu
 cd "$(dirname "$0")/../.."
-root=$PWD
-unset INCLUDEDIR LIBDIR
-target=${CARGO_TARGET_DIR:-target}
-case $target in /*) ;; *) target=$root/$target ;; esac
-folder=$(mktemp -d)
-server="" exclude=""
-finish() {
-    [ -z "$server" ] || { kill "$server" 2>/dev/null; wait "$server" 2>/dev/null; } || :
-    rm -rf "$folder"
-}
-trap finish EXIT
-trap 'exit 1' INT TERM
+. tests/bindings/common.sh
+exclude=""
 
-fail() {
-    echo "cpp: $1" >&2
-    exit 1
-}
-
-# PROGRAM PACKAGE WHAT
-have() {
-    command -v "$1" >/dev/null && return
-    echo "SKIPPED: $3: apt-get install $2"
-    [ "${CI:-}" != true ] || exit 1
-    return 1
-}
-
-quietly() {
-    "$@" >"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "failed: $*"; }
-}
-
-# OBS_LOCAL and OBSABORT_PREFIX, an installed prefix, may be given.
-if [ -z "${OBS_LOCAL:-}" ]; then
-    "${CARGO:-cargo}" build -q --release --locked -p obs-local
-    OBS_LOCAL=$target/release/obs-local
-fi
-export OBS_LOCAL
-prefix=${OBSABORT_PREFIX:-}
-if [ -z "$prefix" ]; then
-    prefix=$folder/prefix
-    quietly make --no-print-directory install PREFIX="$prefix"
-fi
 have cmake cmake "obsabort.hpp" || exit 0
 [ -e /usr/include/doctest/doctest.h ] || have doctest doctest-dev "obsabort.hpp" || exit 0
 
-# Nothing but what a user has who only runs programs.
-mkdir "$folder/lib"
-cp "$(readlink -f "$prefix/lib/libobsabort.so")" "$folder/lib/libobsabort.so.0"
+prepare
 cp -r tests/bindings/cpp "$folder/source"
 
 # The programs of the page: the first as it stands, but for the endpoint; the others within a function.
@@ -89,23 +49,15 @@ needed() {
 
 # The program of the page, on an upload of its own.
 run_example() {
-    "$OBS_LOCAL" serve --access-key DOCKEY --secret-key doc-secret --uploads backups:1:100 >"$folder/listening" &
-    server=$!
-    tries=0
-    until grep -q listening "$folder/listening"; do
-        tries=$((tries + 1))
-        [ $tries -lt 200 ] && kill -0 "$server" 2>/dev/null || fail "obs-local does not start"
-        sleep 0.05
-    done
-    endpoint=http://$(sed -n 's/^listening on //p' "$folder/listening")
-    "$OBS_LOCAL" list-uploads --endpoint "$endpoint" --access-key DOCKEY --secret-key doc-secret --bucket backups >"$folder/uploads"
-    key=$(cut -f 1 "$folder/uploads") id=$(cut -f 2 "$folder/uploads")
-    export OBS_ENDPOINT="$endpoint" OBS_ACCESS_KEY_ID=DOCKEY OBS_SECRET_ACCESS_KEY=doc-secret LD_LIBRARY_PATH="$folder/lib"
-    [ "$("$folder/$1/example" backups "$key" "$id")" = gone ] || fail "docs/cpp.md: the program does not abort"
+    start_server
+    id=$(client initiate --key "a key")
+    export LD_LIBRARY_PATH="$folder/lib"
+    [ "$(told "$folder/$1/example" hello "a key" "$id")" = gone ] || fail "docs/cpp.md: the program does not abort"
     status=0
-    "$folder/$1/example" backups "$key" "$id" 2>"$folder/log" || status=$?
+    told "$folder/$1/example" hello "a key" "$id" 2>"$folder/log" || status=$?
     [ $status = 3 ] && grep -q '^no_such_upload: ' "$folder/log" || fail "docs/cpp.md: the program does not say no_such_upload"
-    unset OBS_ENDPOINT OBS_ACCESS_KEY_ID OBS_SECRET_ACCESS_KEY LD_LIBRARY_PATH
+    unset LD_LIBRARY_PATH
+    stop_server
     echo "docs/cpp.md: its program aborts, and says no_such_upload the second time"
 }
 

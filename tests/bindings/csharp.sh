@@ -3,30 +3,7 @@
 # .NET 8, with nothing of the library but its .so.0; and the NuGet package, as a client of NuGet installs it.
 set -eu
 cd "$(dirname "$0")/../.."
-root=$PWD
-unset INCLUDEDIR LIBDIR LD_LIBRARY_PATH
-target=${CARGO_TARGET_DIR:-target}
-case $target in /*) ;; *) target=$root/$target ;; esac
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 1' INT TERM
-
-fail() {
-    echo "csharp: $1" >&2
-    exit 1
-}
-
-# PROGRAM PACKAGE
-have() {
-    command -v "$1" >/dev/null && return
-    echo "SKIPPED: the .NET assembly: apt-get install $2"
-    [ "${CI:-}" != true ] || exit 1
-    return 1
-}
-
-quietly() {
-    "$@" >"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "failed: $*"; }
-}
+. tests/bindings/common.sh
 
 have mcs "mono-mcs libmono-system-core4.0-cil" && have mono mono-runtime && have nuget nuget && have python3 python3 || exit 0
 
@@ -44,21 +21,9 @@ fi
 dotnet=$(find "$build/venv" -name dotnet -path '*/.net/dotnet')
 [ -n "$dotnet" ] || fail "$runtime has no dotnet"
 chmod +x "$dotnet"
-export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 no_proxy=127.0.0.1
+export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 
-# OBS_LOCAL and OBSABORT_PREFIX, an installed prefix, may be given.
-if [ -z "${OBS_LOCAL:-}" ]; then
-    quietly "${CARGO:-cargo}" build -q --release --locked -p obs-local
-    OBS_LOCAL=$target/release/obs-local
-fi
-export OBS_LOCAL
-prefix=${OBSABORT_PREFIX:-}
-if [ -z "$prefix" ]; then
-    prefix=$folder/prefix
-    quietly make --no-print-directory install PREFIX="$prefix"
-fi
-mkdir "$folder/lib"
-cp "$(readlink -f "$prefix/lib/libobsabort.so")" "$folder/lib/libobsabort.so.0"
+prepare
 export LD_LIBRARY_PATH="$folder/lib"
 
 mkdir "$folder/program"
@@ -84,26 +49,13 @@ for runtime in "$on_mono" "$on_net"; do
 done
 
 # The program of the page.
-sed -n '/^```csharp$/,/^```$/p' "$root/docs/csharp.md" | sed '/^```/d' >hello.cs
+blocks csharp "$root/docs/csharp.md" >hello.cs
 [ -s hello.cs ] || fail "docs/csharp.md has no program"
 compile -out:hello.exe hello.cs
-mkfifo "$folder/stdin"
-"$OBS_LOCAL" --until-stdin-closes --access-key AK --secret-key SK --bucket hello <"$folder/stdin" >"$folder/server" &
-exec 3>"$folder/stdin"
-until grep -q listening "$folder/server"; do
-    kill -0 $! 2>/dev/null || fail "obs-local ended"
-    sleep 0.02
-done
-endpoint=http://$(sed -n 's/^listening on //p' "$folder/server")
+start_server
 for runtime in "$on_mono" "$on_net"; do
-    id=$("$OBS_LOCAL" initiate --endpoint "$endpoint" --access-key AK --secret-key SK --bucket hello --key "a key")
-    for expected in "gone" "gone before"; do
-        # shellcheck disable=SC2086
-        said=$(OBS_ENDPOINT="$endpoint" OBS_ACCESS_KEY_ID=AK OBS_SECRET_ACCESS_KEY=SK $runtime hello.exe hello "a key" "$id") || fail "hello failed"
-        [ "$said" = "$expected" ] || fail "hello says $said instead of $expected"
-    done
-    left=$("$OBS_LOCAL" list-uploads --endpoint "$endpoint" --access-key AK --secret-key SK --bucket hello)
-    [ -z "$left" ] || fail "hello left $left"
+    # shellcheck disable=SC2086
+    uses $runtime hello.exe
 done
 echo "hello: aborted an upload on Mono and on .NET"
 
@@ -153,10 +105,9 @@ cat >deps.json <<END
   }
 }
 END
-id=$("$OBS_LOCAL" initiate --endpoint "$endpoint" --access-key AK --secret-key SK --bucket hello --key "a key")
-said=$(unset LD_LIBRARY_PATH; OBS_ENDPOINT="$endpoint" OBS_ACCESS_KEY_ID=AK OBS_SECRET_ACCESS_KEY=SK "$dotnet" exec \
-    --runtimeconfig runtimeconfig.json --depsfile deps.json --additionalprobingpath "$folder/packages" hello.exe hello "a key" "$id") || fail "hello failed"
+id=$(client initiate --key "a key")
+said=$(unset LD_LIBRARY_PATH; told "$dotnet" exec --runtimeconfig runtimeconfig.json --depsfile deps.json \
+    --additionalprobingpath "$folder/packages" hello.exe hello "a key" "$id") || fail "hello failed"
 [ "$said" = gone ] || fail "hello says $said, with the package"
-exec 3>&-
-wait $!
+stop_server
 echo "$(basename "$package") for $*: looked at, installed, used" | sed 's/=[^ ]*//g'

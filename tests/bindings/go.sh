@@ -3,49 +3,11 @@
 # that go doc shows, and the program of docs/go.md: with the shared library, with nothing but its .so.0, and static.
 set -eu
 cd "$(dirname "$0")/../.."
-root=$PWD
-unset INCLUDEDIR LIBDIR LD_LIBRARY_PATH
-target=${CARGO_TARGET_DIR:-target}
-case $target in /*) ;; *) target=$root/$target ;; esac
-folder=$(mktemp -d)
-finish() {
-    # A module in the cache would be read-only.
-    chmod -R u+w "$folder"
-    rm -rf "$folder"
-}
-trap finish EXIT
-trap 'exit 1' INT TERM
-
-fail() {
-    echo "go: $1" >&2
-    exit 1
-}
-
-# PROGRAM PACKAGE
-have() {
-    command -v "$1" >/dev/null && return
-    echo "SKIPPED: the Go package: apt-get install $2"
-    [ "${CI:-}" != true ] || exit 1
-    return 1
-}
-
-quietly() {
-    "$@" >"$folder/log" 2>&1 || { cat "$folder/log" >&2; fail "failed: $*"; }
-}
+. tests/bindings/common.sh
 
 have cc gcc && have pkg-config pkg-config && have readelf binutils && have python3 python3 || exit 0
 
-# OBS_LOCAL and OBSABORT_PREFIX, an installed prefix, may be given.
-if [ -z "${OBS_LOCAL:-}" ]; then
-    quietly "${CARGO:-cargo}" build -q --release --locked -p obs-local
-    OBS_LOCAL=$target/release/obs-local
-fi
-export OBS_LOCAL
-prefix=${OBSABORT_PREFIX:-}
-if [ -z "$prefix" ]; then
-    prefix=$folder/prefix
-    quietly make --no-print-directory install PREFIX="$prefix"
-fi
+prepare
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
 
 # GO may name another go than the one that is installed in the checkout.
@@ -97,9 +59,8 @@ LD_LIBRARY_PATH=$prefix/lib go test -race -count=1 -timeout 300s . || fail "its 
 # The page: what it says to type, and the program that it says to write.
 mkdir "$folder/user"
 page=$root/docs/go.md
-block() { sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$page" | sed '/^```/d'; }
-block sh | sed "s|/path/to/libobsabort|$folder/libobsabort|" >"$folder/type"
-block go >"$folder/user/main.go"
+blocks sh "$page" | sed "s|/path/to/libobsabort|$folder/libobsabort|" >"$folder/type"
+blocks go "$page" >"$folder/user/main.go"
 [ -s "$folder/type" ] && [ -s "$folder/user/main.go" ] || fail "docs/go.md has no commands, or no program"
 cd "$folder/user"
 quietly sh -eux "$folder/type"
@@ -108,31 +69,14 @@ grep -q 'NEEDED.*\[libobsabort\.so\.0\]' "$folder/needs" || fail "hello does not
 quietly go build -tags obsabort_static -o hello-static .
 readelf -d hello-static >"$folder/needs"
 ! grep obsabort "$folder/needs" || fail "hello-static needs the shared library"
-mkdir "$folder/lib"
-cp "$(readlink -f "$prefix/lib/libobsabort.so")" "$folder/lib/libobsabort.so.0"
 
-# PROGRAM LIBRARIES: aborts an upload, and is told that it is gone.
-uses() {
-    id=$("$OBS_LOCAL" initiate --endpoint "$endpoint" --access-key AK --secret-key SK --bucket hello --key "a key")
-    for expected in "gone" "gone before"; do
-        said=$(env LD_LIBRARY_PATH="$2" OBS_ENDPOINT="$endpoint" OBS_ACCESS_KEY_ID=AK OBS_SECRET_ACCESS_KEY=SK no_proxy=127.0.0.1 \
-            "$1" hello "a key" "$id") || fail "$1 failed"
-        [ "$said" = "$expected" ] || fail "$1 says $said instead of $expected"
-    done
-    left=$("$OBS_LOCAL" list-uploads --endpoint "$endpoint" --access-key AK --secret-key SK --bucket hello)
-    [ -z "$left" ] || fail "$1 left $left"
+# PROGRAM LIBRARIES
+runs() {
+    uses env LD_LIBRARY_PATH="$2" "$1"
     echo "$(basename "$1"), with $(ls "$2" 2>/dev/null | grep -c obsabort) files of the library: aborted an upload"
 }
-mkfifo "$folder/stdin"
-"$OBS_LOCAL" --until-stdin-closes --access-key AK --secret-key SK --bucket hello <"$folder/stdin" >"$folder/server" &
-exec 3>"$folder/stdin"
-until grep -q listening "$folder/server"; do
-    kill -0 $! 2>/dev/null || fail "obs-local ended"
-    sleep 0.02
-done
-endpoint=http://$(sed -n 's/^listening on //p' "$folder/server")
-uses ./hello "$prefix/lib"
-uses ./hello "$folder/lib"
-uses ./hello-static ""
-exec 3>&-
-wait $!
+start_server
+runs ./hello "$prefix/lib"
+runs ./hello "$folder/lib"
+runs ./hello-static ""
+stop_server

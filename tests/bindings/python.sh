@@ -3,28 +3,9 @@
 # outside the source tree; and with the library of a prefix. PYTHONS lists further interpreters to run the tests with.
 set -eu
 cd "$(dirname "$0")/../.."
-root=$PWD
-unset INCLUDEDIR LIBDIR OBSABORT_LIB PYTHONPATH
-target=${CARGO_TARGET_DIR:-target}
-case $target in /*) ;; *) target=$PWD/$target ;; esac
-if [ -z "${OBS_LOCAL:-}" ]; then
-    "${CARGO:-cargo}" build -q --release --locked -p obs-local
-    OBS_LOCAL=$target/release/obs-local
-fi
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 1' INT TERM
-
-fail() {
-    echo "python: $1" >&2
-    exit 1
-}
-
-prefix=${OBSABORT_PREFIX:-}
-if [ -z "$prefix" ]; then
-    prefix=$folder/usr
-    make --no-print-directory install PREFIX="$prefix" >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
-fi
+. tests/bindings/common.sh
+unset PYTHONPATH
+prepare
 make_wheel() { sh bindings/python/wheel.sh "$(uname -m)-unknown-linux-gnu" "$prefix/lib/libobsabort.so.0"; }
 rm -rf "$target/wheels"
 wheel=$(make_wheel 2>"$folder/log" | tail -n 1) || { cat "$folder/log"; exit 1; }
@@ -66,11 +47,9 @@ done
 # Without a library in it: the one of the system, of which .so.0 alone need be there; and what is said if there is none.
 install "$folder/without" "$any"
 cd "$folder"
-mkdir only
-cp "$prefix/lib/libobsabort.so.0" only
-said=$(LD_LIBRARY_PATH=$folder/only "$folder/without/bin/python" -c 'import obsabort; print(obsabort.__version__)')
+said=$(LD_LIBRARY_PATH=$folder/lib "$folder/without/bin/python" -c 'import obsabort; print(obsabort.__version__)')
 [ "$said" = "$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)" ] || fail "with .so.0 alone: $said"
-INCLUDEDIR=$prefix/include OBS_LOCAL=$OBS_LOCAL OBSABORT_LIB=$folder/only/libobsabort.so.0 \
+INCLUDEDIR=$prefix/include OBS_LOCAL=$OBS_LOCAL OBSABORT_LIB=$folder/lib/libobsabort.so.0 \
     "$folder/without/bin/python" "$root/tests/bindings/python/test_obsabort.py" Installed One
 if "$folder/without/bin/python" -c 'import obsabort' 2>none; then fail "no library was needed"; fi
 grep -q 'ImportError: libobsabort can.t be loaded: .*libobsabort.so.0.*OBSABORT_LIB' none || fail "$(cat none)"
