@@ -63,6 +63,7 @@
 #define OBSABORT_VISIBLE
 #endif
 
+/// The C++ interface.
 namespace obsabort {
 
 /// The codes of obsabort.h. Later versions of the library may return codes that have no enumerator here.
@@ -95,13 +96,16 @@ enum class errc : std::int32_t {
 /// Returns the name of a code, such as "no_such_bucket"; "unknown" if the library does not know it.
 inline std::string_view name(errc code) noexcept { return obs_abort_code_name(static_cast<std::int32_t>(code)); }
 
-/// The category of the codes in std::error_code. Its messages are those of obs_abort_strerror().
+/// The category of the codes in std::error_code.
 class OBSABORT_VISIBLE error_category final : public std::error_category {
 public:
+    /// Returns "obsabort".
     const char *name() const noexcept override { return "obsabort"; }
 
+    /// As obs_abort_strerror().
     std::string message(int code) const override { return obs_abort_strerror(code); }
 
+    /// Returns what std::errc has for a code, or the code itself.
     std::error_condition default_error_condition(int code) const noexcept override
     {
         switch (static_cast<errc>(code)) {
@@ -119,6 +123,7 @@ public:
     }
 };
 
+/// Returns the category of `errc`.
 OBSABORT_VISIBLE inline const std::error_category &category() noexcept
 {
     // Never destroyed: a thread may still be in a call when the process ends.
@@ -131,22 +136,24 @@ inline std::error_code make_error_code(errc code) noexcept { return {static_cast
 
 } // namespace obsabort
 
+/// \cond
 template <>
 struct std::is_error_code_enum<obsabort::errc> : std::true_type {};
+/// \endcond
 
 namespace obsabort {
 
 /// All that is known about the abort of one upload. A text that is not known is empty.
 struct outcome {
-    errc code = errc::ok;
+    errc code = errc::ok; ///< What obs_abort_multipart() returns.
     int http_status = 0; ///< Of the response that decided the code; 0 if none did.
     std::string message; ///< One line: the name of the code, what happened, what to do. Empty on success.
     std::string service_code; ///< As "NoSuchUpload".
     std::string request_id; ///< Huawei's support asks for it, and for host_id.
-    std::string host_id;
+    std::string host_id; ///< Of the response that decided the code, as the request id.
     std::uint32_t attempts = 0; ///< Not 0 with errc::cancelled or errc::timeout: the upload may be gone.
-    std::string key;
-    std::string upload_id;
+    std::string key; ///< Of the object.
+    std::string upload_id; ///< As it was passed or listed.
     std::optional<std::chrono::system_clock::time_point> initiated; ///< Only from client::abort_stale().
     std::optional<std::size_t> index; ///< The position in the range that was passed to client::abort_many().
 
@@ -156,13 +163,13 @@ struct outcome {
 
 /// The results of client::abort_many() and client::abort_stale(): total = aborted + missing + failed + kept.
 struct report {
-    errc code = errc::ok;
+    errc code = errc::ok; ///< What obs_abort_many() or obs_abort_stale() returns.
     std::string message; ///< One line. Empty on success.
-    std::uint64_t total = 0;
+    std::uint64_t total = 0; ///< In the range that was passed, or found.
     std::uint64_t aborted = 0; ///< Gone because of this call; in a dry run, those that would be.
     std::uint64_t missing = 0; ///< Did not exist when their abort was sent.
-    std::uint64_t failed = 0;
-    std::uint64_t kept = 0;
+    std::uint64_t failed = 0; ///< Their abort failed.
+    std::uint64_t kept = 0; ///< Too young, of unknown age, or not reached before the call ended.
     std::uint64_t unknown_age = 0; ///< Those of the kept whose age the service does not tell.
     std::uint64_t throttled = 0; ///< How often the service asked to slow down.
     std::vector<outcome> failures; ///< The first 1000 failures.
@@ -171,20 +178,23 @@ struct report {
     explicit operator bool() const noexcept { return code == errc::ok; }
 };
 
-/// Thrown by constructors, by setters and by client::abort(). what() is the message of the outcome.
+/// Thrown by constructors, by setters and by client::abort().
 class OBSABORT_VISIBLE failure : public std::system_error {
 public:
+    /// The failure of one upload.
     explicit failure(outcome details)
         : std::system_error(make_error_code(details.code)),
           details_(std::make_shared<const outcome>(std::move(details)))
     {
     }
 
+    /// A failure that belongs to no upload.
     failure(errc code, std::string message) : failure(with(code, std::move(message))) {}
 
     /// Throws the failure of many: `if (!report) throw failure(report);`
     explicit failure(const report &many) : failure(many.code, many.message) {}
 
+    /// Returns the message of the outcome.
     const char *what() const noexcept override { return details_->message.c_str(); }
 
     /// All that is known about the upload. Setters and constructors know the code and the message alone.
@@ -206,22 +216,24 @@ private:
 /// What a progress callable is called with.
 struct progress {
     const obsabort::outcome *outcome; ///< Of an upload that is settled; NULL at least every 250 ms besides.
-    std::uint64_t done;
-    std::uint64_t total_so_far;
+    std::uint64_t done; ///< Uploads that are settled so far. Never decreases.
+    std::uint64_t total_so_far; ///< Uploads that are known so far. Never decreases.
 };
 
 /// An upload to abort. client::abort_many() takes other types that have these members, and pairs, just as well.
 struct upload {
-    std::string key;
-    std::string upload_id;
+    std::string key; ///< Of the object: 1 to 1024 bytes of UTF-8, not percent-encoded.
+    std::string upload_id; ///< As the service gave it.
 };
 
+/// Where credentials come from.
 enum class credential_source : std::int32_t {
     environment = OBS_ABORT_CREDENTIALS_ENV,
     ecs = OBS_ABORT_CREDENTIALS_ECS,
     chain = OBS_ABORT_CREDENTIALS_CHAIN
 };
 
+/// How the bucket appears in the URL of a request.
 enum class addressing : std::int32_t {
     automatic = OBS_ABORT_ADDRESSING_AUTO,
     virtual_host = OBS_ABORT_ADDRESSING_VIRTUAL_HOST,
@@ -229,12 +241,14 @@ enum class addressing : std::int32_t {
     custom_domain = OBS_ABORT_ADDRESSING_CUSTOM_DOMAIN
 };
 
+/// The signature scheme.
 enum class signature : std::int32_t {
     automatic = OBS_ABORT_SIGNATURE_AUTO,
     obs = OBS_ABORT_SIGNATURE_OBS,
     aws_v2 = OBS_ABORT_SIGNATURE_AWS_V2
 };
 
+/// How detailed the log is. Each level includes those before it.
 enum class log_level : std::int32_t {
     error = OBS_ABORT_LOG_ERROR,
     warn = OBS_ABORT_LOG_WARN,
@@ -245,7 +259,7 @@ enum class log_level : std::int32_t {
 /// What client::abort_stale() looks for, and whether it aborts what it finds.
 struct stale_options {
     std::string prefix = {}; ///< Of the keys. Empty: all uploads of the bucket.
-    bool dry_run = false;
+    bool dry_run = false; ///< Aborts nothing, and reports what would be aborted.
     bool include_live = false; ///< Allows an age of 0, which takes uploads that are in progress.
 };
 
@@ -565,14 +579,17 @@ inline report refused(std::string message)
 /// Threads: one at a time for each config.
 class config {
 public:
+    /// A config with default settings, as obs_abort_config_new() describes them.
     config() : handle_(obs_abort_config_new())
     {
         if (!handle_)
             throw failure(errc::internal, "internal: no config");
     }
 
+    /// As obs_abort_config_set_endpoint().
     config &endpoint(std::string_view url) { return text("endpoint", obs_abort_config_set_endpoint, url); }
 
+    /// As obs_abort_config_set_credentials().
     config &credentials(std::string_view access_key, std::string_view secret_key, std::string_view security_token = {})
     {
         const detail::c_text access(checked("access key", access_key)), secret(checked("secret key", secret_key)),
@@ -580,39 +597,52 @@ public:
         return accepted(obs_abort_config_set_credentials(handle_.get(), access.get(), secret.get(), token.get()));
     }
 
+    /// As obs_abort_config_set_credential_source().
     config &credentials(credential_source source) { return number(obs_abort_config_set_credential_source, source); }
+
+    /// As obs_abort_config_set_addressing().
     config &addressing(obsabort::addressing value) { return number(obs_abort_config_set_addressing, value); }
+
+    /// As obs_abort_config_set_signature().
     config &signature(obsabort::signature value) { return number(obs_abort_config_set_signature, value); }
 
-    /// Fractions of a millisecond are rounded up.
+    /// As obs_abort_config_set_connect_timeout_ms(). Fractions of a millisecond are rounded up.
     template <class Rep, class Period>
     config &connect_timeout(std::chrono::duration<Rep, Period> value)
     {
         return accepted(obs_abort_config_set_connect_timeout_ms(handle_.get(), detail::timeout_ms(value)));
     }
 
+    /// As obs_abort_config_set_response_timeout_ms(), rounded likewise.
     template <class Rep, class Period>
     config &response_timeout(std::chrono::duration<Rep, Period> value)
     {
         return accepted(obs_abort_config_set_response_timeout_ms(handle_.get(), detail::timeout_ms(value)));
     }
 
+    /// As obs_abort_config_set_timeout_ms(), rounded likewise.
     template <class Rep, class Period>
     config &timeout(std::chrono::duration<Rep, Period> value)
     {
         return accepted(obs_abort_config_set_timeout_ms(handle_.get(), detail::timeout_ms(value)));
     }
 
+    /// As obs_abort_config_set_max_attempts().
     config &max_attempts(std::uint32_t value)
     {
         return accepted(obs_abort_config_set_max_attempts(handle_.get(), value));
     }
+
+    /// As obs_abort_config_set_max_connections().
     config &max_connections(std::uint32_t value)
     {
         return accepted(obs_abort_config_set_max_connections(handle_.get(), value));
     }
+
+    /// As obs_abort_config_set_ca_file().
     config &ca_file(std::string_view path) { return text("CA file", obs_abort_config_set_ca_file, path); }
 
+    /// As obs_abort_config_set_client_certificate().
     config &client_certificate(std::string_view certificate_path, std::string_view key_path)
     {
         const detail::c_text certificate(checked("path of the certificate", certificate_path)),
@@ -620,9 +650,16 @@ public:
         return accepted(obs_abort_config_set_client_certificate(handle_.get(), certificate.get(), key.get()));
     }
 
+    /// As obs_abort_config_set_proxy().
     config &proxy(std::string_view url) { return text("proxy", obs_abort_config_set_proxy, url); }
+
+    /// As obs_abort_config_set_confirm().
     config &confirm(bool on = true) { return accepted(obs_abort_config_set_confirm(handle_.get(), on)); }
+
+    /// As obs_abort_config_set_request_payer().
     config &request_payer(bool on = true) { return accepted(obs_abort_config_set_request_payer(handle_.get(), on)); }
+
+    /// As obs_abort_config_set_user_agent().
     config &user_agent(std::string_view product)
     {
         return text("user agent", obs_abort_config_set_user_agent, product);
@@ -694,6 +731,7 @@ private:
 /// It may be destroyed while they run; it can then no longer cancel them. After fork(), a child needs one of its own.
 class call {
 public:
+    /// A call without a timeout.
     call() : state_(std::make_shared<detail::call_state>()) {}
 
     /// Throws `failure` with errc::invalid_argument unless the timeout is positive.
@@ -743,14 +781,17 @@ public:
         state_->log = settings.log_;
     }
 
+    /// The client that was moved from may only be assigned to or destroyed: its calls are refused.
     client(client &&) noexcept = default;
 
+    /// Cancels the calls of the client that is replaced, as its destructor does.
     client &operator=(client &&other) noexcept
     {
         client(std::move(other)).state_.swap(state_);
         return *this;
     }
 
+    /// Cancels all calls of the client. Does not wait for them.
     ~client() { shutdown(); }
 
     /// Cancels all calls, those in progress and later ones.
@@ -772,6 +813,7 @@ public:
     }
 
     /// Aborts one upload. Whatever the service says is in the outcome; only memory that can't be had is an exception.
+    /// The arguments are those of obs_abort_multipart_outcome(); `call` may be NULL.
     [[nodiscard]] outcome try_abort(std::string_view bucket, std::string_view key, std::string_view upload_id,
                                     const call *call = nullptr) const
     {
@@ -790,9 +832,12 @@ public:
 
     /// Aborts many uploads of one bucket.
     ///
+    /// \param bucket    As for obs_abort_multipart().
     /// \param uploads   A range of `upload`, of anything else with these members (report::failures), or of pairs. An
     ///                  entry that can't be used fails alone.
     /// \param progress  Called with `const progress &` on this thread. Returns void, or false to cancel. Or nullptr.
+    /// \param call      Cancels the call, and limits its time. Or NULL.
+    /// \return The report, also of failures.
     template <class Range, class Callable = std::nullptr_t>
     [[nodiscard]] report abort_many(std::string_view bucket, Range &&uploads, Callable &&progress = nullptr,
                                     const call *call = nullptr) const
@@ -801,6 +846,7 @@ public:
         return many(handle, bucket, detail::upload_list(uploads), progress);
     }
 
+    /// As the other; for a list in braces.
     template <class Callable = std::nullptr_t>
     [[nodiscard]] report abort_many(std::string_view bucket, std::initializer_list<upload> uploads,
                                     Callable &&progress = nullptr, const call *call = nullptr) const
@@ -811,8 +857,12 @@ public:
 
     /// Finds and aborts the uploads of a bucket that are older than a given time.
     ///
+    /// \param bucket      As for obs_abort_multipart().
     /// \param older_than  Fractions of a second are rounded up. 0 is refused unless an option allows it.
+    /// \param options     A prefix, and whether anything is aborted.
     /// \param progress    As for abort_many().
+    /// \param call        As for abort_many().
+    /// \return The report, also of failures.
     template <class Rep, class Period, class Callable = std::nullptr_t>
     [[nodiscard]] report abort_stale(std::string_view bucket, std::chrono::duration<Rep, Period> older_than,
                                      const stale_options &options = {}, Callable &&progress = nullptr,
@@ -823,6 +873,7 @@ public:
     }
 
 #if defined(__cpp_lib_jthread)
+    /// As the other, but cancelled by a stop token. Since C++20.
     [[nodiscard]] outcome try_abort(std::stop_token token, std::string_view bucket, std::string_view key,
                                     std::string_view upload_id) const
     {
@@ -831,11 +882,13 @@ public:
         return abort_one(handle.get(), bucket, key, upload_id);
     }
 
+    /// As the other, but cancelled by a stop token. Since C++20.
     void abort(std::stop_token token, std::string_view bucket, std::string_view key, std::string_view upload_id) const
     {
         throw_unless_ok(try_abort(std::move(token), bucket, key, upload_id));
     }
 
+    /// As the other, but cancelled by a stop token. Since C++20.
     template <class Range, class Callable = std::nullptr_t>
     [[nodiscard]] report abort_many(std::stop_token token, std::string_view bucket, Range &&uploads,
                                     Callable &&progress = nullptr) const
@@ -845,6 +898,7 @@ public:
         return many(handle, bucket, detail::upload_list(uploads), progress);
     }
 
+    /// As the other, but cancelled by a stop token. Since C++20.
     template <class Rep, class Period, class Callable = std::nullptr_t>
     [[nodiscard]] report abort_stale(std::stop_token token, std::string_view bucket,
                                      std::chrono::duration<Rep, Period> older_than, const stale_options &options = {},
@@ -857,7 +911,7 @@ public:
 #endif
 
 #if defined(__cpp_lib_expected)
-    /// Aborts one upload; an outcome whose code is not errc::ok is the error.
+    /// Aborts one upload; an outcome whose code is not errc::ok is the error. Since C++23.
     [[nodiscard]] std::expected<outcome, outcome> abort_expected(std::string_view bucket, std::string_view key,
                                                                  std::string_view upload_id,
                                                                  const call *call = nullptr) const
@@ -871,10 +925,12 @@ public:
 
 private:
     // The callable of the log outlives the library's client, which calls it.
+    /// \cond
     struct state {
         std::shared_ptr<const detail::log_function> log;
         detail::owned<obs_abort_client, obs_abort_client_free> handle;
     };
+    /// \endcond
 
     // NULL after a move; the library refuses it.
     obs_abort_client *handle() const noexcept { return state_ ? state_->handle.get() : nullptr; }
