@@ -52,6 +52,14 @@ wheel: $(if $(TARGET),tools,library)
 nupkg: tools
 	sh bindings/csharp/pack.sh
 
+# The manual in HTML, in target/docs: docs/Doxyfile.
+docs:
+	$(call need,doxygen,apt-get install doxygen)
+	rm -rf $(target)/docs
+	mkdir -p $(target)/docs
+	LC_ALL=C OBSABORT_VERSION=$(version) OBSABORT_DOCS=$(target)/docs doxygen docs/Doxyfile
+	@echo "the manual: $(target)/docs/index.html"
+
 demo: tools
 	@sh tests/demo.sh
 
@@ -173,6 +181,7 @@ help:
 	@echo "make nupkg             the NuGet package with the libraries of four targets, in target/nupkg, after make cross: docs/csharp.md"
 	@echo "make dist              the archive of a release, in target/dist (TARGET=...: for another system)"
 	@echo "make deb, make rpm     the same files as packages"
+	@echo "make docs              the manual in HTML, in target/docs, by Doxygen"
 	@echo "make demo              an upload is aborted before your eyes, on a small OBS on loopback"
 	@echo "make test              everything; one step alone: make test-STEP"
 	@echo "make test-bindings     the bindings for other languages"
@@ -183,4 +192,4 @@ help:
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools wheel nupkg library examples obs-abort cross demo test test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
+.PHONY: all tools wheel nupkg docs library examples obs-abort cross demo test test-cinstall test-cross header abi bench soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help

@@ -40,6 +40,10 @@ installed() {
     sh tests/install.sh
 }
 
+docs() {
+    sh tests/docs.sh
+}
+
 consumers() {
     sh tests/consumers/all.sh
 }
@@ -77,7 +81,7 @@ skipped() {
     test "${CI:-}" != true
 }
 
-steps="lint rust build demo installed consumers real gates address supply dist packages bindings"
+steps="lint rust build demo installed docs consumers real gates address supply dist packages bindings"
 [ "${1:-}" = --list ] && { echo "$steps"; exit; }
 passed=0 failed=""
 for step in ${*:-$steps}; do
