@@ -5,7 +5,7 @@
 //!       │
 //!     capi         the C ABI: pointers into values and back, one file per C object
 //!       │
-//!   operation      what the library does and decides: abort, batch, stale; send, with retry as its decision
+//!   operation      what the library does and decides: abort, batch, sweep; send, with retry as its decision
 //!     │     │
 //!    auth   │      credentials, and the ECS metadata service
 //!     │     │

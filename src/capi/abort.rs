@@ -7,7 +7,7 @@ use crate::base::error::{Code, Error};
 use crate::obs::bucket::{check_bucket, check_key, check_upload_id};
 use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort};
 use crate::operation::batch::{BatchResult, abort_many};
-use crate::operation::stale::{Selection, abort_stale};
+use crate::operation::sweep::{Selection, sweep};
 
 use super::call::{begin, obs_abort_call};
 use super::client::obs_abort_client;
@@ -359,7 +359,7 @@ pub unsafe extern "C" fn obs_abort_stale(
         let selection = Selection { prefix, older_than_seconds, dry_run: flags & OBS_ABORT_DRY_RUN != 0 };
         // SAFETY: a function that may be called, as the header requires.
         let mut progress = unsafe { progress_callback(progress, userdata) };
-        Ok(abort_stale(&client.0, &call, bucket, selection, &mut progress))
+        Ok(sweep(&client.0, &call, bucket, selection, &mut progress))
     };
     // SAFETY: NULL or valid for a write, as the header requires.
     unsafe { with_report(report, error, run) }

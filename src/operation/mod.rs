@@ -9,5 +9,5 @@ pub mod log;
 pub mod rate_limit;
 pub mod retry;
 pub mod send;
-pub mod stale;
+pub mod sweep;
 pub mod tally;

@@ -47,7 +47,7 @@ pub struct Selection<'a> {
 }
 
 /// Lists the uploads of a bucket, and aborts those that are selected, until a listing shows none of them.
-pub fn abort_stale(
+pub fn sweep(
     client: &Client,
     call: &CallOptions,
     bucket: &str,
