@@ -1,20 +1,11 @@
 //! Pages of ListMultipartUploads: XML in, uploads and markers out, or the reason why the page may not be acted on.
 
-use std::io::{BufReader, Read};
-
-use quick_xml::Reader;
-use quick_xml::events::Event;
+use std::io::Read;
 
 use crate::base::date;
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
 use crate::base::text::holds_secret;
-use crate::obs::xml::{LossyReader, resolve};
-
-/// The largest page in bytes. 1000 uploads with the longest keys stay below it, and it alone bounds a page: some servers
-/// (the MinIO family) ignore max-uploads.
-const MAX_PAGE_BYTES: u64 = 16 * 1024 * 1024;
-/// The longest text of one element. An encoded key has up to 3072 bytes.
-const MAX_TEXT: usize = 16 * 1024;
+use crate::obs::document::{self, Document, is_truncated};
 
 /// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 in Go,
 /// 1970-01-01), and counts as unknown, not as old.
@@ -62,7 +53,7 @@ pub struct Marker {
 
 /// The error about a page that is not fit to act on.
 pub fn malformed(why: impl std::fmt::Display) -> Error {
-    Error::new(Code::Protocol, format!("the list of uploads can't be acted on: {why}"))
+    document::malformed::<RawPage>(why)
 }
 
 /// The error about a page that does not fit into the memory that the process can have.
@@ -89,8 +80,8 @@ pub struct PageRequest<'a> {
 /// A wrong key would give NoSuchUpload, look like an upload that is gone, and leave the orphan for ever.
 pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option<Page>, Error> {
     let PageRequest { prefix, from, encoded } = request;
-    let input = LossyReader::new(body.take(MAX_PAGE_BYTES));
-    let raw = RawPage::parse(BufReader::with_capacity(16 * 1024, input))?;
+    let mut raw = RawPage::default();
+    raw.is_lossy = document::read(body, &mut raw)?;
     if encoded && raw.is_ambiguous() {
         return Ok(None);
     }
@@ -128,106 +119,11 @@ struct RawPage {
     is_lossy: bool,
 }
 
-impl RawPage {
-    fn parse(input: BufReader<LossyReader<impl Read>>) -> Result<RawPage, Error> {
-        let mut reader = Reader::from_reader(input);
-        let mut page = RawPage::default();
-        let mut buffer = Vec::new();
-        let mut path: Vec<String> = Vec::new();
-        let mut text = String::new();
-        let mut complete = false;
-        loop {
-            buffer.clear();
-            let event = match reader.read_event_into(&mut buffer) {
-                Ok(event) => event,
-                Err(quick_xml::Error::Io(e)) => {
-                    return Err(Error::new(Code::Io, format!("the list of uploads broke off: {e}")));
-                }
-                Err(e) => return Err(malformed(format_args!("it is not XML: {:?}", e.to_string()))),
-            };
-            match event {
-                Event::Start(start) => {
-                    page.begin_element(&path, start.local_name().as_ref(), complete)?;
-                    path.push(start.local_name().as_ref().to_owned());
-                    text.clear();
-                }
-                Event::Empty(empty) => {
-                    page.begin_element(&path, empty.local_name().as_ref(), complete)?;
-                    path.push(empty.local_name().as_ref().to_owned());
-                    page.end_element(&path, String::new())?;
-                    path.pop();
-                }
-                Event::Text(part) if path.is_empty() && is_white_space(&part) => {}
-                Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) if path.is_empty() => {
-                    return Err(malformed("it has text outside its root"));
-                }
-                Event::Text(part) => text.push_str(&part),
-                Event::CData(part) => text.push_str(&part),
-                Event::GeneralRef(part) => {
-                    text.push(resolve(&part).ok_or_else(|| malformed("it has an unknown entity"))?);
-                }
-                Event::End(_) => {
-                    page.end_element(&path, std::mem::take(&mut text))?;
-                    path.pop();
-                    complete = path.is_empty();
-                }
-                Event::Eof => break,
-                Event::PI(_) | Event::Decl(_) if path.is_empty() && complete => {
-                    return Err(malformed("it has something other than comments behind its root"));
-                }
-                Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
-                Event::DocType(_) => return Err(malformed("it has a document type, which no service sends")),
-            }
-            if text.len() > MAX_TEXT {
-                return Err(malformed("it has an element that is too long"));
-            }
-        }
-        if !complete {
-            return Err(malformed("its XML is not complete"));
-        }
-        page.is_lossy = reader.get_ref().get_ref().is_lossy;
-        Ok(page)
-    }
+/// A page of any number of uploads: some servers (the MinIO family) ignore max-uploads.
+impl Document for RawPage {
+    const NAME: &'static str = "the list of uploads";
+    const ROOT: &'static str = "ListMultipartUploadsResult";
 
-    /// Handles the beginning of an element. `path` names the elements around it.
-    fn begin_element(&mut self, path: &[String], name: &str, complete: bool) -> Result<(), Error> {
-        if path.is_empty() && (complete || name != "ListMultipartUploadsResult") {
-            return Err(malformed("its root is not ListMultipartUploadsResult"));
-        }
-        if path.len() > 16 {
-            return Err(malformed("it is nested too deeply"));
-        }
-        if let (Some(_), Some(field)) = (self.field(path), path.last()) {
-            return Err(malformed(format_args!("it has an element inside a {field}")));
-        }
-        if name == "Error" {
-            return Err(malformed("it has an Error in it: the service failed half-way"));
-        }
-        if path.len() == 1 && name == "Upload" {
-            self.uploads.try_reserve(1).map_err(|_| larger_than_memory())?;
-            self.uploads.push([None, None, None]);
-        }
-        Ok(())
-    }
-
-    /// Handles the end of an element, the last one of `path`.
-    fn end_element(&mut self, path: &[String], text: String) -> Result<(), Error> {
-        // At once: a page that is full of empty uploads would take up memory.
-        if let ([_root, upload], Some([key, upload_id, _])) = (path, self.uploads.last())
-            && upload == "Upload"
-            && (key.is_none() || upload_id.is_none())
-        {
-            return Err(malformed("it has an upload without a key or an upload id"));
-        }
-        let Some(field) = self.field(path) else { return Ok(()) };
-        match (field.replace(text), path.last()) {
-            // Whichever is taken may be the wrong one: another upload's key, or a time before the upload was initiated.
-            (Some(_), Some(name)) => Err(malformed(format_args!("it has two values of one {name}"))),
-            _ => Ok(()),
-        }
-    }
-
-    /// The field that the text of an element goes to.
     fn field(&mut self, path: &[String]) -> Option<&mut Option<String>> {
         match path {
             [_root, name] => match name.as_str() {
@@ -250,6 +146,30 @@ impl RawPage {
         }
     }
 
+    fn begin(&mut self, path: &[String]) -> Result<(), Error> {
+        if is_upload(path) {
+            self.uploads.try_reserve(1).map_err(|_| larger_than_memory())?;
+            self.uploads.push([None, None, None]);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, path: &[String]) -> Result<(), Error> {
+        // At once: a page that is full of empty uploads would take up memory.
+        match self.uploads.last() {
+            Some([key, upload_id, _]) if is_upload(path) && (key.is_none() || upload_id.is_none()) => {
+                Err(malformed("it has an upload without a key or an upload id"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_upload(path: &[String]) -> bool {
+    matches!(path, [_root, name] if name == "Upload")
+}
+
+impl RawPage {
     /// Returns whether the keys could be read both ways, since the response does not name an encoding.
     fn is_ambiguous(&self) -> bool {
         let keys = self.uploads.iter().filter_map(|[key, ..]| key.as_deref());
@@ -258,12 +178,7 @@ impl RawPage {
     }
 
     fn decoded(self) -> Result<Page, Error> {
-        let truncated = match self.truncated.as_deref().map(str::trim) {
-            Some("true") => true,
-            Some("false") => false,
-            Some(_) => return Err(malformed("its IsTruncated is neither true nor false")),
-            None => return Err(malformed("it lacks IsTruncated")),
-        };
+        let truncated = is_truncated::<RawPage>(self.truncated.as_deref())?;
         let encoded = match self.encoding.as_deref().unwrap_or_default().trim() {
             "" => false,
             name if name.eq_ignore_ascii_case("url") => true,
@@ -281,8 +196,7 @@ impl RawPage {
         let upload = |[key, upload_id, initiated]: [Option<String>; 3]| {
             // Both are there: `end_element` has looked.
             let (key, upload_id) = (key.unwrap_or_default(), upload_id.unwrap_or_default());
-            let initiated =
-                initiated.as_deref().and_then(date::parse_iso8601).filter(|at| *at >= EARLIEST_PLAUSIBLE);
+            let initiated = initiated.as_deref().and_then(plausible_time);
             let (key, key_is_decoded) = decoded(key);
             let is_decoded = key_is_decoded && is_intact(&upload_id);
             ListedUpload { key, is_decoded, upload_id, initiated }
@@ -298,9 +212,9 @@ impl RawPage {
     }
 }
 
-/// White space as XML knows it.
-fn is_white_space(text: &str) -> bool {
-    text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
+/// Reads a time. None: it can't be read, or can't be right.
+pub fn plausible_time(text: &str) -> Option<i64> {
+    date::parse_iso8601(text).filter(|at| *at >= EARLIEST_PLAUSIBLE)
 }
 
 /// Decodes as forms are encoded: `+` is a space, `%2B` a plus. None: not well encoded, or not UTF-8.
@@ -311,6 +225,7 @@ fn form_decoded(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::error::Code;
 
     fn page(body: &str, prefix: &str, from: &Marker) -> Result<Page, Error> {
         let request = PageRequest { prefix, from, encoded: false };

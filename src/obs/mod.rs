@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod diagnosis;
+pub mod document;
 pub mod listing;
 pub mod operation;
 pub mod redirect;
