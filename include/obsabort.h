@@ -263,7 +263,7 @@ extern "C" {
 #define OBS_ABORT_PARTIAL 39
 
 /**
- * Only in the report of obs_abort_stale(): the service said that the upload is gone, and still lists it.
+ * Only in the report of a sweep: the service said that the upload is gone, and still lists it.
  */
 #define OBS_ABORT_STILL_LISTED 40
 
@@ -348,14 +348,20 @@ extern "C" {
 #define OBS_ABORT_LOG_DEBUG 4
 
 /**
- * Flag of obs_abort_stale(): list the uploads that would be aborted, and abort none.
+ * Flag of obs_abort_sweep() and obs_abort_stale(): list the uploads that would be aborted, and abort none.
  */
 #define OBS_ABORT_DRY_RUN 1
 
 /**
- * Flag of obs_abort_stale(): allow an age of 0, which aborts uploads that are in progress, too.
+ * Flag of obs_abort_sweep() and obs_abort_stale(): allow to select uploads of any age, which aborts uploads that are in
+ * progress, too.
  */
 #define OBS_ABORT_INCLUDE_LIVE 2
+
+/**
+ * The most by which OBS lets the date of a signature differ from its own clock, in seconds.
+ */
+#define MAX_SKEW (15 * 60)
 
 /**
  * A call handle: cancels a call from another thread, and limits the time that a call may take. One handle may serve
@@ -374,8 +380,8 @@ typedef struct obs_abort_call obs_abort_call;
  *
  * - A call that another thread was making during the fork does not continue in the child.
  * - A child that was created by vfork(), or by a clone() that runs no fork handlers, must not use the client.
- * - A callback that forks during obs_abort_many() or obs_abort_stale() must not return in the child, because the
- *   threads of that call do not exist there.
+ * - A callback that forks during obs_abort_many(), obs_abort_sweep() or obs_abort_stale() must not return in the
+ *   child, because the threads of that call do not exist there.
  */
 typedef struct obs_abort_client obs_abort_client;
 
@@ -397,25 +403,36 @@ typedef struct obs_abort_config obs_abort_config;
 typedef struct obs_abort_outcome obs_abort_outcome;
 
 /**
- * A report: the results of obs_abort_many() or obs_abort_stale(). It never changes.
+ * A report: the results of obs_abort_many(), obs_abort_sweep() or obs_abort_stale(). It never changes.
  *
  * Each upload is counted once, so that total = aborted + missing + failed + kept.
  */
 typedef struct obs_abort_report obs_abort_report;
 
 /**
+ * A selection: says which uploads obs_abort_sweep() aborts. All bounds that are set hold together. Create it, set its
+ * bounds, pass it to any number of calls, and free it. The library copies every string.
+ *
+ * If a setter fails, it leaves the bound as it was, and the selection remembers the failure: obs_abort_sweep() then
+ * returns OBS_ABORT_INVALID_ARGUMENT and names the bound, until the bound is set successfully. A caller who ignores the
+ * code of a setter therefore never sweeps more than it asked for.
+ */
+typedef struct obs_abort_selection obs_abort_selection;
+
+/**
  * A log callback.
  *
  * It is called only on a thread that is inside a call of this library, and only for that call. Within one call it gets
  * one line at a time, never while the progress callback of the call runs. If several threads make calls, it runs on
- * each of them, possibly at the same time. obs_abort_many() and obs_abort_stale() pass the lines of their own threads
- * to the thread that made the call. The lines about one upload arrive in order, before the progress callback for that
- * upload.
+ * each of them, possibly at the same time. obs_abort_many(), obs_abort_sweep() and obs_abort_stale() pass the lines of
+ * their own threads to the thread that made the call. The lines about one upload arrive in order, before the progress
+ * callback for that upload.
  *
  * The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
- * not free a client that is in use. A slow callback slows its call down. obs_abort_many() and obs_abort_stale() queue
- * only a few lines for each of their threads before they wait for the callback. Lines in the queue are delivered even
- * if the call is cancelled. No callback is running, and none starts, after obs_abort_client_free() has returned.
+ * not free a client that is in use. A slow callback slows its call down. obs_abort_many(), obs_abort_sweep() and
+ * obs_abort_stale() queue only a few lines for each of their threads before they wait for the callback. Lines in the
+ * queue are delivered even if the call is cancelled. No callback is running, and none starts, after
+ * obs_abort_client_free() has returned.
  *
  * \param level     OBS_ABORT_LOG_ERROR, OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_INFO or OBS_ABORT_LOG_DEBUG.
  * \param message   One line of UTF-8 that contains no secret. Valid until the callback returns.
@@ -441,7 +458,7 @@ typedef struct obs_abort_upload {
 } obs_abort_upload;
 
 /**
- * A progress callback of obs_abort_many() and obs_abort_stale().
+ * A progress callback of obs_abort_many(), obs_abort_sweep() and obs_abort_stale().
  *
  * It is called with the outcome of each upload, except uploads that are kept. It is also called with NULL at least
  * every 250 ms, as long as callbacks return at once. It is called only on the thread that made the call, one call at a
@@ -459,7 +476,7 @@ typedef struct obs_abort_upload {
  * \param total_so_far  The number of uploads that are known so far: in obs_abort_many() the whole list, in
  *                      obs_abort_stale() the pages that have been read. It never decreases, and is never less than
  *                      `done`.
- * \param userdata      The pointer that was passed to obs_abort_many() or obs_abort_stale().
+ * \param userdata      The pointer that was passed to obs_abort_many(), obs_abort_sweep() or obs_abort_stale().
  * \return 0 to continue. Any other value stops the call: no further upload is begun, uploads in progress are finished
  *         and reported as usual, and the call returns OBS_ABORT_CANCELLED.
  *
@@ -469,6 +486,26 @@ typedef int32_t (*obs_abort_progress_fn)(const obs_abort_outcome *outcome,
                                          uint64_t done,
                                          uint64_t total_so_far,
                                          void *userdata);
+
+/**
+ * A filter for obs_abort_sweep(): keeps uploads that the program knows to be in use, for example from its own catalogue.
+ *
+ * It is called once for each upload that all other bounds select, before anything is sent for that upload, and again if
+ * a later listing of the same call shows the upload again. It is called only on the thread that made the call, one call
+ * at a time, never while the progress callback or the log callback runs for the same call. The call waits for it.
+ *
+ * The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
+ * not free the client.
+ *
+ * \param candidate  The upload: obs_abort_outcome_key(), obs_abort_outcome_upload_id() and
+ *                   obs_abort_outcome_initiated() say which. Nothing else of it is known yet. Valid until the callback
+ *                   returns. It must not be freed.
+ * \param userdata   The pointer that was passed to obs_abort_selection_set_filter().
+ * \return 0 to have the upload aborted. Any other value keeps it.
+ *
+ * Since 0.1.0.
+ */
+typedef int32_t (*obs_abort_filter_fn)(const obs_abort_outcome *candidate, void *userdata);
 
 /**
  * Returns the version of the loaded library as a string.
@@ -640,8 +677,8 @@ int32_t obs_abort_config_set_response_timeout_ms(obs_abort_config *config,
  * Sets the time budget of one abort, including its retries, waits, confirmation and the fetch of credentials. The
  * default is 60000 ms.
  *
- * In obs_abort_many() and obs_abort_stale(), it is the budget of each upload and of each page of the listing. For a
- * single abort, the budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
+ * In obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of each upload and of each page of
+ * the listing. For a single abort, the budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
  *
  * \param config  The config.
  * \param ms      The budget in milliseconds, not 0.
@@ -673,9 +710,9 @@ int32_t obs_abort_config_set_max_attempts(obs_abort_config *config,
                                           uint32_t attempts);
 
 /**
- * Sets the largest number of connections that a client keeps open between calls, and that obs_abort_many() and
- * obs_abort_stale() each use at once. Default: 32. It does not limit calls that the program makes on threads of its
- * own.
+ * Sets the largest number of connections that a client keeps open between calls, and that obs_abort_many(),
+ * obs_abort_sweep() and obs_abort_stale() each use at once. Default: 32. It does not limit calls that the program
+ * makes on threads of its own.
  *
  * \param config  The config.
  * \param n       The number of connections: 1 to 1024.
@@ -983,16 +1020,129 @@ int32_t obs_abort_many(const obs_abort_client *client,
                        char **error);
 
 /**
- * Finds and aborts the uploads of a bucket that were left unfinished for longer than a given time.
+ * Creates a selection of all uploads. obs_abort_sweep() refuses it until an age is set, or unless a flag allows it.
  *
- * The function lists the uploads page by page and aborts those that are old enough. It uses as many connections and
+ * \return The selection, to be freed with obs_abort_selection_free(). NULL after an internal error.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+obs_abort_selection *obs_abort_selection_new(void);
+
+/**
+ * Frees a selection. Calls that have begun with it go on.
+ *
+ * \param selection  The selection, or NULL, which is ignored.
+ *
+ * Threads: any, after all other uses of the selection. A call uses it only before it sends a request, waits or calls
+ * back. Since 0.1.0.
+ */
+void obs_abort_selection_free(obs_abort_selection *selection);
+
+/**
+ * Selects only uploads whose keys begin with a prefix. Default: all uploads of the bucket.
+ *
+ * \param selection  The selection.
+ * \param prefix     Up to 1024 bytes of UTF-8. NULL or "" for all uploads.
+ * \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+ *
+ * Threads: one at a time for each selection. Since 0.1.0.
+ */
+int32_t obs_abort_selection_set_prefix(obs_abort_selection *selection, const char *prefix);
+
+/**
+ * Selects only uploads that were initiated longer ago than an age, by the clock of the service. Default: 0.
+ *
+ * \param selection  The selection.
+ * \param seconds    The age in seconds that an upload must exceed. 0 for no such bound.
+ * \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+ *
+ * Threads: one at a time for each selection. Since 0.1.0.
+ */
+int32_t obs_abort_selection_set_older_than_seconds(obs_abort_selection *selection,
+                                                   uint64_t seconds);
+
+/**
+ * Selects only uploads that were initiated before a time. Default: no such bound.
+ *
+ * The bound can only narrow a sweep: the time of the first page of the listing holds as well, and so does an age that
+ * is set.
+ *
+ * \param selection     The selection.
+ * \param unix_seconds  The time in seconds since 1970-01-01 00:00:00 UTC, not negative.
+ * \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+ *
+ * Threads: one at a time for each selection. Since 0.1.0.
+ */
+int32_t obs_abort_selection_set_initiated_before(obs_abort_selection *selection,
+                                                 int64_t unix_seconds);
+
+/**
+ * Selects only uploads that were neither initiated nor written to for some time, by the clock of the service. Default:
+ * 0.
+ *
+ * The time of initiation says nothing about a long backup that is still running. So the parts of each upload that the
+ * other bounds select are listed immediately before its abort. An upload is kept as active if its newest part is not
+ * older than the bound, or if its parts cannot be listed or their times cannot be relied on. An upload without parts
+ * counts by its initiation. A part that arrives between the list and the abort, which are two successive requests, is
+ * lost. This needs the permission obs:object:ListMultipartUploadParts, and one more request for each upload and each
+ * 1000 parts.
+ *
+ * \param selection  The selection.
+ * \param seconds    The time in seconds. 0 for no such bound.
+ * \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+ *
+ * Threads: one at a time for each selection. Since 0.1.0.
+ * Source: "Listing Uploaded Parts" in Huawei's OBS API reference.
+ */
+int32_t obs_abort_selection_set_idle_seconds(obs_abort_selection *selection,
+                                             uint64_t seconds);
+
+/**
+ * Turns the measurement of uploads on or off. Default: 0.
+ *
+ * With it, the parts of each selected upload are listed, also in a dry run: see obs_abort_outcome_bytes() and
+ * obs_abort_report_bytes(). It never changes which uploads are aborted. An upload whose parts cannot be listed is not
+ * measured. obs_abort_selection_set_idle_seconds() measures as well.
+ *
+ * \param selection  The selection.
+ * \param on         1 to measure, 0 not to.
+ * \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+ *
+ * Threads: one at a time for each selection. Since 0.1.0.
+ */
+int32_t obs_abort_selection_set_measure(obs_abort_selection *selection,
+                                        int32_t on);
+
+/**
+ * Sets a filter, which can keep uploads that all other bounds select. Default: none.
+ *
+ * \param selection  The selection.
+ * \param filter     The filter, or NULL for none. It must remain callable until all calls with the selection have
+ *                   returned.
+ * \param userdata   A pointer that is passed to `filter`. May be NULL.
+ * \return OBS_ABORT_OK, or OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+ *
+ * Threads: one at a time for each selection. Since 0.1.0.
+ */
+int32_t obs_abort_selection_set_filter(obs_abort_selection *selection,
+                                       obs_abort_filter_fn filter,
+                                       void *userdata);
+
+/**
+ * Finds and aborts uploads of a bucket that crashed programs left unfinished.
+ *
+ * The function lists the uploads page by page and aborts those that are selected. It uses as many connections and
  * threads as obs_abort_many(). Its memory use does not depend on the number of uploads.
  *
- * Age is measured by the clock of the service. The first page of the listing fixes the cutoff: an upload that was
- * initiated at the cutoff or later is never touched, however long the function runs. An upload whose age is unknown is
- * kept, unless `older_than_seconds` is 0. An upload whose key or upload id contains U+0000 fails with
+ * Age is measured by the clock of the service. The first page of the listing fixes the cutoffs: an upload that was
+ * initiated at the cutoff or later is never touched, however long the function runs. If the selection depends on age, an
+ * upload whose age is unknown is kept. An upload whose key or upload id contains U+0000 fails with
  * OBS_ABORT_INVALID_ARGUMENT, in a dry run too, because no C string can hold it. One whose key cannot be decoded fails
  * with OBS_ABORT_PROTOCOL.
+ *
+ * With obs_abort_selection_set_idle_seconds() or obs_abort_selection_set_measure(), the parts of each selected upload
+ * are listed immediately before its abort, on the same thread. If the service then says that the upload does not exist,
+ * no abort is sent and the upload counts as missing.
  *
  * Services have said that an upload is gone and gone on to list it. So if anything was aborted, the function lists
  * again, with the same cutoff, until a listing shows nothing left to abort, or no fewer uploads than the one before. It
@@ -1001,9 +1151,49 @@ int32_t obs_abort_many(const obs_abort_client *client,
  * upload once, by the last that is known of it; the progress callback is called for each try.
  *
  * The function stops with OBS_ABORT_PROTOCOL, and aborts nothing of the page, if a page of the listing cannot be
- * relied on: for example if it is incomplete or contains a key outside `prefix`. If age matters, this includes a Date
+ * relied on: for example if it is incomplete or contains a key outside the prefix. If age matters, this includes a Date
  * header that is missing, that occurs twice with different values, or that is more than 15 minutes from the clock that
  * the service accepted in the signature.
+ *
+ * \param client     The client.
+ * \param call       A call handle, for cancellation or for a time budget of the whole call, or NULL.
+ * \param bucket     As for obs_abort_multipart().
+ * \param selection  The selection, which is copied: it may be changed or freed during the call.
+ * \param flags      0, OBS_ABORT_DRY_RUN, OBS_ABORT_INCLUDE_LIVE, or both combined with |. Other values are refused. In
+ *                   a dry run nothing is aborted, and the outcome of each upload that would be has code 0, HTTP status 0
+ *                   and 0 attempts. Without a flag, a selection that sets no age, or only
+ *                   obs_abort_selection_set_initiated_before() with a time that has not come yet, is refused with
+ *                   OBS_ABORT_INVALID_ARGUMENT, so that an atoi() that failed does not destroy a running backup.
+ * \param progress   A progress callback, or NULL.
+ * \param userdata   A pointer that is passed to `progress`. May be NULL.
+ * \param report     Receives the report, to be freed with obs_abort_report_free(). If the arguments are valid, there is
+ *                   a report whatever the function returns, even if a listing fails half-way. May be NULL.
+ * \param error      Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free(). May
+ *                   be NULL.
+ * \return OBS_ABORT_OK if the last listing was read to its end and shows nothing left to abort.
+ *         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
+ *         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
+ *         OBS_ABORT_THROTTLED if a Retry-After is longer than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
+ *
+ *         After OBS_ABORT_CANCELLED, OBS_ABORT_TIMEOUT or OBS_ABORT_THROTTLED, uploads that were cut off in progress
+ *         count as failed, and uploads that were listed but not begun count as kept.
+ *
+ * Threads: any. Since 0.1.0.
+ * Source: "Listing Initiated Multipart Uploads in a Bucket" and "Listing Uploaded Parts" in Huawei's OBS API reference.
+ */
+int32_t obs_abort_sweep(const obs_abort_client *client,
+                        const obs_abort_call *call,
+                        const char *bucket,
+                        const obs_abort_selection *selection,
+                        uint32_t flags,
+                        obs_abort_progress_fn progress,
+                        void *userdata,
+                        obs_abort_report **report,
+                        char **error);
+
+/**
+ * Finds and aborts the uploads of a bucket that were left unfinished for longer than a given time: obs_abort_sweep()
+ * with a prefix and an age, and nothing else. An upload whose age is unknown is kept, unless `older_than_seconds` is 0.
  *
  * \param client              The client.
  * \param call                A call handle, for cancellation or for a time budget of the whole call, or NULL.
@@ -1069,8 +1259,8 @@ obs_abort_call *obs_abort_call_new(void);
  * obs_abort_config_set_timeout_ms() alone applies.
  *
  * For obs_abort_multipart_outcome(), the budget replaces that of the client. It includes retries, waits, confirmation
- * and the fetch of credentials. For obs_abort_many() and obs_abort_stale(), it is the budget of the whole call, and
- * that of the client still applies to each upload and each page of the listing.
+ * and the fetch of credentials. For obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of the
+ * whole call, and that of the client still applies to each upload and each page of the listing.
  *
  * \param call  The handle.
  * \param ms    The budget in milliseconds, not 0.
@@ -1205,7 +1395,7 @@ const char *obs_abort_outcome_upload_id(const obs_abort_outcome *outcome);
  *
  * \param outcome  The outcome.
  * \return The time in seconds since 1970-01-01 00:00:00 UTC. -1 if it is not known, or if `outcome` is NULL. Only
- *         outcomes of obs_abort_stale() have it.
+ *         outcomes of obs_abort_sweep() and obs_abort_stale() have it.
  *
  * Threads: any. Since 0.1.0.
  */
@@ -1223,6 +1413,38 @@ int64_t obs_abort_outcome_initiated(const obs_abort_outcome *outcome);
 int64_t obs_abort_outcome_index(const obs_abort_outcome *outcome);
 
 /**
+ * Returns the number of the parts of the upload, as they were listed just before its abort.
+ *
+ * \param outcome  The outcome.
+ * \return The number of parts. 0 if it is not known: only outcomes of obs_abort_sweep() have it, and only if the
+ *         selection asks for it. 0 if `outcome` is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+uint64_t obs_abort_outcome_parts(const obs_abort_outcome *outcome);
+
+/**
+ * Returns the size of the upload: the sum of its parts, as they were listed just before its abort.
+ *
+ * \param outcome  The outcome.
+ * \return The size in bytes. 0 if it is not known: see obs_abort_outcome_parts(). 0 if `outcome` is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+uint64_t obs_abort_outcome_bytes(const obs_abort_outcome *outcome);
+
+/**
+ * Returns the time at which the newest part of the upload was written, by the clock of the service.
+ *
+ * \param outcome  The outcome.
+ * \return The time in seconds since 1970-01-01 00:00:00 UTC. -1 if there is no part, if the time is not known, or if
+ *         `outcome` is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+int64_t obs_abort_outcome_last_part(const obs_abort_outcome *outcome);
+
+/**
  * Frees an outcome that was received from obs_abort_multipart_outcome(). Outcomes of a report or of a progress
  * callback must not be freed.
  *
@@ -1233,7 +1455,7 @@ int64_t obs_abort_outcome_index(const obs_abort_outcome *outcome);
 void obs_abort_outcome_free(obs_abort_outcome *outcome);
 
 /**
- * Returns the number of uploads: those in the list of obs_abort_many(), or those that obs_abort_stale() has found.
+ * Returns the number of uploads: those in the list of obs_abort_many(), or those that a sweep has found.
  *
  * \param report  The report.
  * \return The number of uploads. 0 if `report` is NULL.
@@ -1274,8 +1496,8 @@ uint64_t obs_abort_report_missing(const obs_abort_report *report);
 uint64_t obs_abort_report_failed(const obs_abort_report *report);
 
 /**
- * Returns the number of uploads that were left alone, because they are not old enough, because their age is unknown,
- * or because the call ended before their turn.
+ * Returns the number of uploads that were left alone: because they are not old enough, because their age is unknown,
+ * because they are active, because a filter keeps them, or because the call ended before their turn.
  *
  * \param report  The report.
  * \return The number of uploads. 0 if `report` is NULL.
@@ -1307,6 +1529,49 @@ uint64_t obs_abort_report_throttled(const obs_abort_report *report);
  * Threads: any. Since 0.1.0.
  */
 uint64_t obs_abort_report_unknown_age(const obs_abort_report *report);
+
+/**
+ * Returns the number of kept uploads that were initiated too late for obs_abort_sweep() or obs_abort_stale().
+ *
+ * \param report  The report.
+ * \return The number of uploads, which obs_abort_report_kept() includes. 0 if `report` is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+uint64_t obs_abort_report_younger(const obs_abort_report *report);
+
+/**
+ * Returns the number of uploads that obs_abort_sweep() kept as active: see obs_abort_selection_set_idle_seconds().
+ *
+ * \param report  The report.
+ * \return The number of uploads, which obs_abort_report_kept() includes. 0 if `report` is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+uint64_t obs_abort_report_active(const obs_abort_report *report);
+
+/**
+ * Returns the size of the uploads that obs_abort_sweep() aborted, or in a dry run of those that it would abort: the sum
+ * of their parts just before the abort.
+ *
+ * \param report  The report.
+ * \return The size in bytes. 0 if it was not measured: see obs_abort_selection_set_measure(). 0 if `report` is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+uint64_t obs_abort_report_bytes(const obs_abort_report *report);
+
+/**
+ * Returns whether the last listing of obs_abort_sweep() or obs_abort_stale() was read to its end and showed nothing left
+ * to abort.
+ *
+ * \param report  The report.
+ * \return 1 if so. 0 otherwise, which includes a dry run that found something, every report of obs_abort_many(), and a
+ *         `report` that is NULL.
+ *
+ * Threads: any. Since 0.1.0.
+ */
+int32_t obs_abort_report_complete(const obs_abort_report *report);
 
 /**
  * Returns the number of failed uploads whose outcomes the report contains.

@@ -7,11 +7,10 @@ use crate::base::error::{Code, Error};
 use crate::obs::bucket::{check_bucket, check_key, check_upload_id};
 use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort};
 use crate::operation::batch::{BatchResult, abort_many};
-use crate::operation::sweep::{Selection, sweep};
 
 use super::call::{begin, obs_abort_call};
 use super::client::obs_abort_client;
-use super::ffi::{fallible, give, give_error, guarded, handle, lossy, optional_text, put, text};
+use super::ffi::{fallible, give, give_error, guarded, handle, lossy, put, text};
 use super::outcome::obs_abort_outcome;
 use super::report::obs_abort_report;
 
@@ -26,12 +25,7 @@ pub struct obs_abort_upload {
     pub upload_id: *const c_char,
 }
 
-/// Flag of obs_abort_stale(): list the uploads that would be aborted, and abort none.
-pub const OBS_ABORT_DRY_RUN: u32 = 1;
-/// Flag of obs_abort_stale(): allow an age of 0, which aborts uploads that are in progress, too.
-pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
-
-/// A progress callback of obs_abort_many() and obs_abort_stale().
+/// A progress callback of obs_abort_many(), obs_abort_sweep() and obs_abort_stale().
 ///
 /// It is called with the outcome of each upload, except uploads that are kept. It is also called with NULL at least
 /// every 250 ms, as long as callbacks return at once. It is called only on the thread that made the call, one call at a
@@ -49,7 +43,7 @@ pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
 /// \param total_so_far  The number of uploads that are known so far: in obs_abort_many() the whole list, in
 ///                      obs_abort_stale() the pages that have been read. It never decreases, and is never less than
 ///                      `done`.
-/// \param userdata      The pointer that was passed to obs_abort_many() or obs_abort_stale().
+/// \param userdata      The pointer that was passed to obs_abort_many(), obs_abort_sweep() or obs_abort_stale().
 /// \return 0 to continue. Any other value stops the call: no further upload is begun, uploads in progress are finished
 ///         and reported as usual, and the call returns OBS_ABORT_CANCELLED.
 ///
@@ -270,101 +264,6 @@ pub unsafe extern "C" fn obs_abort_many(
     unsafe { with_report(report, error, run) }
 }
 
-/// Finds and aborts the uploads of a bucket that were left unfinished for longer than a given time.
-///
-/// The function lists the uploads page by page and aborts those that are old enough. It uses as many connections and
-/// threads as obs_abort_many(). Its memory use does not depend on the number of uploads.
-///
-/// Age is measured by the clock of the service. The first page of the listing fixes the cutoff: an upload that was
-/// initiated at the cutoff or later is never touched, however long the function runs. An upload whose age is unknown is
-/// kept, unless `older_than_seconds` is 0. An upload whose key or upload id contains U+0000 fails with
-/// OBS_ABORT_INVALID_ARGUMENT, in a dry run too, because no C string can hold it. One whose key cannot be decoded fails
-/// with OBS_ABORT_PROTOCOL.
-///
-/// Services have said that an upload is gone and gone on to list it. So if anything was aborted, the function lists
-/// again, with the same cutoff, until a listing shows nothing left to abort, or no fewer uploads than the one before. It
-/// tries each upload that is listed again once more. An upload that the last listing still shows has failed: with the
-/// code of its own refusal, or with OBS_ABORT_STILL_LISTED if the service said that it is gone. The report counts each
-/// upload once, by the last that is known of it; the progress callback is called for each try.
-///
-/// The function stops with OBS_ABORT_PROTOCOL, and aborts nothing of the page, if a page of the listing cannot be
-/// relied on: for example if it is incomplete or contains a key outside `prefix`. If age matters, this includes a Date
-/// header that is missing, that occurs twice with different values, or that is more than 15 minutes from the clock that
-/// the service accepted in the signature.
-///
-/// \param client              The client.
-/// \param call                A call handle, for cancellation or for a time budget of the whole call, or NULL.
-/// \param bucket              As for obs_abort_multipart().
-/// \param prefix              Only uploads whose keys begin with this prefix are listed: up to 1024 bytes of UTF-8.
-///                            NULL or "" for all uploads of the bucket.
-/// \param older_than_seconds  The age in seconds that an upload must exceed. 0 selects all uploads, including those in
-///                            progress. It is refused with OBS_ABORT_INVALID_ARGUMENT unless a flag is set, so that an
-///                            atoi() that failed does not destroy a running backup.
-/// \param flags               0, OBS_ABORT_DRY_RUN, OBS_ABORT_INCLUDE_LIVE, or both combined with |. Other values are
-///                            refused. In a dry run nothing is aborted, and the outcome of each upload that would be
-///                            has code 0, HTTP status 0 and 0 attempts.
-/// \param progress            A progress callback, or NULL.
-/// \param userdata            A pointer that is passed to `progress`. May be NULL.
-/// \param report              Receives the report, to be freed with obs_abort_report_free(). If the arguments are
-///                            valid, there is a report whatever the function returns, even if a listing fails half-way.
-///                            May be NULL.
-/// \param error               Receives NULL on success, otherwise an error string to be freed with
-///                            obs_abort_string_free(). May be NULL.
-/// \return OBS_ABORT_OK if the last listing was read to its end and shows no upload that is old enough.
-///         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
-///         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
-///         OBS_ABORT_THROTTLED if a Retry-After is longer than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
-///
-///         After OBS_ABORT_CANCELLED, OBS_ABORT_TIMEOUT or OBS_ABORT_THROTTLED, uploads that were cut off in progress
-///         count as failed, and uploads that were listed but not begun count as kept.
-///
-/// Threads: any. Since 0.1.0.
-/// Source: "Listing Initiated Multipart Uploads in a Bucket" in Huawei's OBS API reference.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn obs_abort_stale(
-    client: *const obs_abort_client,
-    call: *const obs_abort_call,
-    bucket: *const c_char,
-    prefix: *const c_char,
-    older_than_seconds: u64,
-    flags: u32,
-    progress: obs_abort_progress_fn,
-    userdata: *mut c_void,
-    report: *mut *mut obs_abort_report,
-    error: *mut *mut c_char,
-) -> i32 {
-    let run = || {
-        // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
-        let (client, call, bucket, prefix) = unsafe {
-            (
-                handle(client, "client")?,
-                begin(call),
-                text(bucket, "bucket")?,
-                optional_text(prefix, "prefix")?.unwrap_or_default(),
-            )
-        };
-        check_bucket(bucket)?;
-        if prefix.len() > 1024 {
-            return Err(Error::argument("the prefix is too long: up to 1024 bytes of UTF-8 are allowed"));
-        }
-        if flags & !(OBS_ABORT_DRY_RUN | OBS_ABORT_INCLUDE_LIVE) != 0 {
-            return Err(Error::argument(format!("the flags {flags:#x} are not all known")));
-        }
-        if older_than_seconds == 0 && flags == 0 {
-            return Err(Error::argument(
-                "older_than_seconds is 0, which would take uploads in progress: \
-                 set OBS_ABORT_INCLUDE_LIVE if that is meant",
-            ));
-        }
-        let selection = Selection { prefix, older_than_seconds, dry_run: flags & OBS_ABORT_DRY_RUN != 0 };
-        // SAFETY: a function that may be called, as the header requires.
-        let mut progress = unsafe { progress_callback(progress, userdata) };
-        Ok(sweep(&client.0, &call, bucket, selection, &mut progress))
-    };
-    // SAFETY: NULL or valid for a write, as the header requires.
-    unsafe { with_report(report, error, run) }
-}
-
 /// The list of uploads of the caller. Workers read its entries when they need them: a copy could be of any size.
 struct Uploads<'a>(&'a [obs_abort_upload]);
 
@@ -390,7 +289,7 @@ impl<'a> Uploads<'a> {
 ///
 /// # Safety
 /// `progress` may be called with `userdata`.
-unsafe fn progress_callback(
+pub(super) unsafe fn progress_callback(
     progress: obs_abort_progress_fn,
     userdata: *mut c_void,
 ) -> impl FnMut(Option<Outcome>, u64, u64) -> ControlFlow<()> {
@@ -410,7 +309,7 @@ unsafe fn progress_callback(
 ///
 /// # Safety
 /// `report` and `error` are NULL or valid for a write.
-unsafe fn with_report(
+pub(super) unsafe fn with_report(
     report: *mut *mut obs_abort_report,
     error: *mut *mut c_char,
     run: impl FnOnce() -> Result<BatchResult, Error>,

@@ -49,8 +49,8 @@ pub extern "C" fn obs_abort_call_new() -> *mut obs_abort_call {
 /// obs_abort_config_set_timeout_ms() alone applies.
 ///
 /// For obs_abort_multipart_outcome(), the budget replaces that of the client. It includes retries, waits, confirmation
-/// and the fetch of credentials. For obs_abort_many() and obs_abort_stale(), it is the budget of the whole call, and
-/// that of the client still applies to each upload and each page of the listing.
+/// and the fetch of credentials. For obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of the
+/// whole call, and that of the client still applies to each upload and each page of the listing.
 ///
 /// \param call  The handle.
 /// \param ms    The budget in milliseconds, not 0.

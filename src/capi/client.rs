@@ -18,8 +18,8 @@ use super::ffi::{fallible, give, give_error, guarded, handle, optional_text, put
 ///
 /// - A call that another thread was making during the fork does not continue in the child.
 /// - A child that was created by vfork(), or by a clone() that runs no fork handlers, must not use the client.
-/// - A callback that forks during obs_abort_many() or obs_abort_stale() must not return in the child, because the
-///   threads of that call do not exist there.
+/// - A callback that forks during obs_abort_many(), obs_abort_sweep() or obs_abort_stale() must not return in the
+///   child, because the threads of that call do not exist there.
 pub struct obs_abort_client(pub(super) Client);
 
 /// Creates a client from a config. The client gets a copy of the settings.

@@ -51,7 +51,7 @@ pub const OBS_ABORT_REJECTED: i32 = 37;
 pub const OBS_ABORT_PARTS_REMAIN: i32 = 38;
 /// Some of many uploads could not be aborted. The report has their number and the outcomes of the first 1000.
 pub const OBS_ABORT_PARTIAL: i32 = 39;
-/// Only in the report of obs_abort_stale(): the service said that the upload is gone, and still lists it.
+/// Only in the report of a sweep: the service said that the upload is gone, and still lists it.
 pub const OBS_ABORT_STILL_LISTED: i32 = 40;
 /// A defect in the library. Please report it.
 pub const OBS_ABORT_INTERNAL: i32 = 90;

@@ -12,7 +12,7 @@ use crate::obs::bucket::{Addressing, parse_endpoint};
 use crate::obs::sign::SignatureScheme;
 use crate::operation::config::{self, Config, Level, Log, ProxySetting, Settings, check_nonzero};
 
-use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, take, text};
+use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, switch, take, text};
 
 /// Credential source: OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and, for temporary credentials, OBS_SECURITY_TOKEN in
 /// the environment. They are read once, in obs_abort_client_new().
@@ -55,14 +55,15 @@ pub const OBS_ABORT_LOG_DEBUG: i32 = 4;
 ///
 /// It is called only on a thread that is inside a call of this library, and only for that call. Within one call it gets
 /// one line at a time, never while the progress callback of the call runs. If several threads make calls, it runs on
-/// each of them, possibly at the same time. obs_abort_many() and obs_abort_stale() pass the lines of their own threads
-/// to the thread that made the call. The lines about one upload arrive in order, before the progress callback for that
-/// upload.
+/// each of them, possibly at the same time. obs_abort_many(), obs_abort_sweep() and obs_abort_stale() pass the lines of
+/// their own threads to the thread that made the call. The lines about one upload arrive in order, before the progress
+/// callback for that upload.
 ///
 /// The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
-/// not free a client that is in use. A slow callback slows its call down. obs_abort_many() and obs_abort_stale() queue
-/// only a few lines for each of their threads before they wait for the callback. Lines in the queue are delivered even
-/// if the call is cancelled. No callback is running, and none starts, after obs_abort_client_free() has returned.
+/// not free a client that is in use. A slow callback slows its call down. obs_abort_many(), obs_abort_sweep() and
+/// obs_abort_stale() queue only a few lines for each of their threads before they wait for the callback. Lines in the
+/// queue are delivered even if the call is cancelled. No callback is running, and none starts, after
+/// obs_abort_client_free() has returned.
 ///
 /// \param level     OBS_ABORT_LOG_ERROR, OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_INFO or OBS_ABORT_LOG_DEBUG.
 /// \param message   One line of UTF-8 that contains no secret. Valid until the callback returns.
@@ -117,14 +118,6 @@ unsafe fn set(
         let config = unsafe { handle_mut(config, "config") }?;
         config.0.set(name, set)
     })
-}
-
-fn switch(value: i32) -> Result<bool, Error> {
-    match value {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(Error::argument(format!("{other} is neither 0 nor 1"))),
-    }
 }
 
 /// Sets the endpoint of the service. There is no default: a client needs an endpoint.
@@ -321,8 +314,8 @@ pub unsafe extern "C" fn obs_abort_config_set_response_timeout_ms(
 /// Sets the time budget of one abort, including its retries, waits, confirmation and the fetch of credentials. The
 /// default is 60000 ms.
 ///
-/// In obs_abort_many() and obs_abort_stale(), it is the budget of each upload and of each page of the listing. For a
-/// single abort, the budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
+/// In obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of each upload and of each page of
+/// the listing. For a single abort, the budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
 ///
 /// \param config  The config.
 /// \param ms      The budget in milliseconds, not 0.
@@ -369,9 +362,9 @@ pub unsafe extern "C" fn obs_abort_config_set_max_attempts(
     }
 }
 
-/// Sets the largest number of connections that a client keeps open between calls, and that obs_abort_many() and
-/// obs_abort_stale() each use at once. Default: 32. It does not limit calls that the program makes on threads of its
-/// own.
+/// Sets the largest number of connections that a client keeps open between calls, and that obs_abort_many(),
+/// obs_abort_sweep() and obs_abort_stale() each use at once. Default: 32. It does not limit calls that the program
+/// makes on threads of its own.
 ///
 /// \param config  The config.
 /// \param n       The number of connections: 1 to 1024.

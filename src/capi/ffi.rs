@@ -54,6 +54,15 @@ pub unsafe fn handle_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T
     unsafe { pointer.as_mut() }.ok_or_else(|| Error::argument(format!("the {what} is NULL")))
 }
 
+/// Converts a switch.
+pub fn switch(value: i32) -> Result<bool, Error> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Error::argument(format!("{other} is neither 0 nor 1"))),
+    }
+}
+
 /// Converts a string that must not be NULL.
 ///
 /// # Safety

@@ -16,6 +16,10 @@ mod client;
 
 mod abort;
 
+mod selection;
+
+mod sweep;
+
 mod ffi;
 
 mod call;
@@ -32,4 +36,6 @@ pub use config::*;
 pub use ffi::obs_abort_string_free;
 pub use outcome::*;
 pub use report::*;
+pub use selection::*;
+pub use sweep::*;
 pub use version::*;

@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_char};
 
 use crate::base::error::Code;
+use crate::obs::parts::Parts;
 use crate::operation::abort::Outcome;
 
 use super::ffi::{c_string, guarded, optional, take};
@@ -21,6 +22,7 @@ pub struct obs_abort_outcome {
     upload_id: CString,
     initiated: i64,
     index: i64,
+    parts: Parts,
 }
 
 impl From<Outcome> for obs_abort_outcome {
@@ -37,6 +39,7 @@ impl From<Outcome> for obs_abort_outcome {
             key: c_string(upload.key),
             upload_id: c_string(upload.upload_id),
             initiated: upload.initiated.unwrap_or(-1),
+            parts: upload.parts.unwrap_or_default(),
             index: upload.index.and_then(|index| index.try_into().ok()).unwrap_or(-1),
         }
     }
@@ -176,7 +179,7 @@ pub unsafe extern "C" fn obs_abort_outcome_upload_id(outcome: *const obs_abort_o
 ///
 /// \param outcome  The outcome.
 /// \return The time in seconds since 1970-01-01 00:00:00 UTC. -1 if it is not known, or if `outcome` is NULL. Only
-///         outcomes of obs_abort_stale() have it.
+///         outcomes of obs_abort_sweep() and obs_abort_stale() have it.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]
@@ -196,6 +199,44 @@ pub unsafe extern "C" fn obs_abort_outcome_initiated(outcome: *const obs_abort_o
 pub unsafe extern "C" fn obs_abort_outcome_index(outcome: *const obs_abort_outcome) -> i64 {
     // SAFETY: NULL or an outcome of ours, as the header requires.
     unsafe { read(outcome, -1, |outcome| outcome.index) }
+}
+
+/// Returns the number of the parts of the upload, as they were listed just before its abort.
+///
+/// \param outcome  The outcome.
+/// \return The number of parts. 0 if it is not known: only outcomes of obs_abort_sweep() have it, and only if the
+///         selection asks for it. 0 if `outcome` is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_outcome_parts(outcome: *const obs_abort_outcome) -> u64 {
+    // SAFETY: NULL or an outcome of ours, as the header requires.
+    unsafe { read(outcome, 0, |outcome| outcome.parts.count) }
+}
+
+/// Returns the size of the upload: the sum of its parts, as they were listed just before its abort.
+///
+/// \param outcome  The outcome.
+/// \return The size in bytes. 0 if it is not known: see obs_abort_outcome_parts(). 0 if `outcome` is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_outcome_bytes(outcome: *const obs_abort_outcome) -> u64 {
+    // SAFETY: NULL or an outcome of ours, as the header requires.
+    unsafe { read(outcome, 0, |outcome| outcome.parts.bytes) }
+}
+
+/// Returns the time at which the newest part of the upload was written, by the clock of the service.
+///
+/// \param outcome  The outcome.
+/// \return The time in seconds since 1970-01-01 00:00:00 UTC. -1 if there is no part, if the time is not known, or if
+///         `outcome` is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_outcome_last_part(outcome: *const obs_abort_outcome) -> i64 {
+    // SAFETY: NULL or an outcome of ours, as the header requires.
+    unsafe { read(outcome, -1, |outcome| outcome.parts.newest.unwrap_or(-1)) }
 }
 
 /// Frees an outcome that was received from obs_abort_multipart_outcome(). Outcomes of a report or of a progress

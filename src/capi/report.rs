@@ -5,7 +5,7 @@ use crate::operation::batch::Report;
 use super::ffi::{guarded, optional, take};
 use super::outcome::obs_abort_outcome;
 
-/// A report: the results of obs_abort_many() or obs_abort_stale(). It never changes.
+/// A report: the results of obs_abort_many(), obs_abort_sweep() or obs_abort_stale(). It never changes.
 ///
 /// Each upload is counted once, so that total = aborted + missing + failed + kept.
 pub struct obs_abort_report {
@@ -30,7 +30,7 @@ unsafe fn number(report: *const obs_abort_report, field: impl FnOnce(&Report) ->
     unsafe { optional(report) }.map_or(0, |report| field(&report.report))
 }
 
-/// Returns the number of uploads: those in the list of obs_abort_many(), or those that obs_abort_stale() has found.
+/// Returns the number of uploads: those in the list of obs_abort_many(), or those that a sweep has found.
 ///
 /// \param report  The report.
 /// \return The number of uploads. 0 if `report` is NULL.
@@ -79,8 +79,8 @@ pub unsafe extern "C" fn obs_abort_report_failed(report: *const obs_abort_report
     unsafe { number(report, |report| report.failed) }
 }
 
-/// Returns the number of uploads that were left alone, because they are not old enough, because their age is unknown,
-/// or because the call ended before their turn.
+/// Returns the number of uploads that were left alone: because they are not old enough, because their age is unknown,
+/// because they are active, because a filter keeps them, or because the call ended before their turn.
 ///
 /// \param report  The report.
 /// \return The number of uploads. 0 if `report` is NULL.
@@ -118,6 +118,57 @@ pub unsafe extern "C" fn obs_abort_report_throttled(report: *const obs_abort_rep
 pub unsafe extern "C" fn obs_abort_report_unknown_age(report: *const obs_abort_report) -> u64 {
     // SAFETY: NULL or a report of ours, as the header requires.
     unsafe { number(report, |report| report.unknown_age) }
+}
+
+/// Returns the number of kept uploads that were initiated too late for obs_abort_sweep() or obs_abort_stale().
+///
+/// \param report  The report.
+/// \return The number of uploads, which obs_abort_report_kept() includes. 0 if `report` is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_report_younger(report: *const obs_abort_report) -> u64 {
+    // SAFETY: NULL or a report of ours, as the header requires.
+    unsafe { number(report, |report| report.younger) }
+}
+
+/// Returns the number of uploads that obs_abort_sweep() kept as active: see obs_abort_selection_set_idle_seconds().
+///
+/// \param report  The report.
+/// \return The number of uploads, which obs_abort_report_kept() includes. 0 if `report` is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_report_active(report: *const obs_abort_report) -> u64 {
+    // SAFETY: NULL or a report of ours, as the header requires.
+    unsafe { number(report, |report| report.active) }
+}
+
+/// Returns the size of the uploads that obs_abort_sweep() aborted, or in a dry run of those that it would abort: the sum
+/// of their parts just before the abort.
+///
+/// \param report  The report.
+/// \return The size in bytes. 0 if it was not measured: see obs_abort_selection_set_measure(). 0 if `report` is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_report_bytes(report: *const obs_abort_report) -> u64 {
+    // SAFETY: NULL or a report of ours, as the header requires.
+    unsafe { number(report, |report| report.bytes) }
+}
+
+/// Returns whether the last listing of obs_abort_sweep() or obs_abort_stale() was read to its end and showed nothing left
+/// to abort.
+///
+/// \param report  The report.
+/// \return 1 if so. 0 otherwise, which includes a dry run that found something, every report of obs_abort_many(), and a
+///         `report` that is NULL.
+///
+/// Threads: any. Since 0.1.0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn obs_abort_report_complete(report: *const obs_abort_report) -> i32 {
+    // SAFETY: NULL or a report of ours, as the header requires.
+    unsafe { optional(report) }.map_or(0, |report| report.report.complete.into())
 }
 
 /// Returns the number of failed uploads whose outcomes the report contains.

@@ -261,6 +261,16 @@ impl Bucket {
         Ok(self.target(request_target, resource))
     }
 
+    /// The target of the page of an upload's parts that begins after the part `from`.
+    pub fn parts(&self, key: &str, upload_id: &str, from: u32) -> Result<Target, Error> {
+        let mut target = self.upload(key, upload_id)?;
+        target.request_target.push_str("&max-parts=1000");
+        if from > 0 {
+            let _ = write!(target.request_target, "&part-number-marker={from}");
+        }
+        Ok(target)
+    }
+
     /// The target of one page of the bucket's multipart uploads. `encoded` asks the server to percent-encode keys.
     pub fn uploads(&self, prefix: &str, key_marker: &str, upload_id_marker: &str, encoded: bool) -> Target {
         let encoding = if encoded { "&encoding-type=url" } else { "" };

@@ -1,10 +1,12 @@
 //! The protocol of OBS, without I/O.
 
 pub mod bucket;
+pub mod clock;
 pub mod diagnosis;
 pub mod document;
 pub mod listing;
 pub mod operation;
+pub mod parts;
 pub mod redirect;
 pub mod response;
 pub mod sign;

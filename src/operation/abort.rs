@@ -7,6 +7,7 @@ use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::obs::bucket::{Bucket, Target};
 use crate::obs::operation::Operation;
+use crate::obs::parts::Parts;
 use crate::obs::response::{RequestIds, ServiceError};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
@@ -25,6 +26,8 @@ pub struct Upload {
     pub upload_id: String,
     /// When it was initiated, in Unix seconds, if a listing says so.
     pub initiated: Option<i64>,
+    /// Its parts, if they have been listed.
+    pub parts: Option<Parts>,
     /// Which entry of a list it is, if there is a list.
     pub index: Option<usize>,
 }
@@ -78,6 +81,11 @@ impl Outcome {
         Outcome::new(upload, &Attempts::default(), Err(error.into()))
     }
 
+    /// Of an upload for which no abort was sent, since the service says that it is gone.
+    pub fn gone(upload: Upload, attempts: &Attempts, failure: Failure) -> Outcome {
+        Outcome::new(upload, attempts, gone_by_this_call(attempts, failure))
+    }
+
     /// Of an upload that would be aborted.
     pub fn dry_run(upload: Upload) -> Outcome {
         let nothing_sent = Success { status: 0, ids: RequestIds::default() };
@@ -113,7 +121,7 @@ pub fn abort_upload(
     log: Logger<'_>,
 ) -> Outcome {
     let operation = Operation::AbortMultipartUpload;
-    let invocation = Invocation { client, operation, bucket, deadline, rate_limiter, log };
+    let invocation = Invocation { client, operation, bucket, deadline, rate_limiter, begun: false, log };
     let result = caught(|| {
         let mut target = bucket.upload(&upload.key, &upload.upload_id)?;
         let success = request_abort(&invocation, &mut target, &mut attempts)?;
@@ -133,13 +141,15 @@ fn request_abort(
     target: &mut Target,
     attempts: &mut Attempts,
 ) -> Result<Success, Failure> {
-    send(invocation, target, attempts, None).or_else(|failure| {
-        // Gone, and an earlier attempt of this call may be the reason.
-        if failure.error.code == Code::NoSuchUpload && attempts.may_have_succeeded {
-            return Ok(Success { status: failure.status, ids: failure.service.ids });
-        }
-        Err(failure)
-    })
+    send(invocation, target, attempts, None).or_else(|failure| gone_by_this_call(attempts, failure))
+}
+
+/// Makes a success of "gone" if an earlier attempt of this call may be the reason.
+fn gone_by_this_call(attempts: &Attempts, failure: Failure) -> Result<Success, Failure> {
+    if failure.error.code == Code::NoSuchUpload && attempts.may_have_succeeded {
+        return Ok(Success { status: failure.status, ids: failure.service.ids });
+    }
+    Err(failure)
 }
 
 /// Lists the parts until there are none, and aborts again as long as there are: parts that were being uploaded may
@@ -150,7 +160,7 @@ fn confirm(
     attempts: &mut Attempts,
     mut success: Success,
 ) -> Result<Success, Failure> {
-    let list = Invocation { operation: Operation::ListParts, ..*invocation };
+    let list = Invocation { operation: Operation::ListParts, begun: true, ..*invocation };
     // From here on NoSuchUpload is what is wanted.
     attempts.may_have_succeeded = true;
     loop {

@@ -10,6 +10,7 @@ use crate::base::error::{Code, Error};
 use crate::base::panic::internal;
 use crate::base::sys::thread;
 use crate::obs::bucket::Bucket;
+use crate::obs::operation::Operation;
 use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort_upload, log_outcome};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
@@ -17,6 +18,7 @@ use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::rate_limit::RateLimiter;
 use crate::operation::retry::Attempts;
+use crate::operation::send::Invocation;
 
 /// Failures beyond these are counted, and not kept.
 ///
@@ -42,10 +44,18 @@ pub struct Report {
     pub failed: u64,
     /// Not to be touched, or not reached.
     pub kept: u64,
+    /// Of those kept, the ones that were initiated too late.
+    pub younger: u64,
+    /// Of those kept, the ones that may still be written to.
+    pub active: u64,
     /// Responses that asked to slow down, to abort and to list requests alike.
     pub throttled: u64,
     /// Of those kept, the ones whose age the server does not tell.
     pub unknown_age: u64,
+    /// The size of the aborted uploads, as far as it was measured.
+    pub bytes: u64,
+    /// Whether a whole listing showed nothing left to do.
+    pub complete: bool,
     /// The first failures.
     pub failures: Vec<Outcome>,
 }
@@ -124,16 +134,22 @@ pub enum Job {
     Abort(Upload, Attempts),
     /// Nothing: this is the outcome.
     Done(Box<Outcome>),
+    /// Nothing, but to have the caller's thread called back at once.
+    Beat,
 }
+
+/// The end of the call came first.
+pub struct CutOff;
 
 /// Gives a worker its next job, or none. The log is for what it does itself.
 pub type NextJob<'a> = &'a (dyn Fn(&WorkerPool<'_>, Logger<'_>) -> Option<Job> + Sync);
 
 /// What a worker sends to the thread that made the call.
+#[expect(clippy::large_enum_variant, reason = "nearly all are outcomes")]
 enum Message {
     LogLine(Level, String),
-    /// After the lines about its upload.
-    Outcome(Outcome),
+    /// After the lines about its upload. None: a beat.
+    Outcome(Option<Outcome>),
 }
 
 /// Aborts every upload of a list. `entry` gives each by its index, and None past the end.
@@ -215,6 +231,24 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
+    /// A list that is asked for on the way, and is not part of an abort that has begun.
+    pub fn invocation<'i>(
+        &'i self,
+        operation: Operation,
+        deadline: &'i Deadline,
+        log: Logger<'i>,
+    ) -> Invocation<'i> {
+        Invocation {
+            client: self.client,
+            operation,
+            bucket: self.bucket,
+            deadline,
+            rate_limiter: Some(&self.rate_limiter),
+            begun: false,
+            log,
+        }
+    }
+
     /// Whether new work may begin.
     pub fn is_running(&self) -> bool {
         let is_ended =
@@ -266,7 +300,7 @@ impl<'a> WorkerPool<'a> {
         let log = self.client.logger().through(&send_line);
         while self.is_running() {
             let Some(job) = next_job(self, log) else { return };
-            let Some(outcome) = self.perform(job, log) else { continue };
+            let Ok(outcome) = self.perform(job, log) else { continue };
             if sender.send(Message::Outcome(outcome)).is_err() {
                 return;
             }
@@ -278,8 +312,8 @@ impl<'a> WorkerPool<'a> {
         let log = self.client.logger();
         while self.is_running() {
             let Some(job) = next_job(self, log) else { return };
-            if let Some(outcome) = self.perform(job, log) {
-                self.observe(observer, Some(outcome));
+            if let Ok(outcome) = self.perform(job, log) {
+                self.observe(observer, outcome);
             }
             if observer.beat_is_due() {
                 self.beat(observer);
@@ -287,24 +321,34 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// The outcome of a job. None: it was not begun, since the call ended first.
-    fn perform(&self, job: Job, log: Logger<'_>) -> Option<Outcome> {
+    /// What the caller's thread is to be told of a job, a beat if there is no outcome. An error: the job was not begun,
+    /// since the call ended first.
+    fn perform(&self, job: Job, log: Logger<'_>) -> Result<Option<Outcome>, CutOff> {
         let (upload, earlier) = match job {
-            Job::Done(outcome) => return Some(*outcome),
+            Job::Done(outcome) => return Ok(Some(*outcome)),
+            Job::Beat => return Ok(None),
             Job::Abort(upload, earlier) => (upload, earlier),
         };
         let deadline = self.client.per_upload_deadline(&self.deadline);
         let limiter = Some(&self.rate_limiter);
         let outcome = abort_upload(self.client, self.bucket, upload, earlier, &deadline, limiter, log);
-        let cut_off = match (outcome.code, self.deadline.check()) {
+        match self.check_cut_off(outcome.code, outcome.begun) {
+            Err(cut_off) if !outcome.begun => Err(cut_off),
+            _ => Ok(Some(outcome)),
+        }
+    }
+
+    /// Finds out whether a request failed so because the call ends, and takes note of that.
+    pub fn check_cut_off(&self, code: Code, begun: bool) -> Result<(), CutOff> {
+        let reason = match (code, self.deadline.check()) {
             (Code::Cancelled, _) => &self.cancelled_in_flight,
             (Code::Timeout, Err(Interrupted::DeadlinePassed)) => &self.timed_out_in_flight,
             // It got no turn, and neither will the others.
-            (Code::Throttled, _) if !outcome.begun => &self.held_off,
-            _ => return Some(outcome),
+            (Code::Throttled, _) if !begun => &self.held_off,
+            _ => return Ok(()),
         };
-        cut_off.set();
-        outcome.begun.then_some(outcome)
+        reason.set();
+        Err(CutOff)
     }
 
     fn receive(&self, messages: &Receiver<Message>, observer: &mut Observer<'_>) {
@@ -319,7 +363,7 @@ impl<'a> WorkerPool<'a> {
             while let Some(received) = message {
                 match received {
                     Message::LogLine(level, line) => log.log(level, || line),
-                    Message::Outcome(outcome) => self.observe(observer, Some(outcome)),
+                    Message::Outcome(outcome) => self.observe(observer, outcome),
                 }
                 // A beat comes also if messages never end.
                 message = if observer.beat_is_due() { None } else { messages.try_recv().ok() };

@@ -117,21 +117,24 @@ impl Default for Settings {
     }
 }
 
-/// A config: settings, and the refusals of setters.
+/// A config.
+pub type Config = Draft<Settings>;
+
+/// Settings under way, and the refusals of setters.
 #[derive(Debug, Default)]
-pub struct Config {
+pub struct Draft<T> {
     /// The settings so far.
-    pub settings: Settings,
+    pub settings: T,
     refused: Vec<(&'static str, Error)>,
 }
 
-impl Config {
+impl<T> Draft<T> {
     /// Changes a setting. A refusal is remembered under its name until the same setting succeeds: a caller that
-    /// ignored it must not get a client with less safety than asked for.
+    /// ignored it must not get a client, or a sweep, with less safety than asked for.
     pub fn set(
         &mut self,
         name: &'static str,
-        set: impl FnOnce(&mut Settings) -> Result<(), Error>,
+        set: impl FnOnce(&mut T) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let outcome = set(&mut self.settings);
         self.refused.retain(|(refused, _)| *refused != name);
@@ -141,10 +144,17 @@ impl Config {
         outcome
     }
 
+    /// The first setting that was refused, with the reason.
+    pub fn refusal(&self) -> Option<String> {
+        self.refused.first().map(|(name, error)| format!("{name} was refused: {}", error.detail))
+    }
+}
+
+impl Config {
     /// Returns the settings if all setters succeeded and the settings go together.
     pub fn checked(&self) -> Result<&Settings, Error> {
-        if let Some((name, error)) = self.refused.first() {
-            return Err(Error::config(format!("{name} was refused: {}", error.detail)));
+        if let Some(refusal) = self.refusal() {
+            return Err(Error::config(refusal));
         }
         let settings = &self.settings;
         let Some(endpoint) = &settings.endpoint else {

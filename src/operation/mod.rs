@@ -6,6 +6,7 @@ pub mod call;
 pub mod client;
 pub mod config;
 pub mod log;
+pub mod parts;
 pub mod rate_limit;
 pub mod retry;
 pub mod send;

@@ -33,6 +33,8 @@ pub struct Invocation<'a> {
     pub deadline: &'a Deadline,
     /// Shared by the workers of one call.
     pub rate_limiter: Option<&'a RateLimiter>,
+    /// Whether it belongs to an abort that has begun, and goes on if no new one may begin.
+    pub begun: bool,
     pub log: Logger<'a>,
 }
 
@@ -239,13 +241,9 @@ fn prepare(invocation: &Invocation<'_>, attempts: &Attempts) -> Result<Arc<Crede
         CredentialsError::Unavailable(error) => NotReady::NoCredentials(error),
     })?;
     if let Some(rate_limiter) = invocation.rate_limiter {
-        let has_begun = match invocation.operation {
-            // Confirms an abort that is under way.
-            Operation::ListParts => true,
-            // A page that was refused is of no use to a sweep that was stopped.
-            Operation::ListMultipartUploads => false,
-            Operation::AbortMultipartUpload => attempts.counted > 0,
-        };
+        // A list that was refused is of no use to a sweep that was stopped.
+        let is_abort = invocation.operation == Operation::AbortMultipartUpload;
+        let has_begun = invocation.begun || is_abort && attempts.counted > 0;
         rate_limiter.acquire(deadline, has_begun, attempts.throttled).map_err(|error| match error {
             AcquireError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
             AcquireError::Throttled(wait) => NotReady::Throttled(wait),

@@ -9,42 +9,72 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
-use crate::base::date;
 use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
-use crate::http::Headers;
 use crate::obs::bucket::{check_key, check_upload_id};
+use crate::obs::clock::{MAX_SKEW, trusted_date};
 use crate::obs::listing::{
     ListedUpload, Marker, Page, PageRequest, larger_than_memory, malformed, read_page,
 };
 use crate::obs::operation::Operation;
+use crate::obs::parts::Parts;
 use crate::operation::abort::{Outcome, Upload, log_outcome};
 use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
+use crate::operation::parts::list_parts;
 use crate::operation::retry::Attempts;
-use crate::operation::send::{Failure, Invocation, Signed, send};
-use crate::operation::tally::{Listed, Tally};
+use crate::operation::send::{Failure, Signed, send};
+use crate::operation::tally::{KeepReason, Listed, Tally};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
 const LOW_WATER: usize = 500;
 
-/// The most by which OBS lets the date of a signature differ from its own clock.
-const MAX_SKEW_SECONDS: u64 = 15 * 60;
-
-/// Which uploads a sweep takes.
+/// Which uploads a sweep takes. All bounds hold together.
 #[derive(Clone, Copy, Debug)]
 pub struct Selection<'a> {
     /// Keys that begin with this.
     pub prefix: &'a str,
-    /// At least this old, by the server's clock. 0: age does not matter.
+    /// At least this old, by the server's clock. 0: no bound.
     pub older_than_seconds: u64,
+    /// Initiated before this time, in Unix seconds.
+    pub initiated_before: Option<i64>,
+    /// Initiated, and last written to, at least this long ago, by the server's clock. 0: no bound.
+    pub idle_seconds: u64,
+    /// Whether sizes are wanted.
+    pub measure: bool,
     /// Nothing is deleted.
     pub dry_run: bool,
 }
+
+impl Selection<'_> {
+    /// Whether it takes only uploads that were left for some time.
+    pub fn depends_on_age(&self) -> bool {
+        self.older_than_seconds > 0 || self.initiated_before.is_some() || self.idle_seconds > 0
+    }
+
+    /// The cutoffs of a sweep whose first page was made at the time `now`.
+    fn cutoffs(&self, now: i64) -> Cutoffs {
+        let before_now = |seconds: u64| now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX));
+        let written = before_now(self.idle_seconds);
+        let initiated = before_now(self.older_than_seconds).min(written);
+        Cutoffs { initiated: initiated.min(self.initiated_before.unwrap_or(i64::MAX)), written }
+    }
+}
+
+/// What was initiated, or written to, at these times or later is not touched, in Unix seconds. Fixed by the first page,
+/// however long the sweep takes. Without bounds, it is that page's time, and holds from the second pass on.
+#[derive(Clone, Copy, Debug)]
+struct Cutoffs {
+    initiated: i64,
+    written: i64,
+}
+
+/// Says whether the caller wants to keep an upload.
+pub type KeepFilter<'a> = &'a mut dyn FnMut(&Upload) -> bool;
 
 /// Lists the uploads of a bucket, and aborts those that are selected, until a listing shows none of them.
 pub fn sweep(
@@ -52,6 +82,7 @@ pub fn sweep(
     call: &CallOptions,
     bucket: &str,
     selection: Selection<'_>,
+    mut filter: Option<KeepFilter<'_>>,
     progress: ProgressCallback<'_>,
 ) -> BatchResult {
     let bucket = match client.bucket(bucket) {
@@ -59,15 +90,15 @@ pub fn sweep(
         Err(error) => return BatchResult::refused(0, error),
     };
     let pool = WorkerPool::new(client, call, &bucket);
-    let sweep = Sweep::new(selection);
+    let sweep = Sweep::new(selection, filter.is_some());
     let next_job = |pool: &WorkerPool<'_>, log: Logger<'_>| sweep.next_job(pool, log);
     let mut callback = |outcome: Option<Outcome>| {
-        let mut state = sweep.lock();
         if let Some(outcome) = &outcome {
-            state.tally.record(outcome);
+            sweep.lock().tally.record(outcome);
+        } else if let Some(filter) = &mut filter {
+            sweep.filter(&pool, *filter);
         }
-        let (done, known) = state.tally.progress();
-        drop(state);
+        let (done, known) = sweep.lock().tally.progress();
         progress(outcome, done, known)
     };
     let mut observer = Observer::new(&mut callback);
@@ -79,29 +110,14 @@ pub fn sweep(
             None => break,
         }
     }
-    let State { tally, failure, next_page, .. } =
-        sweep.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // A listing that did not end, or was not made again, is a reason for CANCELLED or TIMEOUT as good as an upload that
-    // was kept.
-    let unfinished = next_page.is_some() || (!selection.dry_run && tally.needs_another_pass());
-    let incomplete = unfinished || tally.unreached() > 0;
-    let mut report = tally.into_report(failure.is_none() && !incomplete);
-    report.throttled = pool.throttled();
-    // Until now the log says that they were aborted.
-    let logged = |outcome: Outcome| match outcome.code {
-        Code::StillListed => log_outcome(client.logger(), outcome),
-        _ => outcome,
-    };
-    report.failures = std::mem::take(&mut report.failures).into_iter().map(logged).collect();
-    let result = pool.result(&report, &report.sums(selection.dry_run), incomplete, failure);
-    BatchResult { report, result }
+    sweep.into_result(&pool)
 }
 
 struct Sweep<'a> {
     selection: Selection<'a>,
-    /// What was initiated at this time or later is not touched, in Unix seconds. Fixed by the first page, however long
-    /// the sweep takes. If age does not matter, it is that page's time, and holds from the second pass on.
-    cutoff: OnceLock<i64>,
+    /// Whether the caller's thread looks at each upload before anything is sent for it.
+    filtered: bool,
+    cutoffs: OnceLock<Cutoffs>,
     /// Whether keys are asked for percent-encoded: until a server does so without saying so.
     encoded: AtomicBool,
     state: Mutex<State>,
@@ -110,6 +126,8 @@ struct Sweep<'a> {
 
 struct State {
     tally: Tally,
+    /// Selected uploads of the last page that the caller's thread is to look at.
+    candidates: VecDeque<ListedUpload>,
     /// Uploads to be tried, and whether an earlier pass may have aborted each.
     waiting: VecDeque<(ListedUpload, bool)>,
     /// Where the next page begins; None after the last.
@@ -124,9 +142,17 @@ struct State {
 }
 
 impl State {
+    /// Takes up a selected upload, unless it was taken up before.
+    fn enqueue(&mut self, upload: ListedUpload) {
+        if let Listed::Try { may_be_aborted } = self.tally.list(&upload) {
+            self.waiting.push_back((upload, may_be_aborted));
+        }
+    }
+
     /// The page that this worker is to fetch here and now, if it is.
     fn page_to_fetch(&mut self) -> Option<Marker> {
-        if self.failure.is_some() || self.is_listing || self.waiting.len() >= LOW_WATER {
+        let is_busy = self.is_listing || !self.candidates.is_empty();
+        if self.failure.is_some() || is_busy || self.waiting.len() >= LOW_WATER {
             return None;
         }
         let marker = self.next_page.clone()?;
@@ -168,9 +194,10 @@ impl CircleDetector {
 }
 
 impl<'a> Sweep<'a> {
-    fn new(selection: Selection<'a>) -> Sweep<'a> {
+    fn new(selection: Selection<'a>, filtered: bool) -> Sweep<'a> {
         let state = State {
             tally: Tally::new(),
+            candidates: VecDeque::new(),
             waiting: VecDeque::new(),
             next_page: Some(Marker::default()),
             circle: CircleDetector::new(),
@@ -180,7 +207,8 @@ impl<'a> Sweep<'a> {
         };
         Sweep {
             selection,
-            cutoff: OnceLock::new(),
+            filtered,
+            cutoffs: OnceLock::new(),
             encoded: AtomicBool::new(true),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -214,25 +242,30 @@ impl<'a> Sweep<'a> {
     /// The next upload. Fetches a page if few are left, and waits for one if there are none.
     fn next_job(&self, pool: &WorkerPool<'_>, log: Logger<'_>) -> Option<Job> {
         let mut state = self.lock();
-        loop {
+        // The worker that lists stops as the others do.
+        while pool.is_running() {
             if let Some(marker) = state.page_to_fetch() {
                 drop(state);
                 self.fetch(pool, log, &marker);
                 state = self.lock();
                 state.is_listing = false;
                 self.changed.notify_all();
-                // The worker that lists stops as the others do.
-                if !pool.is_running() {
-                    return None;
+                if !state.candidates.is_empty() {
+                    return Some(Job::Beat);
                 }
                 continue;
             }
             if let Some((listed, may_be_aborted)) = state.waiting.pop_front() {
                 // A line that is logged waits for the caller's thread, and that one may wait for the lock.
                 drop(state);
-                return Some(self.job(pool, listed, may_be_aborted, log));
+                let job = self.job(pool, listed, may_be_aborted, log);
+                if job.is_some() {
+                    return job;
+                }
+                state = self.lock();
+                continue;
             }
-            if !state.is_listing || !pool.is_running() {
+            if !state.is_listing && state.candidates.is_empty() {
                 return None;
             }
             (state, _) = self
@@ -240,29 +273,107 @@ impl<'a> Sweep<'a> {
                 .wait_timeout(state, pool.deadline.interval())
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        None
     }
 
-    fn job(&self, pool: &WorkerPool<'_>, listed: ListedUpload, may_be_aborted: bool, log: Logger<'_>) -> Job {
-        let ListedUpload { key, upload_id, initiated, .. } = listed;
-        let upload = Upload { key, upload_id, initiated, index: None };
-        let problem = if !listed.is_decoded {
-            let shown = pool.client.sanitize(&upload.key);
-            Some(Error::new(Code::Protocol, format!("the listed key {shown:?} can't be decoded to UTF-8")))
-        } else if upload.key.contains('\0') || upload.upload_id.contains('\0') {
-            // C sees another key, shortened or altered, and may have that one aborted.
-            let detail = "the key or the upload id contains U+0000, which no C string can hold (shown as ?)";
-            Some(Error::argument(detail))
-        } else {
-            // A dry run shows what a run would refuse.
-            check_key(&upload.key).and_then(|()| check_upload_id(&upload.upload_id)).err()
-        };
+    /// What is to be done about an upload. None: nothing, since it is kept, or since the call ends.
+    fn job(
+        &self,
+        pool: &WorkerPool<'_>,
+        listed: ListedUpload,
+        may_be_aborted: bool,
+        log: Logger<'_>,
+    ) -> Option<Job> {
+        let problem = problem(pool.client, &listed);
+        let mut upload = upload_of(listed);
         if let Some(error) = problem {
-            return Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error))));
+            return Some(Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error)))));
         }
-        if self.selection.dry_run {
-            return Job::Done(Box::new(Outcome::dry_run(upload)));
+        let attempts = Attempts::after(may_be_aborted);
+        if self.selection.idle_seconds > 0 || self.selection.measure {
+            match self.inspect(pool, &upload, log) {
+                Inspection::Take(parts) => upload.parts = parts,
+                Inspection::Gone(failure) => {
+                    let outcome = log_outcome(log, Outcome::gone(upload, &attempts, failure));
+                    return Some(Job::Done(Box::new(outcome)));
+                }
+                Inspection::Keep { level, why } => {
+                    log.log(level, || {
+                        format!("upload {:?} of {:?}: kept as active: {why}", upload.upload_id, upload.key)
+                    });
+                    self.lock().tally.keep_active(&upload);
+                    return None;
+                }
+                Inspection::CutOff => return None,
+            }
         }
-        Job::Abort(upload, Attempts::after(may_be_aborted))
+        Some(if self.selection.dry_run {
+            Job::Done(Box::new(Outcome::dry_run(upload)))
+        } else {
+            Job::Abort(upload, attempts)
+        })
+    }
+
+    /// Lists the parts of an upload just before its abort.
+    fn inspect(&self, pool: &WorkerPool<'_>, upload: &Upload, log: Logger<'_>) -> Inspection {
+        let deadline = pool.client.per_upload_deadline(&pool.deadline);
+        let invocation = pool.invocation(Operation::ListParts, &deadline, log);
+        let parts = caught(|| list_parts(&invocation, upload));
+        match parts.unwrap_or_else(|panic| Err(internal(&panic).into())) {
+            Ok(parts) if self.selection.idle_seconds > 0 => match self.activity(upload, &parts) {
+                Some(why) => Inspection::Keep { level: Level::Info, why },
+                None => Inspection::Take(Some(parts)),
+            },
+            Ok(parts) => Inspection::Take(Some(parts)),
+            Err(failure) if failure.error.code == Code::NoSuchUpload => Inspection::Gone(failure),
+            Err(Failure { error, .. }) => {
+                if pool.check_cut_off(error.code, false).is_err() {
+                    return Inspection::CutOff;
+                }
+                let why = format!("its parts can't be listed: {}", error.detail);
+                if self.selection.idle_seconds > 0 {
+                    return Inspection::Keep { level: Level::Warn, why };
+                }
+                log.log(Level::Warn, || {
+                    format!("upload {:?} of {:?}: not measured: {why}", upload.upload_id, upload.key)
+                });
+                Inspection::Take(None)
+            }
+        }
+    }
+
+    /// Why an upload may still be written to. None: it may not.
+    fn activity(&self, upload: &Upload, parts: &Parts) -> Option<String> {
+        let cutoff = self.cutoffs.get()?.written;
+        if parts.count == 0 {
+            // Then its initiation counts, which was before both cutoffs.
+            return None;
+        }
+        let Some(newest) = parts.newest else {
+            return Some("the time of a part is missing, or can't be right".to_owned());
+        };
+        if upload.initiated.is_some_and(|initiated| newest < initiated.saturating_sub_unsigned(MAX_SKEW)) {
+            return Some("its last part is dated before its initiation".to_owned());
+        }
+        (newest >= cutoff).then(|| format!("its last part came {} s after the cutoff", newest - cutoff))
+    }
+
+    /// Shows the caller the candidates, one after the other, on the caller's thread.
+    fn filter(&self, pool: &WorkerPool<'_>, keep: KeepFilter<'_>) {
+        while pool.is_running() {
+            // It stays in its place, so that the workers wait for what becomes of it.
+            let Some(candidate) = self.lock().candidates.front().cloned() else { return };
+            let is_valid = problem(pool.client, &candidate).is_none();
+            let is_kept = is_valid && keep(&upload_of(candidate.clone()));
+            let state = &mut *self.lock();
+            state.candidates.pop_front();
+            if is_kept {
+                state.tally.keep(&candidate, KeepReason::Other);
+            } else {
+                state.enqueue(candidate);
+            }
+            self.changed.notify_all();
+        }
     }
 
     /// Fetches a page and takes its uploads over.
@@ -285,13 +396,14 @@ impl<'a> Sweep<'a> {
         state.tally.begin_page();
         // Exactly: to double the memory of a large page is to run out of it.
         state.waiting.try_reserve_exact(page.uploads.len()).map_err(|_| larger_than_memory())?;
+        if self.filtered {
+            state.candidates.try_reserve_exact(page.uploads.len()).map_err(|_| larger_than_memory())?;
+        }
         for upload in page.uploads {
-            if !self.is_old_enough(&upload)
-                || self.is_later_than_sweep(&upload) && state.tally.is_new(&upload)
-            {
-                state.tally.keep(&upload);
-            } else if let Listed::Try { may_be_aborted } = state.tally.list(&upload) {
-                state.waiting.push_back((upload, may_be_aborted));
+            match self.keep_reason(&upload, &state.tally) {
+                Some(reason) => state.tally.keep(&upload, reason),
+                None if self.filtered => state.candidates.push_back(upload),
+                None => state.enqueue(upload),
             }
         }
         state.next_page = page.next;
@@ -325,20 +437,13 @@ impl<'a> Sweep<'a> {
     ) -> Result<Option<Page>, Error> {
         let PageRequest { prefix, from, encoded } = request;
         let mut target = pool.bucket.uploads(prefix, &from.key, &from.upload_id, encoded);
-        let invocation = Invocation {
-            client: pool.client,
-            operation: Operation::ListMultipartUploads,
-            bucket: pool.bucket,
-            deadline,
-            rate_limiter: Some(&pool.rate_limiter),
-            log,
-        };
+        let invocation = pool.invocation(Operation::ListMultipartUploads, deadline, log);
         let mut page = None;
         let mut read =
             |response: &crate::http::Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
                 let now = match trusted_date(&response.headers, signed.dated) {
-                    Err(_) if self.selection.older_than_seconds == 0 => signed.dated,
-                    now => now?,
+                    Err(_) if !self.selection.depends_on_age() => signed.dated,
+                    now => now.map_err(malformed)?,
                 };
                 page = read_page(body, request)?;
                 // Its keys would be shown in messages and in the log.
@@ -347,8 +452,7 @@ impl<'a> Sweep<'a> {
                 }
                 // The first page that can be acted on, and not one that is asked for again.
                 if page.is_some() {
-                    let age = i64::try_from(self.selection.older_than_seconds).unwrap_or(i64::MAX);
-                    self.cutoff.get_or_init(|| now.saturating_sub(age));
+                    self.cutoffs.get_or_init(|| self.selection.cutoffs(now));
                 }
                 Ok(())
             };
@@ -361,45 +465,79 @@ impl<'a> Sweep<'a> {
         Ok(page)
     }
 
-    /// Whether an upload was initiated after the first page, and age does not matter. The first pass takes it, since it
-    /// comes upon it. A later one does not: on a bucket in use a sweep would not end.
-    fn is_later_than_sweep(&self, upload: &ListedUpload) -> bool {
-        self.selection.older_than_seconds == 0
-            && matches!((upload.initiated, self.cutoff.get()), (Some(initiated), Some(first)) if initiated > *first)
+    /// Why an upload is kept, if its listing alone says so.
+    fn keep_reason(&self, upload: &ListedUpload, tally: &Tally) -> Option<KeepReason> {
+        let cutoff = self.cutoffs.get().map_or(i64::MIN, |cutoffs| cutoffs.initiated);
+        if self.selection.depends_on_age() {
+            return match upload.initiated {
+                // Unknown is not old.
+                None => Some(KeepReason::UnknownAge),
+                Some(initiated) => (initiated >= cutoff).then_some(KeepReason::Younger),
+            };
+        }
+        // Initiated after the first page. The first pass takes it, since it comes upon it. A later one does not: on a
+        // bucket in use a sweep would not end.
+        let is_later = upload.initiated.is_some_and(|initiated| initiated > cutoff);
+        (is_later && tally.is_new(upload)).then_some(KeepReason::Younger)
     }
 
-    /// Unknown is not old.
-    fn is_old_enough(&self, upload: &ListedUpload) -> bool {
-        if self.selection.older_than_seconds == 0 {
-            return true;
+    /// What the sweep has come to.
+    fn into_result(self, pool: &WorkerPool<'_>) -> BatchResult {
+        let State { mut tally, candidates, failure, next_page, .. } =
+            self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let dry_run = self.selection.dry_run;
+        // A listing that did not end, or was not made again, is a reason for CANCELLED or TIMEOUT as good as an upload
+        // that was kept.
+        let unfinished = next_page.is_some() || (!dry_run && tally.needs_another_pass());
+        let incomplete = unfinished || !candidates.is_empty() || tally.unreached() > 0;
+        for candidate in &candidates {
+            tally.keep(candidate, KeepReason::Other);
         }
-        matches!((upload.initiated, self.cutoff.get()), (Some(initiated), Some(cutoff)) if initiated < *cutoff)
+        let mut report = tally.into_report(failure.is_none() && !incomplete);
+        report.throttled = pool.throttled();
+        // Until now the log says that they were aborted.
+        let logged = |outcome: Outcome| match outcome.code {
+            Code::StillListed => log_outcome(pool.client.logger(), outcome),
+            _ => outcome,
+        };
+        report.failures = std::mem::take(&mut report.failures).into_iter().map(logged).collect();
+        let result = pool.result(&report, &report.sums(dry_run), incomplete, failure);
+        report.complete = result.is_ok() && !(dry_run && report.aborted > 0);
+        BatchResult { report, result }
     }
 }
 
-/// The earlier of a page's Date and the time by which its request was dated. A service that has
-/// just accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or
-/// a cache between, and would make live uploads look old.
-fn trusted_date(headers: &Headers, dated: i64) -> Result<i64, Error> {
-    let Some(text) = headers.get("date") else {
-        return Err(malformed("it has no Date to measure their age by"));
-    };
-    let mut dates = headers.all("date").map(|text| std::str::from_utf8(text).ok().and_then(date::parse_http));
-    let first = dates.next().flatten();
-    let Some(now) = first else {
-        let text = String::from_utf8_lossy(text);
-        return Err(malformed(format_args!(
-            "their age is not known, since its Date can't be read: {text:?}"
-        )));
-    };
-    if dates.any(|other| other != first) {
-        return Err(malformed("it has two Dates that differ, so that their age is not known"));
+/// What the list of its parts says about an upload.
+enum Inspection {
+    /// It is to be aborted. Its parts, if they are known.
+    Take(Option<Parts>),
+    /// The service says that it is gone.
+    Gone(Failure),
+    /// It may still be written to.
+    Keep { level: Level, why: String },
+    /// The call ended first.
+    CutOff,
+}
+
+fn upload_of(listed: ListedUpload) -> Upload {
+    let ListedUpload { key, upload_id, initiated, .. } = listed;
+    Upload { key, upload_id, initiated, ..Upload::default() }
+}
+
+/// Why nothing can be sent for a listed upload, if nothing can. A dry run shows what a run would refuse.
+fn problem(client: &Client, listed: &ListedUpload) -> Option<Error> {
+    let ListedUpload { key, upload_id, is_decoded, .. } = listed;
+    if !is_decoded {
+        let shown = client.sanitize(key);
+        return Some(Error::new(
+            Code::Protocol,
+            format!("the listed key {shown:?} can't be decoded to UTF-8"),
+        ));
     }
-    if now.abs_diff(dated) > MAX_SKEW_SECONDS {
-        return Err(malformed(format_args!(
-            "its Date is {} s from the clock that the service accepted: something on the way writes Dates of its own",
-            now.abs_diff(dated)
-        )));
+    if key.contains('\0') || upload_id.contains('\0') {
+        // C sees another key, shortened or altered, and may have that one aborted.
+        let detail = "the key or the upload id contains U+0000, which no C string can hold (shown as ?)";
+        return Some(Error::argument(detail));
     }
-    Ok(now.min(dated))
+    check_key(key).and_then(|()| check_upload_id(upload_id)).err()
 }

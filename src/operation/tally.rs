@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::base::error::{Code, Error};
 use crate::obs::listing::ListedUpload;
-use crate::operation::abort::Outcome;
+use crate::operation::abort::{Outcome, Upload};
 use crate::operation::batch::{MAX_RECORDED_FAILURES, Report};
 
 /// The most uploads that are remembered: half a megabyte, since a map fills its memory up to seven eighths. Of those
@@ -39,7 +39,13 @@ enum Last {
     Refused,
     /// Its abort failed, and may have been carried out: the response was lost.
     Uncertain,
+    /// It may still be written to, and is kept.
+    Active,
 }
+
+/// All of them.
+const ANY: [Last; 6] =
+    [Last::Waiting, Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain, Last::Active];
 
 impl Last {
     fn of(outcome: &Outcome) -> Last {
@@ -91,6 +97,7 @@ impl Entry {
             2 => Last::Missing,
             3 => Last::Refused,
             4 => Last::Uncertain,
+            5 => Last::Active,
             _ => Last::Waiting,
         }
     }
@@ -98,7 +105,7 @@ impl Entry {
 
 /// Counts of uploads, by the last that is known of them.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts([u64; 5]);
+struct Counts([u64; ANY.len()]);
 
 impl Counts {
     fn add(&mut self, last: Last, count: u64) {
@@ -112,7 +119,7 @@ impl Counts {
     /// Takes out one upload that is listed again, and supposes the least: that it was not said to be gone, or that it was
     /// not found.
     fn take(&mut self) -> Option<Last> {
-        let order = [Last::Refused, Last::Uncertain, Last::Missing, Last::Aborted];
+        let order = [Last::Active, Last::Refused, Last::Uncertain, Last::Missing, Last::Aborted];
         let last = order.into_iter().find(|last| self.of(*last) > 0);
         if let Some(last) = last {
             self.0[last as usize] -= 1;
@@ -122,7 +129,7 @@ impl Counts {
 
     fn after_listing_without_them(self) -> Counts {
         let mut after = Counts::default();
-        for last in [Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
+        for last in ANY.into_iter().filter(|last| *last != Last::Waiting) {
             after.add(last.not_listed(), self.of(last));
         }
         after
@@ -133,7 +140,18 @@ impl Counts {
 #[derive(Clone, Copy, Debug, Default)]
 struct Kept {
     total: u64,
+    younger: u64,
     unknown_age: u64,
+}
+
+/// Why an upload that a listing shows is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepReason {
+    /// It was initiated too late.
+    Younger,
+    UnknownAge,
+    /// The caller wants to keep it, or the call ended before its turn.
+    Other,
 }
 
 /// What follows from an upload that a listing shows.
@@ -141,8 +159,8 @@ struct Kept {
 pub enum Listed {
     /// It is to be aborted. An earlier pass may have done so already.
     Try { may_be_aborted: bool },
-    /// This pass has tried it.
-    Again,
+    /// This pass has tried it, or an earlier one has found it active.
+    Settled,
 }
 
 /// What a sweep knows of its uploads.
@@ -163,9 +181,11 @@ pub struct Tally {
     /// The uploads kept from the page before and from this one. Pages overlap if a server takes a marker for another
     /// one than it gave. By more than a page they can't: the markers would come back.
     kept_of_pages: [HashSet<Fingerprint>; 2],
-    /// Different uploads that were listed to be tried, and those of them that have an outcome.
+    /// Different uploads that were listed to be tried, and those of them that are settled.
     known: u64,
     tried: u64,
+    /// The size of those that may be gone by this sweep.
+    bytes: u64,
 }
 
 /// What one listing showed, and what became of it.
@@ -180,6 +200,9 @@ struct Pass {
     kept: Kept,
     /// Whether one of them may be gone now.
     anything_gone: bool,
+    /// The size of those that may be gone by this sweep, and of those among them whose response was lost.
+    bytes: u64,
+    uncertain_bytes: u64,
     /// The first that are said to be gone, from the second pass on: should this listing be the last one, it contradicts.
     gone: Vec<Outcome>,
 }
@@ -249,6 +272,7 @@ impl Tally {
             kept_of_pages: Default::default(),
             known: 0,
             tried: 0,
+            bytes: 0,
         }
     }
 
@@ -261,7 +285,7 @@ impl Tally {
     pub fn list(&mut self, upload: &ListedUpload) -> Listed {
         let (map, fingerprint) = self.fingerprint(&upload.key, &upload.upload_id);
         let listed = self.list_fingerprint(map, fingerprint);
-        self.pass.listed += u64::from(listed != Listed::Again);
+        self.pass.listed += u64::from(listed != Listed::Settled);
         listed
     }
 
@@ -269,9 +293,13 @@ impl Tally {
         let map = &mut self.entries[map];
         if let Some(entry) = map.get_mut(&fingerprint) {
             if entry.is_listed() {
-                return Listed::Again;
+                return Listed::Settled;
             }
             *entry = Entry::new(entry.last(), true);
+            if entry.last() == Last::Active {
+                // The cutoff stays, and parts do not get older.
+                return Listed::Settled;
+            }
             return Listed::Try { may_be_aborted: entry.last().may_be_aborted() };
         }
         if map.len() < MAX_ENTRIES / MAPS {
@@ -300,22 +328,43 @@ impl Tally {
     }
 
     /// Takes note of an upload that the listing shows, and that is left alone.
-    pub fn keep(&mut self, upload: &ListedUpload) {
+    pub fn keep(&mut self, upload: &ListedUpload, reason: KeepReason) {
         let (_, fingerprint) = self.fingerprint(&upload.key, &upload.upload_id);
         let [before, this] = &mut self.kept_of_pages;
         if !this.insert(fingerprint) || before.contains(&fingerprint) {
             return;
         }
-        self.pass.kept.total += 1;
-        self.pass.kept.unknown_age += u64::from(upload.initiated.is_none());
-        self.kept.total = self.kept.total.max(self.pass.kept.total);
-        self.kept.unknown_age = self.kept.unknown_age.max(self.pass.kept.unknown_age);
+        let pass = &mut self.pass.kept;
+        pass.total += 1;
+        pass.younger += u64::from(reason == KeepReason::Younger);
+        pass.unknown_age += u64::from(reason == KeepReason::UnknownAge);
+        self.kept.total = self.kept.total.max(pass.total);
+        self.kept.younger = self.kept.younger.max(pass.younger);
+        self.kept.unknown_age = self.kept.unknown_age.max(pass.unknown_age);
+    }
+
+    /// Takes note that an upload that was listed may still be written to, and is left alone.
+    pub fn keep_active(&mut self, upload: &Upload) {
+        self.settle(upload, Last::Active);
     }
 
     /// Takes note of the outcome of an upload that was listed.
     pub fn record(&mut self, outcome: &Outcome) {
         let last = Last::of(outcome);
-        let (map, fingerprint) = self.fingerprint(&outcome.upload.key, &outcome.upload.upload_id);
+        let (fingerprint, before) = self.settle(&outcome.upload, last);
+        self.pass.anything_gone |= last != Last::Refused;
+        self.measure(before, last, outcome.upload.parts.map_or(0, |parts| parts.bytes));
+        if last.has_failed() {
+            self.failures.add(fingerprint, outcome);
+        } else if self.pass.number > 1 && self.pass.gone.len() < MAX_RECORDED_FAILURES {
+            self.pass.gone.reserve_exact(MAX_RECORDED_FAILURES - self.pass.gone.len());
+            self.pass.gone.push(outcome.clone());
+        }
+    }
+
+    /// Replaces the last that is known of an upload that was listed, and returns what that was.
+    fn settle(&mut self, upload: &Upload, last: Last) -> (Fingerprint, Last) {
+        let (map, fingerprint) = self.fingerprint(&upload.key, &upload.upload_id);
         let before = if let Some(entry) = self.entries[map].get_mut(&fingerprint) {
             std::mem::replace(entry, Entry::new(last, true)).last()
         } else {
@@ -326,15 +375,24 @@ impl Tally {
         };
         self.tried += u64::from(before == Last::Waiting);
         self.pass.tried += 1;
-        self.pass.anything_gone |= last != Last::Refused;
         if before.has_failed() {
             self.failures.forget(fingerprint);
         }
-        if last.has_failed() {
-            self.failures.add(fingerprint, outcome);
-        } else if self.pass.number > 1 && self.pass.gone.len() < MAX_RECORDED_FAILURES {
-            self.pass.gone.reserve_exact(MAX_RECORDED_FAILURES - self.pass.gone.len());
-            self.pass.gone.push(outcome.clone());
+        (fingerprint, before)
+    }
+
+    /// Adds up the sizes of the uploads that may be gone. One that is listed again was measured again.
+    fn measure(&mut self, before: Last, last: Last, bytes: u64) {
+        match (before.may_be_aborted(), last.may_be_aborted()) {
+            (false, true) => self.bytes += bytes,
+            (true, false) => self.bytes = self.bytes.saturating_sub(bytes),
+            _ => {}
+        }
+        if last.may_be_aborted() {
+            self.pass.bytes += bytes;
+        }
+        if last == Last::Uncertain {
+            self.pass.uncertain_bytes += bytes;
         }
     }
 
@@ -368,7 +426,7 @@ impl Tally {
             *entry = Entry::new(last, false);
         }
         let mut untracked = self.untracked_before.after_listing_without_them();
-        for last in [Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
+        for last in ANY.into_iter().filter(|last| *last != Last::Waiting) {
             untracked.add(last, self.untracked.of(last));
         }
         self.untracked_before = untracked;
@@ -394,7 +452,7 @@ impl Tally {
         }
         let before = self.untracked_before;
         let before = if complete { before.after_listing_without_them() } else { before };
-        for last in [Last::Waiting, Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain] {
+        for last in ANY {
             counts.add(last, before.of(last));
             match last {
                 Last::Aborted | Last::Missing if contradicts => still_listed += self.untracked.of(last),
@@ -406,12 +464,22 @@ impl Tally {
             failures.extend(self.pass.gone.into_iter().map(still_listed_outcome));
         }
         failures.truncate(MAX_RECORDED_FAILURES);
+        // Those of this pass: they are listed after all, or it is not known.
+        let not_gone = match (contradicts, complete) {
+            (true, _) => self.pass.bytes,
+            (_, false) => self.pass.uncertain_bytes,
+            _ => 0,
+        };
+        let active = counts.of(Last::Active);
         Report {
             aborted: counts.of(Last::Aborted),
             missing: counts.of(Last::Missing),
             failed: counts.of(Last::Refused) + counts.of(Last::Uncertain) + still_listed,
-            kept: self.kept.total + counts.of(Last::Waiting),
+            kept: self.kept.total + active + counts.of(Last::Waiting),
+            younger: self.kept.younger,
+            active,
             unknown_age: self.kept.unknown_age,
+            bytes: self.bytes.saturating_sub(not_gone),
             failures,
             ..Report::default()
         }
@@ -436,7 +504,6 @@ fn still_listed_outcome(outcome: Outcome) -> Outcome {
 mod tests {
     use super::*;
     use crate::obs::response::ServiceError;
-    use crate::operation::abort::Upload;
 
     fn listed(n: u64) -> ListedUpload {
         ListedUpload { key: format!("k/{n}"), is_decoded: true, upload_id: format!("id{n}"), initiated: None }
@@ -459,8 +526,8 @@ mod tests {
     /// A pass that lists these uploads, each with the outcome of its abort.
     fn pass(tally: &mut Tally, uploads: impl IntoIterator<Item = (u64, Code)>) {
         for (n, code) in uploads {
-            assert_ne!(tally.list(&listed(n)), Listed::Again, "{n}");
-            assert_eq!(tally.list(&listed(n)), Listed::Again, "one abort for each upload and pass: {n}");
+            assert_ne!(tally.list(&listed(n)), Listed::Settled, "{n}");
+            assert_eq!(tally.list(&listed(n)), Listed::Settled, "one abort for each upload and pass: {n}");
             tally.record(&outcome(n, code, code == Code::Io));
         }
     }
@@ -549,7 +616,7 @@ mod tests {
         pass(&mut tally, [(2, OK)]);
         let _ = tally.list(&listed(5));
         assert_eq!((tally.unreached(), tally.progress()), (1, (4, 5)));
-        tally.keep(&listed(6));
+        tally.keep(&listed(6), KeepReason::UnknownAge);
         let report = tally.into_report(false);
         assert_eq!((counts(&report), report.unknown_age), ([2, 1, 1, 2], 1));
         assert_eq!(report.failures.len(), 1, "of the pass before: the listing did not come to it");
@@ -584,7 +651,7 @@ mod tests {
             let mut tally = Tally::new();
             for n in 0..all {
                 let (_, code) = first(n);
-                assert_ne!(tally.list(&listed(n)), Listed::Again);
+                assert_ne!(tally.list(&listed(n)), Listed::Settled);
                 tally.record(&outcome(n, code, false));
             }
             assert_eq!(tally.progress(), (all, all));
@@ -593,7 +660,7 @@ mod tests {
                 let left = tally.pass.number == 1 || again == DENIED;
                 tally.begin_pass();
                 for n in (0..all).filter(|n| left && refused(*n)) {
-                    assert_ne!(tally.list(&listed(n)), Listed::Again);
+                    assert_ne!(tally.list(&listed(n)), Listed::Settled);
                     tally.record(&outcome(n, code, false));
                 }
                 if !tally.needs_another_pass() {
@@ -635,7 +702,7 @@ mod tests {
         }
         assert_eq!((tally.unreached(), tally.listed()), (all, all));
         assert!(tally.entries.iter().map(HashMap::len).sum::<usize>() <= MAX_ENTRIES);
-        assert!((0..50_000).all(|n| tally.list(&listed(n)) == Listed::Again));
+        assert!((0..50_000).all(|n| tally.list(&listed(n)) == Listed::Settled));
     }
     /// Uploads that are said to be gone, and are listed again: each one, remembered or not.
     #[test]
@@ -648,7 +715,7 @@ mod tests {
                     tally.begin_pass();
                 }
                 for n in 0..all {
-                    assert_ne!(tally.list(&listed(n)), Listed::Again);
+                    assert_ne!(tally.list(&listed(n)), Listed::Settled);
                     tally.record(&outcome(n, OK, false));
                 }
             }

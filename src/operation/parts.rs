@@ -1,0 +1,37 @@
+//! The parts of one upload, listed page by page.
+
+use crate::base::error::Error;
+use crate::base::panic::internal;
+use crate::http::Response;
+use crate::obs::clock::trusted_date;
+use crate::obs::parts::{Parts, PartsPage, malformed, read_parts};
+use crate::operation::abort::Upload;
+use crate::operation::retry::Attempts;
+use crate::operation::send::{Failure, Invocation, Signed, send};
+
+/// Lists all parts of an upload. A list whose Date can't be believed is refused: a cache may have kept it, and parts have
+/// come since.
+pub fn list_parts(invocation: &Invocation<'_>, upload: &Upload) -> Result<Parts, Failure> {
+    let mut parts = Parts::default();
+    let mut from = 0;
+    loop {
+        let PartsPage { parts: more, next } = page(invocation, upload, from)?;
+        parts = parts.and(more);
+        match next {
+            Some(next) => from = next,
+            None => return Ok(parts),
+        }
+    }
+}
+
+fn page(invocation: &Invocation<'_>, upload: &Upload, from: u32) -> Result<PartsPage, Failure> {
+    let mut target = invocation.bucket.parts(&upload.key, &upload.upload_id, from)?;
+    let mut page = None;
+    let mut read = |response: &Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
+        trusted_date(&response.headers, signed.dated).map_err(malformed)?;
+        page = Some(read_parts(body, &upload.upload_id, from)?);
+        Ok::<(), Error>(())
+    };
+    send(invocation, &mut target, &mut Attempts::default(), Some(&mut read))?;
+    page.ok_or_else(|| internal("a list of parts without its body").into())
+}
