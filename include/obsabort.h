@@ -508,6 +508,22 @@ typedef int32_t (*obs_abort_progress_fn)(const obs_abort_outcome *outcome,
 typedef int32_t (*obs_abort_filter_fn)(const obs_abort_outcome *candidate, void *userdata);
 
 /**
+ * A bucket callback of obs_abort_buckets().
+ *
+ * It is called only on the thread that made the call. It must return: it must not throw, call longjmp() or end the
+ * thread. It may call this library, but it must not free the client.
+ *
+ * \param name      The name of the bucket. Valid until the callback returns.
+ * \param location  The region of the bucket, such as "eu-west-101". NULL if the service does not say. Valid until the
+ *                  callback returns.
+ * \param userdata  The pointer that was passed to obs_abort_buckets().
+ * \return 0 to continue. Any other value ends the call, which returns OBS_ABORT_CANCELLED.
+ *
+ * Since 0.1.0.
+ */
+typedef int32_t (*obs_abort_bucket_fn)(const char *name, const char *location, void *userdata);
+
+/**
  * Returns the version of the loaded library as a string.
  *
  * \return A static string such as "1.2.3". It must not be freed. It equals OBS_ABORT_VERSION if the header and the
@@ -1234,6 +1250,32 @@ int32_t obs_abort_stale(const obs_abort_client *client,
                         void *userdata,
                         obs_abort_report **report,
                         char **error);
+
+/**
+ * Lists the buckets of the account to which the credentials belong, in all regions.
+ *
+ * A bucket of another region than that of the endpoint needs a client with the endpoint of its region. The permission
+ * needed is obs:bucket:ListAllMyBuckets. If the service divides the list into pages, the function reads all of them.
+ *
+ * \param client    The client. Its addressing must not be OBS_ABORT_ADDRESSING_CUSTOM_DOMAIN.
+ * \param call      A call handle, for cancellation or for a time budget of the whole call, or NULL.
+ * \param bucket    A bucket callback. It is called with each bucket, in the order of the service.
+ * \param userdata  A pointer that is passed to `bucket`. May be NULL.
+ * \param error     Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free(). May be
+ *                  NULL.
+ * \return OBS_ABORT_OK if the list was read to its end. OBS_ABORT_INVALID_ARGUMENT if an argument is invalid.
+ *         OBS_ABORT_CANCELLED if the callback, obs_abort_call_cancel() or obs_abort_client_shutdown() ended the call.
+ *         OBS_ABORT_PROTOCOL if a page of the list cannot be relied on. Otherwise the code with which a request failed.
+ *         After a failure, buckets may be missing.
+ *
+ * Threads: any. Since 0.1.0.
+ * Source: "Obtaining a Bucket List" in Huawei's OBS API reference.
+ */
+int32_t obs_abort_buckets(const obs_abort_client *client,
+                          const obs_abort_call *call,
+                          obs_abort_bucket_fn bucket,
+                          void *userdata,
+                          char **error);
 
 /**
  * Frees an error string.

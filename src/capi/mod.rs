@@ -20,6 +20,8 @@ mod selection;
 
 mod sweep;
 
+mod buckets;
+
 mod ffi;
 
 mod call;
@@ -29,6 +31,7 @@ mod outcome;
 mod report;
 
 pub use abort::*;
+pub use buckets::*;
 pub use call::*;
 pub use client::*;
 pub use codes::*;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::base::error::Error;
 use crate::base::origin::{Origin, split_port};
 use crate::base::percent::{encode, max_encoded_len};
+use crate::obs::buckets::NextBuckets;
 use crate::obs::sign::SignatureScheme;
 
 /// The way to address a bucket.
@@ -216,6 +217,33 @@ impl Bucket {
         })
     }
 
+    /// The service itself, in place of a bucket, which lists the buckets of an account.
+    pub fn service(
+        endpoint: &Origin,
+        addressing: Addressing,
+        scheme: Option<SignatureScheme>,
+    ) -> Result<Bucket, Error> {
+        let otherwise = match addressing {
+            Addressing::CustomDomain => {
+                return Err(Error::argument(
+                    "an endpoint that is the domain of a bucket does not list buckets: give the endpoint of the region",
+                ));
+            }
+            Addressing::Auto if endpoint.is_ip_literal() => SignatureScheme::AwsV2,
+            Addressing::Path => SignatureScheme::AwsV2,
+            Addressing::Auto | Addressing::VirtualHost => SignatureScheme::Obs,
+        };
+        Ok(Bucket {
+            name: String::new(),
+            origin: endpoint.clone(),
+            endpoint: endpoint.clone(),
+            addressing: Addressing::Path,
+            scheme: scheme.unwrap_or(otherwise),
+            path_prefix: String::new(),
+            resource_prefix: String::new(),
+        })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -282,6 +310,20 @@ impl Bucket {
             encode(value, &mut request_target);
         }
         self.target(request_target, format!("{}/?uploads", self.resource_prefix))
+    }
+
+    /// The target of one page of the buckets, of [`Bucket::service`].
+    pub fn buckets(&self, from: Option<&NextBuckets>) -> Target {
+        let mut request_target = "/".to_owned();
+        if let Some(from) = from {
+            let (parameter, value) = match from {
+                NextBuckets::Marker(marker) => ("marker", marker),
+                NextBuckets::Token(token) => ("continuation-token", token),
+            };
+            let _ = write!(request_target, "?{parameter}=");
+            encode(value, &mut request_target);
+        }
+        self.target(request_target, "/".to_owned())
     }
 
     fn target(&self, request_target: String, canonical_resource: String) -> Target {
@@ -384,5 +426,28 @@ mod tests {
             bucket("h.com", Addressing::Path, "abc").uploads("a b", "k", "", true).request_target,
             "/abc/?uploads&encoding-type=url&max-uploads=1000&prefix=a%20b&key-marker=k"
         );
+        let parts = bucket("http://h.com", auto, "abc").parts("a b", "i/d", 1000).expect("a target");
+        assert_eq!(parts.request_target, "/a%20b?uploadId=i/d&max-parts=1000&part-number-marker=1000");
+        assert_eq!(parts.canonical_resource, "/abc/a%20b?uploadId=i/d", "only the upload id is signed");
+    }
+
+    #[test]
+    fn the_service() {
+        let service = |e: &str, addressing| Bucket::service(&endpoint(e), addressing, None);
+        for (e, addressing, scheme) in [
+            ("https://h.com", Addressing::Auto, SignatureScheme::Obs),
+            ("https://h.com", Addressing::VirtualHost, SignatureScheme::Obs),
+            ("https://h.com", Addressing::Path, SignatureScheme::AwsV2),
+            ("http://127.0.0.1:9", Addressing::Auto, SignatureScheme::AwsV2),
+        ] {
+            let service = service(e, addressing).expect("a service");
+            assert_eq!(service.scheme(), scheme, "{e} {addressing:?}");
+            let next = NextBuckets::Marker("a b".to_owned());
+            for (from, target) in [(None, "/"), (Some(&next), "/?marker=a%20b")] {
+                let page = service.buckets(from);
+                assert_eq!((page.request_target.as_str(), page.canonical_resource.as_str()), (target, "/"));
+            }
+        }
+        assert!(service("https://h.com", Addressing::CustomDomain).is_err());
     }
 }

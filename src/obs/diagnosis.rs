@@ -173,7 +173,7 @@ impl FailedRequest<'_> {
     fn permission(&self) -> String {
         let whose = match self.operation {
             Operation::AbortMultipartUpload => ", by the initiator of the upload or the owner of the bucket",
-            Operation::ListParts | Operation::ListMultipartUploads => "",
+            _ => "",
         };
         format!("the permission {} is needed{whose}", self.operation.permission())
     }

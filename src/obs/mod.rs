@@ -1,6 +1,7 @@
 //! The protocol of OBS, without I/O.
 
 pub mod bucket;
+pub mod buckets;
 pub mod clock;
 pub mod diagnosis;
 pub mod document;

@@ -9,6 +9,8 @@ pub enum Operation {
     ListParts,
     /// "Listing Initiated Multipart Uploads": `GET /?uploads`.
     ListMultipartUploads,
+    /// "Obtaining a Bucket List": `GET /`.
+    ListBuckets,
 }
 
 impl Operation {
@@ -16,7 +18,7 @@ impl Operation {
     pub fn method(self) -> &'static str {
         match self {
             Operation::AbortMultipartUpload => "DELETE",
-            Operation::ListParts | Operation::ListMultipartUploads => "GET",
+            Operation::ListParts | Operation::ListMultipartUploads | Operation::ListBuckets => "GET",
         }
     }
 
@@ -24,7 +26,7 @@ impl Operation {
     pub fn success_status(self) -> u16 {
         match self {
             Operation::AbortMultipartUpload => 204,
-            Operation::ListParts | Operation::ListMultipartUploads => 200,
+            Operation::ListParts | Operation::ListMultipartUploads | Operation::ListBuckets => 200,
         }
     }
 
@@ -34,6 +36,7 @@ impl Operation {
             Operation::AbortMultipartUpload => "obs:object:AbortMultipartUpload",
             Operation::ListParts => "obs:object:ListMultipartUploadParts",
             Operation::ListMultipartUploads => "obs:bucket:ListBucketMultipartUploads",
+            Operation::ListBuckets => "obs:bucket:ListAllMyBuckets",
         }
     }
 }

@@ -201,7 +201,9 @@ impl Verdict {
             (status, _) if status == operation.success_status() => Verdict::Success,
             (400..=599, Some("RequestTimeout")) | (408, _) => Verdict::RequestTimeout,
             // A list of uploads is about none: whoever says so is no OBS service.
-            (404, Some("NoSuchUpload" | "NoSuchKey")) if operation != Operation::ListMultipartUploads => {
+            (404, Some("NoSuchUpload" | "NoSuchKey"))
+                if matches!(operation, Operation::AbortMultipartUpload | Operation::ListParts) =>
+            {
                 Verdict::NoSuchUpload
             }
             (404, Some("NoSuchBucket")) => Verdict::NoSuchBucket,

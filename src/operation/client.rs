@@ -168,6 +168,12 @@ impl Client {
         Ok(bucket)
     }
 
+    /// Returns the service itself, which lists buckets.
+    pub fn service(&self) -> Result<Bucket, Error> {
+        let Settings { addressing, scheme, .. } = self.settings;
+        Bucket::service(&self.endpoint, addressing, scheme)
+    }
+
     /// The deadline of a call that begins now and has `budget`.
     pub fn deadline(&self, call: &CallOptions, budget: Duration) -> Deadline {
         Deadline::new(deadline::after(budget), self.shutdown.clone(), call.cancelled.clone())

@@ -2,7 +2,9 @@
 
 pub mod abort;
 pub mod batch;
+pub mod buckets;
 pub mod call;
+pub mod circle;
 pub mod client;
 pub mod config;
 pub mod log;

@@ -22,6 +22,7 @@ use crate::obs::parts::Parts;
 use crate::operation::abort::{Outcome, Upload, log_outcome};
 use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
+use crate::operation::circle::CircleDetector;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
@@ -132,7 +133,7 @@ struct State {
     waiting: VecDeque<(ListedUpload, bool)>,
     /// Where the next page begins; None after the last.
     next_page: Option<Marker>,
-    circle: CircleDetector,
+    circle: CircleDetector<Marker>,
     /// A worker is fetching a page.
     is_listing: bool,
     /// The worker that fetched the last page. If each page were read by another one, it would leave its mark in the
@@ -167,32 +168,6 @@ impl State {
     }
 }
 
-/// Finds out whether markers come back to one that was seen before, without a list of them: one is remembered, and
-/// replaced after twice as many steps each time (Brent's algorithm).
-#[derive(Debug)]
-struct CircleDetector {
-    remembered: Marker,
-    steps: u64,
-    limit: u64,
-}
-
-impl CircleDetector {
-    fn new() -> CircleDetector {
-        CircleDetector { remembered: Marker::default(), steps: 0, limit: 1 }
-    }
-
-    fn closes(&mut self, next: &Marker) -> bool {
-        if *next == self.remembered {
-            return true;
-        }
-        self.steps += 1;
-        if self.steps == self.limit {
-            *self = CircleDetector { remembered: next.clone(), steps: 0, limit: self.limit * 2 };
-        }
-        false
-    }
-}
-
 impl<'a> Sweep<'a> {
     fn new(selection: Selection<'a>, filtered: bool) -> Sweep<'a> {
         let state = State {
@@ -200,7 +175,7 @@ impl<'a> Sweep<'a> {
             candidates: VecDeque::new(),
             waiting: VecDeque::new(),
             next_page: Some(Marker::default()),
-            circle: CircleDetector::new(),
+            circle: CircleDetector::default(),
             is_listing: false,
             lister: None,
             failure: None,
@@ -233,7 +208,7 @@ impl<'a> Sweep<'a> {
         let listed = state.tally.listed();
         state.tally.begin_pass();
         state.next_page = Some(Marker::default());
-        state.circle = CircleDetector::new();
+        state.circle = CircleDetector::default();
         // The threads of the last pass have ended.
         state.lister = None;
         Some(listed)
