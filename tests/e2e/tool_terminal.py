@@ -1,6 +1,7 @@
 """obs-abort as its users start it: in a pipe, in a terminal (tmux), under a terminal of our own (pty)."""
 
 import fcntl
+import functools
 import os
 import pty
 import select
@@ -27,10 +28,18 @@ def tool_path():
     return path
 
 
+@functools.cache
+def _empty_home():
+    return support.temp_dir()
+
+
 def environment(server=None, **more):
-    """Nothing of the caller's settings decides a test: only what is named here."""
+    """Nothing of the caller's settings decides a test: only what is named here. The home directory is empty, but for
+    Wine, which has its own there."""
     kept = ("PATH", "HOME", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS")
     env = {name: value for name, value in os.environ.items() if name in kept}
+    if not ON_WINDOWS:
+        env["HOME"] = _empty_home()
     env["no_proxy"] = "*"
     if server:
         env["OBS_ENDPOINT"] = server.endpoint
