@@ -4,7 +4,7 @@ OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program. The cases abo
 about the terminal, about the question of --stale, about lists and files and about what must never
 be said are in tool_wire.py, tool_screen.py, tool_question.py, tool_input.py and tool_truth.py; what
 holds --help, manual and completions together in tool_options.py; several buckets in tool_buckets.py,
-globs by themselves in tool_glob.py.
+globs by themselves in tool_glob.py, keys and endpoints in tool_config.py.
 """
 
 import json
@@ -15,6 +15,7 @@ import unittest
 import support
 import tool_terminal
 from tool_buckets import OneQuestion, Prefixes, Several
+from tool_config import AwsFiles, Endpoint, Halves, ObsutilFile, OpenFiles, Precedence, Region
 from tool_glob import Matcher
 from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_looks import Bar
@@ -29,6 +30,7 @@ from tool_wire import Connection, Start
 # Found here by the runner, a line for each file.
 __all__ = [
     "OneQuestion", "Prefixes", "Several",
+    "AwsFiles", "Endpoint", "Halves", "ObsutilFile", "OpenFiles", "Precedence", "Region",
     "Matcher",
     "CopiedIds", "CredentialsFile", "ListFiles",
     "Bar",

@@ -17,6 +17,7 @@ def file_of(content):
     path = os.path.join(support.temp_dir(), "file")
     with open(path, "wb") as file:
         file.write(content)
+    os.chmod(path, 0o600)  # it may hold keys
     return path
 
 
@@ -141,7 +142,8 @@ class CredentialsFile(WithServer):
         secret = self.server.secret_key
         for value, says in (('"{}', "line 2: the value"), ("'{}\"", "line 2: the value"), ('{}"', "line 2: the value"),
                             ('"{}"x', "line 2: the value"), ("{} x", "line 2: the value"), ("'{}' x", "line 2: the value"),
-                            ("{}\0", "line 2: a NUL byte"), ("", "secret"), ('""', "secret"), ("\u00a0{}", "secret")):
+                            ("{}\0", "line 2: a NUL byte"), ("", "OBS_SECRET_ACCESS_KEY"), ('""', "OBS_SECRET_ACCESS_KEY"),
+                            ("\u00a0{}", "OBS_SECRET_ACCESS_KEY has white space")):
             with self.subTest(value):
                 text = f"OBS_ACCESS_KEY_ID=AK\nOBS_SECRET_ACCESS_KEY={value.format(secret)}\n"
                 _, done = self.use(text.encode())

@@ -1,4 +1,4 @@
-/* Text files, line by line: lists of uploads and credentials. What editors and shells of other systems leave in them
+/* Text files, line by line: lists of uploads. What editors and shells of other systems leave in them
    is neither taken as content nor passed over: a byte order mark, UTF-16, CR LF, NUL bytes. */
 #include "obs-abort.h"
 

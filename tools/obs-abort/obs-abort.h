@@ -42,7 +42,8 @@ struct options {
     uint64_t age; /* what stale says, in seconds */
     bool list, dry_run, yes, include_live;
 
-    const char *endpoint, *credentials, *ca_file, *client_cert, *client_key, *proxy;
+    const char *endpoint, *region, *credentials, *profile;
+    const char *ca_file, *client_cert, *client_key, *proxy;
     int32_t addressing, signature;
     uint32_t timeout_ms, connect_timeout_ms, max_attempts, connections; /* 0: the library's default */
     bool confirm, request_payer;
@@ -64,6 +65,81 @@ void help_print(bool line_for_each);
 
 /* NULL on failure. */
 obs_abort_client *client_open(const struct options *options, struct failure *failure);
+
+/* ---- credentials.c: keys and endpoint ---- */
+
+/* What one place of keys says; its strings are wiped. */
+struct source {
+    char words[1024]; /* what it is called in messages */
+    char *access_key, *secret_key, *security_token, *endpoint, *region; /* NULL, each, if it does not say */
+    bool agency;         /* the keys are to be asked for */
+    bool aws, profile;   /* of the AWS tools; and one of their profiles */
+    bool encrypted;      /* there are keys that only obsutil can read */
+    bool open_to_others; /* a file that other users can read */
+};
+
+struct access {
+    struct source keys;
+    char *endpoint, endpoint_from[1200];
+};
+
+/* Returns false on failure. access_close is called in either case. */
+bool access_find(struct access *access, const struct options *options, struct failure *failure);
+void access_close(struct access *access);
+
+/* ---- region.c ---- */
+
+/* Returns false if it is no name of a region. */
+bool region_endpoint(const char *region, char *endpoint, size_t size);
+/* Whether they are the same but for what does not matter: a missing "https://" or a slash at the end of the first. */
+bool same_endpoint(const char *endpoint, const char *other);
+
+/* ---- ini.c: files of settings ---- */
+
+/* A part of a text, without a NUL at its end. */
+struct slice {
+    const char *start;
+    size_t length;
+};
+
+struct text {
+    const char *name; /* for messages */
+    char *content;    /* NULL: there is no such file */
+    size_t size, first;
+    bool open_to_others;
+};
+
+enum form {
+    FORM_AWS,    /* sections of settings, which may have settings of their own, indented */
+    FORM_OBSUTIL /* lines NAME=VALUE */
+};
+
+/* Which settings: those of [SECTION] or [KIND SECTION], or within the setting `parent` of it. NULL: without. */
+struct where {
+    const char *kind, *section, *parent;
+};
+
+struct setting {
+    struct slice value; /* of the last line that has it */
+    size_t line, again; /* the first and the last of several; 0: none */
+    size_t section;     /* the line that begins the section */
+};
+
+/* Returns false on failure; a missing file is none if it is optional. text_close is called in either case. */
+bool text_read(struct text *text, const char *path, bool optional, struct failure *failure);
+/* Wipes it. */
+void text_close(struct text *text);
+/* The next line, without its end. Returns false at the end. */
+bool text_line(const struct text *text, size_t *position, struct slice *line);
+/* Returns whether all lines are of the form. */
+bool ini_check(const struct text *text, enum form form, struct failure *failure);
+bool ini_has_section(const struct text *text, const char *kind, const char *name);
+struct setting ini_find(const struct text *text, enum form form, struct where where, const char *name);
+/* Allocated; NULL if there is no memory. */
+char *slice_copy(struct slice slice);
+void wipe(void *memory, size_t size);
+/* Wipes and frees a string. */
+void wipe_string(char *text);
 
 /* ---- lines.c: text files ---- */
 

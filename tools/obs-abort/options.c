@@ -224,6 +224,22 @@ static bool take_operands(struct options *options, const char **operands, size_t
     return true;
 }
 
+/* What is wrong with how the service and the keys are named, or NULL. */
+static const char *misnamed(const struct options *options)
+{
+    char endpoint[256];
+
+    if (options->profile != NULL && options->credentials != NULL)
+        return "--profile and --credentials exclude one another";
+    if (options->region == NULL)
+        return NULL;
+    if (!region_endpoint(options->region, endpoint, sizeof endpoint))
+        return "--region: a name like eu-101 or cn-north-4; a host or a URL is --endpoint";
+    if (options->endpoint != NULL && !same_endpoint(options->endpoint, endpoint))
+        return "--endpoint and --region name different services: give one of them";
+    return NULL;
+}
+
 /* What is wrong with the combination, or NULL. An option that would have no effect is refused:
    its user expects one, and aborts can't be undone. */
 static const char *misfit(const struct options *options, size_t operands)
@@ -258,7 +274,7 @@ static const char *misfit(const struct options *options, size_t operands)
         return "--client-cert and --client-key go together";
     if (options->connections > 1024)
         return "--connections: more than 1024 are not allowed";
-    return NULL;
+    return misnamed(options);
 }
 
 /* Few uploads take an hour, but many take some minutes, and 3m may have been meant as three months. */

@@ -30,6 +30,15 @@ void terminal_forget_input(void);
 /* Reads from the terminal what there is, at most a line. Returns 0 at its end, or if a signal was noted. */
 size_t terminal_read(char *buffer, size_t size);
 
+/* ---- the user ---- */
+
+/* A variable of the environment, in UTF-8. It lives as long as the program. NULL if it is not set, or empty. */
+const char *variable(const char *name);
+/* NULL: not known. */
+const char *home_directory(void);
+/* Whether the group or others can read the file, if it is a regular one and the system tells that by its mode. */
+bool others_can_read(FILE *file);
+
 /* ---- files and time ---- */
 
 bool is_pipe(FILE *stream);

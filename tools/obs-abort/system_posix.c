@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -123,6 +124,29 @@ size_t terminal_width(void)
     struct winsize size;
 
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* systemd starts the services of root without HOME. */
+const char *home_directory(void)
+{
+    const char *home = variable("HOME");
+    const struct passwd *user = home == NULL ? getpwuid(getuid()) : NULL;
+
+    return user != NULL ? user->pw_dir : home;
+}
+
+bool others_can_read(FILE *file)
+{
+    struct stat status;
+
+    return fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & (S_IRGRP | S_IROTH)) != 0;
 }
 
 bool is_pipe(FILE *stream)

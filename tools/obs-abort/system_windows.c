@@ -195,6 +195,27 @@ size_t terminal_width(void)
     return (size_t)(info.srWindow.Right - info.srWindow.Left + 1);
 }
 
+const char *variable(const char *name)
+{
+    wchar_t *wide = from_utf8(name);
+    const wchar_t *value = wide != NULL ? _wgetenv(wide) : NULL;
+
+    free(wide);
+    return value != NULL && *value != L'\0' ? to_utf8(value) : NULL;
+}
+
+const char *home_directory(void)
+{
+    return variable("USERPROFILE");
+}
+
+/* Access is a matter of lists there, which the folder of a user has from the start. */
+bool others_can_read(FILE *file)
+{
+    (void)file;
+    return false;
+}
+
 bool is_pipe(FILE *stream)
 {
     return GetFileType(handle_of(stream)) == FILE_TYPE_PIPE;

@@ -18,7 +18,9 @@ _obs_abort()
     --from) option=value words="-" files=yes ;;
     --prefix) option=value ;;
     --endpoint) option=value ;;
-    --credentials) option=value words="env ecs chain file:" ;;
+    --region) option=value ;;
+    --credentials) option=value words="env ecs chain obsutil file:" ;;
+    --profile) option=value ;;
     --addressing) option=value words="auto virtual-host path custom-domain" ;;
     --signature) option=value words="auto obs aws-v2" ;;
     --ca-file) option=value files=yes ;;
@@ -30,7 +32,7 @@ _obs_abort()
     --max-attempts) option=value ;;
     --connections) option=value ;;
     *)
-        [[ $current == -* && $files == "" ]] && words="--stale --from --list --prefix -n --dry-run -y --yes --include-live --endpoint --credentials --addressing --signature --ca-file --client-cert --client-key --proxy --timeout --connect-timeout --max-attempts --connections --confirm --request-payer --json -q --quiet -v --verbose -h --help --version" ;;
+        [[ $current == -* && $files == "" ]] && words="--stale --from --list --prefix -n --dry-run -y --yes --include-live --endpoint --region --credentials --profile --addressing --signature --ca-file --client-cert --client-key --proxy --timeout --connect-timeout --max-attempts --connections --confirm --request-payer --json -q --quiet -v --verbose -h --help --version" ;;
     esac
     [[ $words == "" ]] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     if [[ $files != "" ]]; then
