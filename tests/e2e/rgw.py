@@ -58,6 +58,8 @@ keyring = {dir}/keyring
 rgw_data = {dir}/rgw
 rgw_dns_name = {domain}
 rgw_dynamic_resharding = false
+# An upload of many parts can be completed without gigabytes.
+rgw_multipart_min_part_size = 1
 rgw_enable_gc_threads = false
 rgw_enable_lc_threads = false
 rgw_run_sync_thread = false
@@ -133,11 +135,11 @@ class Rgw:
     def port_of(self, scheme):
         return self.obs_port if scheme == "OBS" else self.port
 
-    def other_client(self, scheme="AWS", virtual_host=False, port=None):
+    def other_client(self, scheme="AWS", virtual_host=False, port=None, keys=(ACCESS_KEY, SECRET_KEY)):
         """A client that is not the library under test."""
         domain = DOMAIN if virtual_host else None
         port = port or self.port_of(scheme)
-        return s3client.S3(port, ACCESS_KEY, SECRET_KEY, scheme, domain)
+        return s3client.S3(port, *keys, scheme, domain)
 
     def library_client(self, scheme="AWS", virtual_host=False, port=None, **settings):
         host, addressing = "127.0.0.1", obsabort.Addressing.PATH
@@ -182,8 +184,8 @@ class Rgw:
 
     def create_role(self, name="sweeper"):
         """A role that the test user may assume, and that may do everything. -> its ARN"""
-        trust = _policy(Principal={"AWS": ["arn:aws:iam:::user/test"]}, Action=["sts:AssumeRole"])
-        rights = _policy(Action=["s3:*"], Resource=["arn:aws:s3:::*"])
+        trust = policy(Principal={"AWS": ["arn:aws:iam:::user/test"]}, Action=["sts:AssumeRole"])
+        rights = policy(Action=["s3:*"], Resource=["arn:aws:s3:::*"])
         made = self._admin(
             "role", "create", f"--role-name={name}", f"--assume-role-policy-doc={trust}"
         )
@@ -192,6 +194,9 @@ class Rgw:
             f"--policy-doc={rights}",
         )
         return json.loads(made.stdout)["Arn"]
+
+    def buckets_of(self, user):
+        return json.loads(self._admin("bucket", "list", f"--uid={user}").stdout)
 
     def _create_user(self, name, access_key, secret_key):
         self._admin(
@@ -256,6 +261,6 @@ class Rgw:
         return path
 
 
-def _policy(**statement):
+def policy(**statement):
     statement["Effect"] = "Allow"
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -16,7 +16,7 @@ import re
 import urllib.parse
 import xml.etree.ElementTree
 
-SUB_RESOURCES = {"uploads", "uploadId", "partNumber"}
+SUB_RESOURCES = {"uploads", "uploadId", "partNumber", "policy"}
 BARE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/"
 
 Answer = collections.namedtuple("Answer", "status headers body")
@@ -121,6 +121,9 @@ class S3:
 
     def create_bucket(self, bucket):
         self._expect("create bucket", self.request("PUT", bucket), 200)
+
+    def put_policy(self, bucket, policy):
+        self._expect("put policy", self.request("PUT", bucket, query=[("policy", None)], body=policy.encode()), 200, 204)
 
     def put_object(self, bucket, key, body):
         self._expect("put object", self.request("PUT", bucket, key, body=body), 200)
