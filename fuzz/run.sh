@@ -11,7 +11,7 @@ if ! "$cargo" fuzz --version >/dev/null 2>&1; then
 fi
 # A stable compiler takes the sanitizer's flags, too.
 export RUSTC_BOOTSTRAP=1
-for name in ${*:-response listing target endpoint capi}; do
+for name in ${*:-response listing documents target endpoint capi}; do
     echo "==== $name"
     mkdir -p "fuzz/corpus/$name"
     "$cargo" fuzz run "$name" "fuzz/corpus/$name" "fuzz/seeds/$name" -- \

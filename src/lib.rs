@@ -38,8 +38,10 @@ pub mod fuzzing {
     pub use crate::http::proxy::{Proxies, Proxy};
     pub use crate::http::{Headers, Response};
     pub use crate::obs::bucket::{Addressing, Bucket, Target, parse_endpoint};
+    pub use crate::obs::buckets::{BucketsPage, ListedBucket, NextBuckets, read_buckets};
     pub use crate::obs::listing::{Marker, Page, PageRequest, read_page};
     pub use crate::obs::operation::Operation;
+    pub use crate::obs::parts::{Parts, PartsPage, read_parts};
     pub use crate::obs::redirect::follow;
     pub use crate::obs::response::{RequestIds, ServiceError, Verdict, interpret};
 }

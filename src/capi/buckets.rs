@@ -43,7 +43,7 @@ pub type obs_abort_bucket_fn =
 ///         After a failure, buckets may be missing.
 ///
 /// Threads: any. Since 0.1.0.
-/// Source: "Obtaining a Bucket List" in Huawei's OBS API reference.
+/// Source: "Listing Buckets" in Huawei's OBS API reference.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn obs_abort_buckets(
     client: *const obs_abort_client,

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use crate::base::error::Error;
+use crate::base::text::holds_secret;
 use crate::obs::document::{self, Document, is_truncated};
 
 /// A bucket of the account.
@@ -29,6 +30,15 @@ pub struct BucketsPage {
     pub next: Option<NextBuckets>,
 }
 
+impl BucketsPage {
+    /// Returns whether a name, a location or a marker holds the secret, as it is or escaped.
+    pub fn repeats(&self, secret: &str) -> bool {
+        let listed = self.buckets.iter().flat_map(|bucket| bucket.location.iter().chain([&bucket.name]));
+        let next = self.next.iter().map(|(NextBuckets::Marker(text) | NextBuckets::Token(text))| text);
+        listed.chain(next).any(|text| holds_secret(text, secret))
+    }
+}
+
 /// The error about a page that is not fit to act on.
 pub fn malformed(why: impl std::fmt::Display) -> Error {
     document::malformed::<RawPage>(why)
@@ -36,7 +46,7 @@ pub fn malformed(why: impl std::fmt::Display) -> Error {
 
 /// Reads and validates one page.
 ///
-/// Source: "Obtaining a Bucket List" in Huawei's OBS API reference. Services that do not page leave out all about it.
+/// Source: "Listing Buckets" in Huawei's OBS API reference. Services that do not page leave out all about it.
 pub fn read_buckets(body: &mut dyn Read) -> Result<BucketsPage, Error> {
     let mut page = RawPage::default();
     if document::read(body, &mut page)? {
@@ -160,6 +170,18 @@ mod tests {
             ("<ContinuationToken></ContinuationToken>", None),
         ] {
             assert_eq!(page(inner).map(|page| page.next), Ok(want), "{inner}");
+        }
+    }
+
+    #[test]
+    fn an_echoed_signature_is_seen() {
+        for inner in [
+            "<Buckets><Bucket><Name>a-secret</Name></Bucket></Buckets>",
+            "<Buckets><Bucket><Name>abc</Name><Location>secret</Location></Bucket></Buckets>",
+            "<ContinuationToken>secret</ContinuationToken>",
+        ] {
+            let page = page(inner).expect("a page");
+            assert!(page.repeats("secret") && !page.repeats("other"), "{inner}");
         }
     }
 

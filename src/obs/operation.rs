@@ -9,7 +9,7 @@ pub enum Operation {
     ListParts,
     /// "Listing Initiated Multipart Uploads": `GET /?uploads`.
     ListMultipartUploads,
-    /// "Obtaining a Bucket List": `GET /`.
+    /// "Listing Buckets": `GET /`.
     ListBuckets,
 }
 

@@ -52,9 +52,14 @@ pub fn list_buckets(
 fn page(invocation: &Invocation<'_>, from: Option<&NextBuckets>) -> Result<BucketsPage, Error> {
     let mut target = invocation.bucket.buckets(from);
     let mut page = None;
-    let mut read = |_: &Response, _: Signed<'_>, body: &mut dyn std::io::Read| {
-        page = Some(read_buckets(body)?);
-        Ok::<(), Error>(())
+    let mut read = |_: &Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
+        let read = read_buckets(body)?;
+        // Its names would be shown in messages and in the log.
+        if read.repeats(signed.signature) {
+            return Err(malformed("it repeats the signature of its request"));
+        }
+        page = Some(read);
+        Ok(())
     };
     send(invocation, &mut target, &mut Attempts::default(), Some(&mut read)).map_err(
         |Failure { error, .. }| Error::new(error.code, format!("listing the buckets: {}", error.detail)),

@@ -503,6 +503,7 @@ fn still_listed_outcome(outcome: Outcome) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::obs::parts::Parts;
     use crate::obs::response::ServiceError;
 
     fn listed(n: u64) -> ListedUpload {
@@ -704,6 +705,107 @@ mod tests {
         assert!(tally.entries.iter().map(HashMap::len).sum::<usize>() <= MAX_ENTRIES);
         assert!((0..50_000).all(|n| tally.list(&listed(n)) == Listed::Settled));
     }
+
+    fn kept(tally: &mut Tally, n: u64) {
+        let ListedUpload { key, upload_id, .. } = listed(n);
+        tally.keep_active(&Upload { key, upload_id, ..Upload::default() });
+    }
+
+    /// What is active is neither tried again nor a reason to list again, however often it is listed.
+    #[test]
+    fn active_uploads_are_kept() {
+        let mut tally = Tally::new();
+        assert_ne!(tally.list(&listed(1)), Listed::Settled);
+        kept(&mut tally, 1);
+        assert!(!tally.needs_another_pass());
+        pass(&mut tally, [(2, OK), (3, OK)]);
+        assert_eq!((tally.progress(), tally.unreached()), ((3, 3), 0));
+        assert!(tally.needs_another_pass());
+        tally.begin_pass();
+        assert_eq!(tally.list(&listed(1)), Listed::Settled);
+        assert!(!tally.needs_another_pass() && tally.unreached() == 0);
+        let report = tally.into_report(true);
+        assert_eq!((counts(&report), report.active), ([2, 0, 0, 1], 1));
+    }
+
+    /// Completed by its writer while the sweep went on.
+    #[test]
+    fn an_active_upload_that_is_not_listed_again() {
+        let mut tally = Tally::new();
+        let _ = tally.list(&listed(1));
+        kept(&mut tally, 1);
+        pass(&mut tally, [(2, OK)]);
+        tally.begin_pass();
+        let report = tally.into_report(true);
+        assert_eq!((counts(&report), report.active), ([1, 0, 0, 1], 1));
+    }
+
+    #[test]
+    fn active_uploads_beyond_the_bound() {
+        let all = MAX_ENTRIES as u64 + 1000;
+        let mut tally = Tally::new();
+        for n in 0..all {
+            assert_ne!(tally.list(&listed(n)), Listed::Settled);
+            kept(&mut tally, n);
+        }
+        let _ = tally.list(&listed(all));
+        tally.record(&outcome(all, OK, false));
+        tally.begin_pass();
+        for n in 0..all {
+            if tally.list(&listed(n)) != Listed::Settled {
+                kept(&mut tally, n);
+            }
+        }
+        assert_eq!(tally.unreached(), 0);
+        let report = tally.into_report(true);
+        assert_eq!((counts(&report), report.active), ([1, 0, 0, all], all));
+    }
+
+    /// Passes of uploads, each with the outcome of its abort and its size; and the size that is gone.
+    #[test]
+    fn sizes() {
+        for (passes, complete, want) in [
+            (&[&[(1, OK, 5), (2, OK, 7)][..], &[]][..], true, 12),
+            (&[&[(1, OK, 5), (2, DENIED, 7)], &[(2, DENIED, 7)]], true, 5),
+            (&[&[(1, MISSING, 0), (2, OK, 7)], &[]], true, 7),
+            // The response was lost, and the listing tells.
+            (&[&[(1, LOST, 5)], &[]], true, 5),
+            (&[&[(1, LOST, 5)], &[(1, DENIED, 5)]], true, 0),
+            (&[&[(1, LOST, 5), (2, OK, 1)]], false, 1),
+            // A list that lags: the second time there is nothing left to measure.
+            (&[&[(1, OK, 5)], &[(1, OK, 0)], &[]], true, 5),
+            // Said to be gone, and still there.
+            (&[&[(1, OK, 5), (2, OK, 3)], &[(1, OK, 5)], &[(1, OK, 5)]], true, 3),
+            // Only a later listing shows it.
+            (&[&[(1, OK, 5)], &[(2, OK, 3)], &[]], true, 8),
+        ] {
+            let mut tally = Tally::new();
+            for (number, uploads) in passes.iter().enumerate() {
+                if number > 0 {
+                    tally.begin_pass();
+                }
+                for (n, code, bytes) in uploads.iter().copied() {
+                    let _ = tally.list(&listed(n));
+                    let mut outcome = outcome(n, code, code == LOST);
+                    outcome.upload.parts = Some(Parts { count: 1, bytes, newest: None });
+                    tally.record(&outcome);
+                }
+            }
+            assert_eq!(tally.into_report(complete).bytes, want, "{passes:?}");
+        }
+    }
+
+    #[test]
+    fn why_uploads_are_kept() {
+        let mut tally = Tally::new();
+        for (n, reason) in [(1, KeepReason::Younger), (2, KeepReason::UnknownAge), (3, KeepReason::Other)] {
+            tally.keep(&listed(n), reason);
+            tally.keep(&listed(n), reason);
+        }
+        let report = tally.into_report(true);
+        assert_eq!((report.kept, report.younger, report.unknown_age, report.active), (3, 1, 1, 0));
+    }
+
     /// Uploads that are said to be gone, and are listed again: each one, remembered or not.
     #[test]
     fn beyond_the_bound_the_last_listing_has_the_last_word_too() {

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "../../fuzz/src/capi.rs"]
 mod capi;
+#[path = "../../fuzz/src/documents.rs"]
+mod documents;
 #[path = "../../fuzz/src/endpoint.rs"]
 mod endpoint;
 #[path = "../../fuzz/src/listing.rs"]
@@ -112,6 +114,11 @@ fn responses() {
 #[test]
 fn listings() {
     hold("listing", 10000, listing::run);
+}
+
+#[test]
+fn lists_of_parts_and_buckets() {
+    hold("documents", 3000, documents::run);
 }
 
 #[test]
