@@ -1269,7 +1269,7 @@ int32_t obs_abort_stale(const obs_abort_client *client,
  *         After a failure, buckets may be missing.
  *
  * Threads: any. Since 0.1.0.
- * Source: "Obtaining a Bucket List" in Huawei's OBS API reference.
+ * Source: "Listing Buckets" in Huawei's OBS API reference.
  */
 int32_t obs_abort_buckets(const obs_abort_client *client,
                           const obs_abort_call *call,
