@@ -4,7 +4,8 @@ OBS_ABORT_TOOL names the program, OBS_LOCAL the obs-local program. The cases abo
 about the terminal, about the question of --stale, about lists and files and about what must never
 be said are in tool_wire.py, tool_screen.py, tool_question.py, tool_input.py and tool_truth.py; what
 holds --help, manual and completions together in tool_options.py; several buckets in tool_buckets.py,
-globs by themselves in tool_glob.py, keys and endpoints in tool_config.py.
+globs by themselves in tool_glob.py, keys and endpoints in tool_config.py; a choice by key and size in
+tool_choice.py.
 """
 
 import json
@@ -15,6 +16,7 @@ import unittest
 import support
 import tool_terminal
 from tool_buckets import OneQuestion, Prefixes, Several
+from tool_choice import BadChoice, Chosen, Larger
 from tool_config import AwsFiles, Endpoint, Halves, ObsutilFile, OpenFiles, Precedence, Region
 from tool_glob import Matcher
 from tool_input import CopiedIds, CredentialsFile, ListFiles
@@ -31,6 +33,7 @@ from tool_wire import Connection, Start
 __all__ = [
     "OneQuestion", "Prefixes", "Several",
     "AwsFiles", "Endpoint", "Halves", "ObsutilFile", "OpenFiles", "Precedence", "Region",
+    "BadChoice", "Chosen", "Larger",
     "Matcher",
     "CopiedIds", "CredentialsFile", "ListFiles",
     "Bar",

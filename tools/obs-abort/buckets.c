@@ -25,16 +25,16 @@ static bool make_runs(struct bucket_runs *runs)
 {
     size_t i;
 
-    runs->all = calloc(runs->options->place_count + 1, sizeof *runs->all);
+    runs->all = calloc(runs->options->target_count + 1, sizeof *runs->all);
     if (runs->all == NULL)
         return false;
-    for (i = 0; i < runs->options->place_count; i++) {
+    for (i = 0; i < runs->options->target_count; i++) {
         struct bucket_run *one = &runs->all[i];
 
         one->options = *runs->options;
-        one->options.bucket = runs->options->places[i].bucket;
-        if (runs->options->places[i].rest != NULL)
-            one->options.prefix = runs->options->places[i].rest;
+        one->options.bucket = runs->options->targets[i].bucket;
+        if (runs->options->targets[i].rest != NULL)
+            one->options.prefix = runs->options->targets[i].rest;
         one->run = run_new(&one->options, runs->client, runs->call);
         if (one->run == NULL)
             return false;
@@ -180,6 +180,9 @@ static struct summary sum_of(const struct bucket_runs *runs)
         sum.failed += one->failed;
         sum.kept += one->kept;
         sum.unknown_age += one->unknown_age;
+        sum.left_out += one->left_out;
+        sum.smaller += one->smaller;
+        sum.unsized += one->unsized;
         sum.throttled += one->throttled;
         sum.incomplete += !one->complete;
         if (one->code != OBS_ABORT_OK)

@@ -86,7 +86,8 @@ bool upload_list_add(struct upload_list *list, const char *key, const char *uplo
 }
 
 /* Returns what is wrong with the line, or NULL. `columns`: of the line before, or 0. */
-static const char *add_line(struct upload_list *list, char *line, size_t *columns, bool unended)
+static const char *add_line(struct upload_list *list, const struct options *options, char *line, size_t *columns,
+                            bool unended)
 {
     char *upload_id;
     size_t before = *columns;
@@ -95,7 +96,9 @@ static const char *add_line(struct upload_list *list, char *line, size_t *column
     /* An upload id that was cut would be one that does not exist, and count as gone. */
     if (unended && before == 4 && *columns < 4)
         return "cut off: neither the columns of the line before nor a line end";
-    if (wrong == NULL && !upload_list_add(list, line, upload_id, -1))
+    if (wrong == NULL && !key_is_chosen(options, line))
+        list->left_out++;
+    else if (wrong == NULL && !upload_list_add(list, line, upload_id, -1))
         return "out of memory";
     return wrong;
 }
@@ -113,7 +116,7 @@ bool upload_list_read(struct upload_list *list, const struct options *options, s
         lines_open(&lines, options->from);
     while (lines.file != NULL && lines.wrong == NULL && (line = lines_next(&lines)) != NULL)
         if (*line != '\0')
-            lines.wrong = add_line(list, line, &columns, lines.unended);
+            lines.wrong = add_line(list, options, line, &columns, lines.unended);
     complete = lines_complete(&lines, STATUS_USAGE, OBS_ABORT_INVALID_ARGUMENT, failure);
     if (complete && lines.crlf && !options->quiet)
         complain("%s: lines end in CR LF, as on Windows; the CR is no part of an upload id", lines.name);

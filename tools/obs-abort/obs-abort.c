@@ -18,6 +18,11 @@ struct run {
     struct summary summary; /* how it ended; its error is not kept */
     struct preview preview; /* filled by the dry run before the question */
     uint64_t kept;          /* by this dry run */
+    uint64_t left_out;      /* of these, by --match and --not */
+    uint64_t smaller, unsized; /* that were found, and are kept by --larger */
+    struct upload_set marked;  /* by a dry run that measured */
+    enum { ALL, ONLY_MARKED, NOT_MARKED } taken; /* by later sweeps */
+    bool marks_larger;         /* rather than those that are not */
     uint64_t unfit;         /* uploads that this dry run showed as failed: they can't be named in C */
     bool no_memory;         /* for what it finds */
     uint64_t still_aborted, still_missing; /* uploads that were said to be gone, and that the check listed */
@@ -46,6 +51,18 @@ static int32_t stop_wanted(struct run *run)
     return signals_seen > 0 || run->view.output_failed;
 }
 
+/* Whether --larger keeps what was found; counts it. */
+static bool is_too_small(struct run *run, const obs_abort_outcome *outcome)
+{
+    uint64_t bytes = obs_abort_outcome_bytes(outcome);
+
+    if (run->options->larger == NULL || bytes > run->options->larger_bytes)
+        return false;
+    run->smaller += bytes > 0;
+    run->unsized += bytes == 0;
+    return true;
+}
+
 static int32_t on_progress(const obs_abort_outcome *outcome, uint64_t done, uint64_t total_so_far, void *userdata)
 {
     struct run *run = userdata;
@@ -60,30 +77,42 @@ static int32_t on_progress(const obs_abort_outcome *outcome, uint64_t done, uint
         run->done = done;
         if (run->view.list != NULL && obs_abort_outcome_index(outcome) >= 0)
             run->view.list->facts[obs_abort_outcome_index(outcome)].code = code;
-        view_outcome(&run->view, outcome);
+        if (!run->view.finding || code != OBS_ABORT_OK || !is_too_small(run, outcome))
+            view_outcome(&run->view, outcome);
     }
     progress_update(done, total_so_far, run->failed);
     return stop_wanted(run);
 }
 
+static void add_to_preview(struct run *run, const obs_abort_outcome *outcome)
+{
+    struct preview *preview = &run->preview;
+    int64_t initiated = obs_abort_outcome_initiated(outcome);
+
+    run->no_memory |= !upload_list_add(&preview->list, obs_abort_outcome_key(outcome),
+                                       obs_abort_outcome_upload_id(outcome), initiated);
+    preview->unknown_age += initiated < 0;
+    if (initiated >= 0 && (preview->oldest < 0 || initiated < preview->oldest))
+        preview->oldest = initiated;
+    if (initiated > preview->newest)
+        preview->newest = initiated;
+}
+
 static int32_t on_preview(const obs_abort_outcome *outcome, uint64_t done, uint64_t total_so_far, void *userdata)
 {
     struct run *run = userdata;
-    struct preview *preview = &run->preview;
 
     if (outcome != NULL && obs_abort_outcome_code(outcome) != OBS_ABORT_OK) {
         run->reached = true;
         view_outcome(&run->view, outcome);
     } else if (outcome != NULL) {
-        int64_t initiated = obs_abort_outcome_initiated(outcome);
+        bool too_small = is_too_small(run, outcome);
 
-        run->no_memory |= !upload_list_add(&preview->list, obs_abort_outcome_key(outcome),
-                                           obs_abort_outcome_upload_id(outcome), initiated);
-        preview->unknown_age += initiated < 0;
-        if (initiated >= 0 && (preview->oldest < 0 || initiated < preview->oldest))
-            preview->oldest = initiated;
-        if (initiated > preview->newest)
-            preview->newest = initiated;
+        if (too_small != run->marks_larger)
+            run->no_memory |= !upload_set_add(&run->marked, obs_abort_outcome_key(outcome),
+                                              obs_abort_outcome_upload_id(outcome));
+        if (!too_small && !run->marks_larger)
+            add_to_preview(run, outcome);
     }
     progress_update(done, total_so_far, 0);
     return stop_wanted(run) || run->no_memory;
@@ -132,6 +161,8 @@ static int exit_status(const struct run *run, const struct summary *summary)
 
 static struct summary summary_of(int32_t code, const char *error, const obs_abort_report *report)
 {
+    uint64_t told = obs_abort_report_younger(report) + obs_abort_report_unknown_age(report) +
+                    obs_abort_report_active(report);
     struct summary summary = {
         .code = code,
         .error = error,
@@ -144,6 +175,8 @@ static struct summary summary_of(int32_t code, const char *error, const obs_abor
         .throttled = obs_abort_report_throttled(report),
     };
 
+    if (code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL) /* otherwise it is those that were not begun, too */
+        summary.left_out = summary.kept - told;
     return summary;
 }
 
@@ -154,6 +187,23 @@ static void note_still_listed(struct summary *summary, uint64_t count)
                  "the service said of %llu uploads that they are gone, and still lists them: run this again later; if "
                  "they stay, tell its operator",
                  (unsigned long long)count);
+}
+
+/* What --larger keeps, a dry run has found, and a sweep by its marks has left out. */
+static void set_small_apart(const struct run *run, struct summary *summary)
+{
+    uint64_t small = run->smaller + run->unsized;
+
+    if (run->taken == ALL) {
+        summary->aborted -= small;
+        summary->kept += small;
+    } else if (summary->left_out >= small) {
+        summary->left_out -= small;
+    } else {
+        return; /* the sweep did not come so far */
+    }
+    summary->smaller = run->smaller;
+    summary->unsized = run->unsized;
 }
 
 /* The failures of a sweep that were not told yet. */
@@ -180,6 +230,8 @@ static void note_strange_list(const struct run *run, struct summary *summary)
 
     if (summary->code != OBS_ABORT_OK || (options->mode != MODE_FROM && options->mode != MODE_ONE))
         return;
+    if (run->view.list->count == 0 && run->view.list->left_out > 0)
+        return;
     if (run->view.list->count == 0)
         add_note(summary, false, "the list is empty: there was nothing to abort");
     else if (summary->missing == run->view.list->count && options->mode == MODE_ONE)
@@ -205,6 +257,8 @@ static int show_end(struct run *run, struct summary *summary)
 static int conclude(struct run *run, struct summary *summary)
 {
     summary->status = exit_status(run, summary);
+    if (!run->options->several && (summary->code == OBS_ABORT_OK || summary->code == OBS_ABORT_PARTIAL))
+        note_unmatched(run->options, summary);
     return show_end(run, summary);
 }
 
@@ -214,6 +268,7 @@ static int finish(struct run *run, int32_t code, obs_abort_report *report, char 
     struct summary summary = summary_of(code, error, report);
     int status;
 
+    set_small_apart(run, &summary);
     tell_failures(run, &summary, report);
     status = conclude(run, &summary);
     obs_abort_report_free(report);
@@ -234,6 +289,8 @@ static int run_many(struct run *run, struct upload_list *list)
     code = obs_abort_many(run->client, run->call, options->bucket, list->uploads, list->count, on_progress, run,
                           &report, &error);
     summary = summary_of(code, error, report);
+    summary.kept += list->left_out;
+    summary.left_out = list->left_out;
     note_strange_list(run, &summary);
     status = conclude(run, &summary);
     obs_abort_report_free(report);
@@ -241,14 +298,34 @@ static int run_many(struct run *run, struct upload_list *list)
     return status;
 }
 
-/* All listings of a run, and what it aborts by them, go by the same choice of uploads. */
+/* The filter of every sweep. Sizes are not known when it is asked: what a dry run has measured, it has marked. */
+static int32_t is_left_out(const obs_abort_outcome *candidate, void *userdata)
+{
+    const struct run *run = userdata;
+    const char *key = obs_abort_outcome_key(candidate);
+
+    if (!key_is_chosen(run->options, key))
+        return true;
+    return run->taken != ALL && upload_set_has(&run->marked, key, obs_abort_outcome_upload_id(candidate)) !=
+                                    (run->taken == ONLY_MARKED);
+}
+
+/* All listings of a run, and what it aborts by them, go by the same choice of uploads. A setter that fails is remembered
+   by the selection, and the sweep is refused. */
 static int32_t sweep(struct run *run, uint32_t flags, obs_abort_progress_fn progress, obs_abort_report **report,
                      char **error)
 {
     const struct options *options = run->options;
+    obs_abort_selection *selection = obs_abort_selection_new();
+    int32_t code;
 
-    return obs_abort_stale(run->client, run->call, options->bucket, options->prefix, options->age, flags, progress, run,
-                           report, error);
+    obs_abort_selection_set_prefix(selection, options->prefix);
+    obs_abort_selection_set_older_than_seconds(selection, options->age);
+    obs_abort_selection_set_measure(selection, options->larger != NULL && run->taken == ALL);
+    obs_abort_selection_set_filter(selection, is_left_out, run);
+    code = obs_abort_sweep(run->client, run->call, options->bucket, selection, flags, progress, run, report, error);
+    obs_abort_selection_free(selection);
+    return code;
 }
 
 static int run_sweep(struct run *run, uint32_t flags)
@@ -287,22 +364,25 @@ int run_preview(struct run *run, uint32_t flags)
     int status = -1;
 
     view_open(&run->view, options, true, NULL);
-    progress_start("finding", true, 0);
+    progress_start(options->larger != NULL ? "measuring" : "finding", true, 0);
     code = sweep(run, flags | OBS_ABORT_DRY_RUN, on_preview, &report, &error);
     progress_stop();
     usable = code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL;
     run->view.finding = !usable; /* the summary of a dry run, if it comes to nothing more */
     summary = summary_of(code, error, report);
+    set_small_apart(run, &summary);
     if (run->no_memory) {
         fail(&failure, STATUS_COULD_NOT_START, code,
              "no memory for all that was found, nothing was aborted: take it in portions, with --prefix");
         status = give_up(run, &failure);
-    } else if (!usable || run->preview.list.count == 0) {
+    } else if (!usable || summary.aborted == 0) {
         if (!usable && !options->several)
             complain("nothing was aborted");
         status = conclude(run, &summary);
     }
     run->kept = summary.kept;
+    run->left_out = summary.left_out;
+    run->taken = options->larger == NULL ? ALL : run->marks_larger ? ONLY_MARKED : NOT_MARKED;
     run->unfit = summary.failed;
     if (options->age > 0)
         run->preview.unknown_age = summary.unknown_age;
@@ -311,7 +391,7 @@ int run_preview(struct run *run, uint32_t flags)
     return status;
 }
 
-/* The service's word that an upload is gone is worth what its next listing says: obs_abort_stale looks, too. */
+/* The service's word that an upload is gone is worth what its next listing says: a sweep looks, too. */
 static void check_again(struct run *run, uint32_t flags, struct summary *summary, char **error)
 {
     obs_abort_report *report = NULL;
@@ -354,6 +434,9 @@ int run_counted(struct run *run, uint32_t flags)
         !run->view.output_failed)
         check_again(run, flags, &summary, &check_error);
     summary.kept += run->kept;
+    summary.left_out += run->left_out;
+    summary.smaller = run->smaller;
+    summary.unsized = run->unsized;
     summary.failed += run->unfit;
     summary.unknown_age = run->options->age > 0 ? run->preview.unknown_age : 0;
     if (summary.code == OBS_ABORT_OK && summary.failed > 0)
@@ -367,7 +450,7 @@ int run_counted(struct run *run, uint32_t flags)
 
 /*
  * Without --yes: a dry run, the question, and then exactly the uploads that it counted, each by its key
- * and upload id. A second obs_abort_stale could reach others, whatever age it is given: uploads that turn
+ * and upload id. A second sweep could reach others, whatever age it is given: uploads that turn
  * old enough while the question waits, and old ones that the first listing did not show (a replica that
  * lags, a clock that is set). The price is memory for what was found, some hundred bytes an upload.
  */
@@ -385,6 +468,16 @@ static int run_asking(struct run *run, uint32_t flags)
     return show_end(run, &summary);
 }
 
+/* --larger with --yes: a sweep of those that a dry run has marked. Their hashes are kept, not their keys. */
+static int run_larger(struct run *run, uint32_t flags)
+{
+    int status;
+
+    run->marks_larger = true;
+    status = run_preview(run, flags);
+    return status >= 0 ? status : run_sweep(run, flags);
+}
+
 int run_mode(struct run *run, struct upload_list *list)
 {
     const struct options *options = run->options;
@@ -400,7 +493,7 @@ int run_mode(struct run *run, struct upload_list *list)
         if (options->dry_run)
             return run_sweep(run, live | OBS_ABORT_DRY_RUN);
         if (options->yes)
-            return run_sweep(run, live);
+            return options->larger != NULL ? run_larger(run, live) : run_sweep(run, live);
         return run_asking(run, live);
     }
     return STATUS_USAGE;
@@ -426,6 +519,7 @@ void run_free(struct run *run)
     if (run == NULL)
         return;
     upload_list_free(&run->preview.list);
+    upload_set_free(&run->marked);
     free(run);
 }
 
@@ -482,7 +576,7 @@ static int run_client(const struct options *options, const obs_abort_client *cli
 
 static int run_options(const struct options *options)
 {
-    struct upload_list list = {NULL, NULL, NULL, 0, 0};
+    struct upload_list list = {NULL, NULL, NULL, 0, 0, 0};
     struct failure failure = {0, 0, ""};
     obs_abort_client *client = NULL;
     int status;

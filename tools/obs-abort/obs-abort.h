@@ -21,25 +21,48 @@ struct failure {
     char message[1024];
 };
 
+/* ---- patterns.c: globs of an option that may be repeated ---- */
+
+struct pattern {
+    const char *text;
+    struct glob *glob;
+    bool matched; /* it matched something that was looked at */
+};
+
+struct patterns {
+    struct pattern *items;
+    size_t count;
+};
+
+/* Returns what is wrong with the glob, or NULL. */
+const char *patterns_add(struct patterns *patterns, const char *text);
+/* Whether any of them matches; notes which do. */
+bool patterns_match(const struct patterns *patterns, const char *text);
+void patterns_free(struct patterns *patterns);
+
 /* ---- options.c: the command line ---- */
 
 enum mode { MODE_ONE, MODE_LIST, MODE_STALE, MODE_FROM };
 
 /* obs://BUCKET, with what comes after the next slash, or NULL. */
-struct place {
+struct target {
     char *bucket;
     const char *rest;
 };
 
 struct options {
     enum mode mode;
-    struct place *places;
-    size_t place_count;
-    bool several;       /* a run for each place */
+    struct target *targets;
+    size_t target_count;
+    bool several;       /* a run for each target */
     const char *bucket; /* of this run */
     const char *key, *upload_id;
     const char *from, *prefix, *stale;
     uint64_t age; /* what stale says, in seconds */
+    struct patterns match, not, bucket_match;
+    const char *larger;
+    uint64_t larger_bytes; /* what it says */
+    bool all_buckets;
     bool list, dry_run, yes, include_live;
 
     const char *endpoint, *region, *credentials, *profile;
@@ -55,6 +78,9 @@ struct options {
 /* -1 to go on, or the exit status: --help and --version were printed, or the usage is wrong. */
 int options_parse(struct options *options, int argc, char **argv);
 void options_free(struct options *options);
+
+/* Whether --match and --not leave it in. */
+bool key_is_chosen(const struct options *options, const char *key);
 
 /* ---- help.c ---- */
 
@@ -176,6 +202,7 @@ struct upload_list {
     struct upload_facts *facts;      /* of each */
     const obs_abort_upload **sorted; /* after upload_list_sort */
     size_t count, room;
+    size_t left_out; /* of what was read, by --match and --not */
 };
 
 /* Reads the file of --from. Returns false on failure. */
@@ -196,6 +223,20 @@ struct glob;
 struct glob *glob_new(const char *pattern, const char **wrong);
 bool glob_matches(const struct glob *glob, const char *text);
 void glob_free(struct glob *glob);
+
+/* ---- upload_set.c ---- */
+
+/* Zeroed, it is empty. */
+struct upload_set {
+    uint64_t *hashes; /* room of them, a power of two; 0: free */
+    size_t count, room;
+    uint64_t seed[2];
+};
+
+/* Returns false if there is no memory. */
+bool upload_set_add(struct upload_set *set, const char *key, const char *upload_id);
+bool upload_set_has(const struct upload_set *set, const char *key, const char *upload_id);
+void upload_set_free(struct upload_set *set);
 
 /* ---- text.c: strings and times ---- */
 
@@ -218,6 +259,8 @@ void format_span(char *buffer, size_t size, uint64_t seconds);
 bool parse_age(const char *text, uint64_t *seconds);
 /* What to write instead of an age that parse_age refuses. */
 const char *age_hint(const char *text);
+/* A number and a unit, which is a power of 1024: 1G is 1GiB. */
+bool parse_size(const char *text, uint64_t *bytes);
 bool parse_milliseconds(const char *text, uint32_t *ms);
 bool parse_count(const char *text, uint32_t *count);
 
@@ -242,6 +285,8 @@ struct summary {
     bool begun; /* false: the verb was not called, and there is nothing to count */
     uint64_t aborted, missing, failed, kept; /* in a dry run, aborted: would be aborted */
     uint64_t unknown_age;                    /* of the kept */
+    uint64_t left_out;                       /* of the kept: by --match and --not, if that is known */
+    uint64_t smaller, unsized;               /* of the kept, by --larger: unsized if no size is known */
     uint64_t throttled;                      /* responses that ask to slow down */
     uint64_t buckets, incomplete;            /* of a sum: how many, and of how many complete is false */
     bool complete;                           /* it was looked at to the end; set by view_summary */
@@ -258,6 +303,8 @@ void view_still_listed(struct view *view, const char *key, const char *upload_id
 void view_summary(struct view *view, struct summary *summary);
 /* Adds a sentence. */
 void add_note(struct summary *summary, bool matters, const char *format, ...);
+/* The globs that nothing matched. */
+void note_unmatched(const struct options *options, struct summary *summary);
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...);
 /* A line on standard error that does not collide with the progress bar. */
 void complain(const char *format, ...);
@@ -311,7 +358,7 @@ void run_free(struct run *run);
 
 /* ---- buckets.c ---- */
 
-/* A run for each place. Returns the exit status. */
+/* A run for each target. Returns the exit status. */
 int run_buckets(const struct options *options, const obs_abort_client *client, obs_abort_call *call);
 
 #endif

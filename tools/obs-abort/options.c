@@ -43,10 +43,24 @@ static bool choose(const struct option_spec *spec, const char *value, int32_t *c
     return false;
 }
 
+static bool add_glob(const struct option_spec *spec, const char *value, struct patterns *patterns)
+{
+    const char *wrong = patterns_add(patterns, value);
+
+    if (wrong != NULL)
+        complain("--%s %s: %s", spec->name, value, wrong);
+    return wrong == NULL;
+}
+
 static bool set(struct options *options, const struct option_spec *spec, const char *value)
 {
     void *field = (char *)options + spec->offset;
 
+    /* --prefix "$UNSET" would sweep the whole bucket, --endpoint "$UNSET" another service. */
+    if ((spec->kind == TEXT || spec->kind == GLOB) && *value == '\0') {
+        complain("--%s: the value is empty (an unset variable?); leave the option out if that is meant", spec->name);
+        return false;
+    }
     switch (spec->kind) {
     case FLAG:
         *(bool *)field = true;
@@ -61,14 +75,17 @@ static bool set(struct options *options, const struct option_spec *spec, const c
         }
         *(const char **)field = value;
         return true;
-    case TEXT:
-        /* --prefix "$UNSET" would sweep the whole bucket, --endpoint "$UNSET" another service. */
-        if (*value == '\0') {
-            complain("--%s: the value is empty (an unset variable?); leave the option out if that is meant", spec->name);
+    case SIZE:
+        if (!parse_size(value, &options->larger_bytes)) {
+            complain("--%s: a size is a whole number and a unit of 1024: 500K, 100M, 1G, 2T, or 1GiB; GB is refused, as it "
+                     "may be a thousand million", spec->name);
             return false;
         }
         *(const char **)field = value;
         return true;
+    case GLOB:
+        return add_glob(spec, value, field);
+    case TEXT:
     case TEXT_OR_EMPTY:
         *(const char **)field = value;
         return true;
@@ -152,7 +169,7 @@ static bool parse_arguments(struct options *options, int argc, char **argv, cons
 }
 
 /* obs://BUCKET, obs://BUCKET/KEY or obs://BUCKET/PREFIX, which are taken as they stand. */
-static bool split_url(struct place *place, const char *url)
+static bool split_url(struct target *target, const char *url)
 {
     const char *bucket = url + 6, *slash;
     size_t length;
@@ -167,17 +184,17 @@ static bool split_url(struct place *place, const char *url)
         return false;
     }
     length = slash != NULL ? (size_t)(slash - bucket) : strlen(bucket);
-    place->rest = slash != NULL ? slash + 1 : NULL;
-    place->bucket = calloc(length + 1, 1);
-    if (place->bucket == NULL)
+    target->rest = slash != NULL ? slash + 1 : NULL;
+    target->bucket = calloc(length + 1, 1);
+    if (target->bucket == NULL)
         complain("out of memory");
     else
-        memcpy(place->bucket, bucket, length);
-    return place->bucket != NULL;
+        memcpy(target->bucket, bucket, length);
+    return target->bucket != NULL;
 }
 
 /* Whether an upload may be in both. */
-static bool overlap(const struct place *one, const struct place *other)
+static bool overlap(const struct target *one, const struct target *other)
 {
     size_t length;
 
@@ -189,17 +206,17 @@ static bool overlap(const struct place *one, const struct place *other)
     return strncmp(one->rest, other->rest, length) == 0;
 }
 
-/* What is wrong with the places of --stale and --list, or NULL. */
+/* What is wrong with the targets of --stale and --list, or NULL. */
 static const char *misplaced(const struct options *options)
 {
     size_t i, j;
 
-    for (i = 0; i < options->place_count; i++) {
-        if (options->places[i].rest != NULL && options->prefix != NULL)
+    for (i = 0; i < options->target_count; i++) {
+        if (options->targets[i].rest != NULL && options->prefix != NULL)
             return "--prefix and obs://BUCKET/PREFIX exclude one another";
         for (j = 0; j < i; j++)
-            if (overlap(&options->places[i], &options->places[j]))
-                return "one of the places named is part of another, or named twice";
+            if (overlap(&options->targets[i], &options->targets[j]))
+                return "one of the targets named is part of another, or named twice";
     }
     return NULL;
 }
@@ -207,20 +224,20 @@ static const char *misplaced(const struct options *options)
 /* The buckets, or one upload's bucket, key and id. */
 static bool take_operands(struct options *options, const char **operands, size_t count)
 {
-    size_t places = options->mode == MODE_ONE && count > 1 ? 1 : count;
+    size_t targets = options->mode == MODE_ONE && count > 1 ? 1 : count;
 
-    options->places = calloc(places + 1, sizeof *options->places);
-    if (options->places == NULL) {
+    options->targets = calloc(targets + 1, sizeof *options->targets);
+    if (options->targets == NULL) {
         complain("out of memory");
         return false;
     }
-    for (; options->place_count < places; options->place_count++)
-        if (!split_url(&options->places[options->place_count], operands[options->place_count]))
+    for (; options->target_count < targets; options->target_count++)
+        if (!split_url(&options->targets[options->target_count], operands[options->target_count]))
             return false;
-    options->bucket = options->places[0].bucket;
-    options->key = options->places[0].rest;
+    options->bucket = options->targets[0].bucket;
+    options->key = options->targets[0].rest;
     options->upload_id = options->mode == MODE_ONE ? operands[1] : NULL;
-    options->several = places > 1;
+    options->several = targets > 1;
     return true;
 }
 
@@ -260,6 +277,10 @@ static const char *misfit(const struct options *options, size_t operands)
         return "--from takes one bucket, obs://BUCKET; the keys are in its file";
     if (options->prefix != NULL && !stale && options->mode != MODE_LIST)
         return "--prefix goes with --stale and --list";
+    if (one && options->match.count + options->not.count > 0)
+        return "--match and --not go with --stale, --list and --from";
+    if (options->larger != NULL && !stale && options->mode != MODE_LIST)
+        return "--larger goes with --stale and --list";
     if (options->several && options->include_live)
         return "--include-live goes with a single bucket";
     if (stale || options->mode == MODE_LIST)
@@ -337,7 +358,10 @@ int options_parse(struct options *options, int argc, char **argv)
 
 void options_free(struct options *options)
 {
-    while (options->place_count > 0)
-        free(options->places[--options->place_count].bucket);
-    free(options->places);
+    while (options->target_count > 0)
+        free(options->targets[--options->target_count].bucket);
+    free(options->targets);
+    patterns_free(&options->match);
+    patterns_free(&options->not);
+    patterns_free(&options->bucket_match);
 }

@@ -285,6 +285,25 @@ void format_span(char *buffer, size_t size, uint64_t seconds)
     snprintf(buffer, size, "%llu %s%s", (unsigned long long)seconds, units[i].name, seconds == 1 ? "" : "s");
 }
 
+/* GB would be a thousand millions to some programs, and 1024 times 1024 times 1024 bytes to others. */
+bool parse_size(const char *text, uint64_t *bytes)
+{
+    static const char letters[] = "BKMGT";
+    const char *unit = parse_number(text, bytes), *letter;
+    unsigned shift;
+
+    if (unit == NULL || *unit == '\0')
+        return false;
+    letter = strchr(letters, *unit >= 'a' && *unit <= 'z' ? *unit - 'a' + 'A' : *unit);
+    if (letter == NULL || (unit[1] != '\0' && (letter == letters || strcmp(unit + 1, "iB") != 0)))
+        return false;
+    shift = 10 * (unsigned)(letter - letters);
+    if (*bytes > UINT64_MAX >> shift)
+        return false;
+    *bytes <<= shift;
+    return true;
+}
+
 /* Seconds, unless a unit says otherwise, as with other tools' timeouts. */
 bool parse_milliseconds(const char *text, uint32_t *ms)
 {

@@ -373,6 +373,9 @@ static void put_json_summary(FILE *out, const struct view *view, const struct su
     put_json_count(out, "failed", summary->failed);
     put_json_count(out, "kept", summary->kept);
     put_json_count(out, "unknown_age", summary->unknown_age);
+    put_json_count(out, "left_out", summary->left_out);
+    put_json_count(out, "smaller", summary->smaller);
+    put_json_count(out, "unknown_size", summary->unsized);
     put_json_count(out, "throttled", summary->throttled);
     fprintf(out, ",\"seconds\":%.3f", (double)(monotonic_ms() - view->started_ms) / 1000);
     put_json_code(out, summary->code);
@@ -409,13 +412,26 @@ static void put_taken(const struct view *view, const struct summary *summary)
 
 static void put_kept(const struct view *view, const struct summary *summary, const char *separator)
 {
-    uint64_t younger = summary->kept - summary->unknown_age;
+    uint64_t others = summary->kept - summary->unknown_age - summary->left_out - summary->smaller - summary->unsized;
     bool cut_short = is_cut_short(view, summary);
 
-    if (younger > 0) {
-        fprintf(stderr, "%s%llu %s", separator, (unsigned long long)younger,
+    if (others > 0) {
+        fprintf(stderr, "%s%llu %s", separator, (unsigned long long)others,
                 view->options->mode == MODE_LIST ? "not shown" : view->options->mode != MODE_STALE ? "not begun"
                 : cut_short ? "younger or not begun" : "younger");
+        separator = ", ";
+    }
+    if (summary->left_out > 0) {
+        fprintf(stderr, "%s%llu left out", separator, (unsigned long long)summary->left_out);
+        separator = ", ";
+    }
+    if (summary->smaller > 0) {
+        fprintf(stderr, "%s%llu not larger than %s", separator, (unsigned long long)summary->smaller, view->options->larger);
+        separator = ", ";
+    }
+    if (summary->unsized > 0) {
+        fputs(separator, stderr);
+        put_count(summary->unsized, "without parts or of unknown size kept", view->colour, YELLOW);
         separator = ", ";
     }
     if (summary->unknown_age > 0) {
@@ -433,7 +449,7 @@ static void put_text_summary(const struct view *view, const struct summary *summ
     if (summary->status > STATUS_SIGNALLED)
         put_coloured(stderr, view->colour, YELLOW, "interrupted: ");
     if (nothing && is_listing(view) && !cut_short) {
-        fputs("nothing ", stderr);
+        fputs(summary->left_out + summary->smaller + summary->unsized > 0 ? "nothing chosen is " : "nothing ", stderr);
         if (view->options->age > 0)
             fprintf(stderr, "%s%s old", summary->unknown_age > 0 ? "known to be " : "", view->options->stale);
         else

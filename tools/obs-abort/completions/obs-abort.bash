@@ -17,6 +17,9 @@ _obs_abort()
     --stale) option=value words="24h 7d 30d" ;;
     --from) option=value words="-" files=yes ;;
     --prefix) option=value ;;
+    --match) option=value ;;
+    --not) option=value ;;
+    --larger) option=value words="1M 100M 1G" ;;
     --endpoint) option=value ;;
     --region) option=value ;;
     --credentials) option=value words="env ecs chain obsutil file:" ;;
@@ -32,7 +35,7 @@ _obs_abort()
     --max-attempts) option=value ;;
     --connections) option=value ;;
     *)
-        [[ $current == -* && $files == "" ]] && words="--stale --from --list --prefix -n --dry-run -y --yes --include-live --endpoint --region --credentials --profile --addressing --signature --ca-file --client-cert --client-key --proxy --timeout --connect-timeout --max-attempts --connections --confirm --request-payer --json -q --quiet -v --verbose -h --help --version" ;;
+        [[ $current == -* && $files == "" ]] && words="--stale --from --list --prefix --match --not --larger -n --dry-run -y --yes --include-live --endpoint --region --credentials --profile --addressing --signature --ca-file --client-cert --client-key --proxy --timeout --connect-timeout --max-attempts --connections --confirm --request-payer --json -q --quiet -v --verbose -h --help --version" ;;
     esac
     [[ $words == "" ]] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     if [[ $files != "" ]]; then
