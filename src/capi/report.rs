@@ -158,11 +158,11 @@ pub unsafe extern "C" fn obs_abort_report_bytes(report: *const obs_abort_report)
 }
 
 /// Returns whether the last listing of obs_abort_sweep() or obs_abort_stale() was read to its end and showed nothing left
-/// to abort.
+/// to do.
 ///
 /// \param report  The report.
-/// \return 1 if so. 0 otherwise, which includes a dry run that found something, every report of obs_abort_many(), and a
-///         `report` that is NULL.
+/// \return 1 if so. 0 otherwise. 0 also after a dry run that found something, if uploads were kept because their parts
+///         could not be read, for every report of obs_abort_many(), and if `report` is NULL.
 ///
 /// Threads: any. Since 0.1.0.
 #[unsafe(no_mangle)]

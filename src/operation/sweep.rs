@@ -272,11 +272,11 @@ impl<'a> Sweep<'a> {
                     let outcome = log_outcome(log, Outcome::gone(upload, &attempts, failure));
                     return Some(Job::Done(Box::new(outcome)));
                 }
-                Inspection::Keep { level, why } => {
-                    log.log(level, || {
+                Inspection::Keep { known, why } => {
+                    log.log(if known { Level::Info } else { Level::Warn }, || {
                         format!("upload {:?} of {:?}: kept as active: {why}", upload.upload_id, upload.key)
                     });
-                    self.lock().tally.keep_active(&upload);
+                    self.lock().tally.keep_active(&upload, known);
                     return None;
                 }
                 Inspection::CutOff => return None,
@@ -296,7 +296,7 @@ impl<'a> Sweep<'a> {
         let parts = caught(|| list_parts(&invocation, upload));
         match parts.unwrap_or_else(|panic| Err(internal(&panic).into())) {
             Ok(parts) if self.selection.idle_seconds > 0 => match self.activity(upload, &parts) {
-                Some(why) => Inspection::Keep { level: Level::Info, why },
+                Some(activity) => activity,
                 None => Inspection::Take(Some(parts)),
             },
             Ok(parts) => Inspection::Take(Some(parts)),
@@ -307,7 +307,7 @@ impl<'a> Sweep<'a> {
                 }
                 let why = format!("its parts can't be listed: {}", error.detail);
                 if self.selection.idle_seconds > 0 {
-                    return Inspection::Keep { level: Level::Warn, why };
+                    return Inspection::Keep { known: false, why };
                 }
                 log.log(Level::Warn, || {
                     format!("upload {:?} of {:?}: not measured: {why}", upload.upload_id, upload.key)
@@ -318,19 +318,22 @@ impl<'a> Sweep<'a> {
     }
 
     /// Why an upload may still be written to. None: it may not.
-    fn activity(&self, upload: &Upload, parts: &Parts) -> Option<String> {
+    fn activity(&self, upload: &Upload, parts: &Parts) -> Option<Inspection> {
         let cutoff = self.cutoffs.get()?.written;
         if parts.count == 0 {
             // Then its initiation counts, which was before both cutoffs.
             return None;
         }
         let Some(newest) = parts.newest else {
-            return Some("the time of a part is missing, or can't be right".to_owned());
+            let why = "the time of a part is missing, or can't be right".to_owned();
+            return Some(Inspection::Keep { known: false, why });
         };
         if upload.initiated.is_some_and(|initiated| newest < initiated.saturating_sub_unsigned(MAX_SKEW)) {
-            return Some("its last part is dated before its initiation".to_owned());
+            let why = "its last part is dated before its initiation".to_owned();
+            return Some(Inspection::Keep { known: false, why });
         }
-        (newest >= cutoff).then(|| format!("its last part came {} s after the cutoff", newest - cutoff))
+        let why = || format!("its last part came {} s after the cutoff", newest - cutoff);
+        (newest >= cutoff).then(|| Inspection::Keep { known: true, why: why() })
     }
 
     /// Shows the caller the candidates, one after the other, on the caller's thread.
@@ -477,7 +480,7 @@ impl<'a> Sweep<'a> {
         };
         report.failures = std::mem::take(&mut report.failures).into_iter().map(logged).collect();
         let result = pool.result(&report, &report.sums(dry_run), incomplete, failure);
-        report.complete = result.is_ok() && !(dry_run && report.aborted > 0);
+        report.complete &= result.is_ok() && !(dry_run && report.aborted > 0);
         BatchResult { report, result }
     }
 }
@@ -488,8 +491,8 @@ enum Inspection {
     Take(Option<Parts>),
     /// The service says that it is gone.
     Gone(Failure),
-    /// It may still be written to.
-    Keep { level: Level, why: String },
+    /// It may still be written to. `known`: its parts say so.
+    Keep { known: bool, why: String },
     /// The call ended first.
     CutOff,
 }

@@ -186,6 +186,8 @@ pub struct Tally {
     tried: u64,
     /// The size of those that may be gone by this sweep.
     bytes: u64,
+    /// Whether the parts of one could not be read, so that there may be something left to do.
+    unread: bool,
 }
 
 /// What one listing showed, and what became of it.
@@ -273,6 +275,7 @@ impl Tally {
             known: 0,
             tried: 0,
             bytes: 0,
+            unread: false,
         }
     }
 
@@ -343,9 +346,10 @@ impl Tally {
         self.kept.unknown_age = self.kept.unknown_age.max(pass.unknown_age);
     }
 
-    /// Takes note that an upload that was listed may still be written to, and is left alone.
-    pub fn keep_active(&mut self, upload: &Upload) {
+    /// Takes note that an upload that was listed may still be written to, and is left alone. `known`: its parts say so.
+    pub fn keep_active(&mut self, upload: &Upload, known: bool) {
         self.settle(upload, Last::Active);
+        self.unread |= !known;
     }
 
     /// Takes note of the outcome of an upload that was listed.
@@ -480,6 +484,7 @@ impl Tally {
             active,
             unknown_age: self.kept.unknown_age,
             bytes: self.bytes.saturating_sub(not_gone),
+            complete: complete && !self.unread,
             failures,
             ..Report::default()
         }
@@ -708,7 +713,7 @@ mod tests {
 
     fn kept(tally: &mut Tally, n: u64) {
         let ListedUpload { key, upload_id, .. } = listed(n);
-        tally.keep_active(&Upload { key, upload_id, ..Upload::default() });
+        tally.keep_active(&Upload { key, upload_id, ..Upload::default() }, true);
     }
 
     /// What is active is neither tried again nor a reason to list again, however often it is listed.
@@ -792,6 +797,17 @@ mod tests {
                 }
             }
             assert_eq!(tally.into_report(complete).bytes, want, "{passes:?}");
+        }
+    }
+
+    #[test]
+    fn parts_that_could_not_be_read_leave_something_to_do() {
+        for known in [true, false] {
+            let mut tally = Tally::new();
+            let ListedUpload { key, upload_id, .. } = listed(1);
+            let _ = tally.list(&listed(1));
+            tally.keep_active(&Upload { key, upload_id, ..Upload::default() }, known);
+            assert_eq!(tally.into_report(true).complete, known);
         }
     }
 
