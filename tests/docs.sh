@@ -23,7 +23,7 @@ echo "the manual: the same from another folder"
 prepare
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
 cd "$folder"
-blocks c "$root/README.md" >shown.c
+code_blocks c "$root/README.md" >shown.c
 [ "$(grep -c 'int main' shown.c)" = 1 ] || fail "README does not have one program in C"
 # The endpoint alone is another.
 sed 's|"https://obs.eu-101.myhuaweicloud.com"|getenv("OBS_ENDPOINT")|; 1i #include <stdlib.h>' shown.c >main.c
@@ -32,9 +32,9 @@ quietly cc -std=c99 -Wall -Wextra -Wpedantic -Werror main.c $(pkg-config --cflag
 export LD_LIBRARY_PATH="$folder/lib"
 start_server
 id=$(client initiate --key "a key")
-said=$(told ./a.out hello "a key" "$id") || fail "README's program fails"
+said=$(with_settings ./a.out hello "a key" "$id") || fail "README's program fails"
 [ "$said" = "ok, HTTP 204" ] || fail "README's program says $said"
-said=$(told ./a.out hello "a key" "$id") && fail "README's program aborts what is gone"
+said=$(with_settings ./a.out hello "a key" "$id") && fail "README's program aborts what is gone"
 case $said in "no_such_upload, HTTP 404: no_such_upload: "*) ;; *) fail "README's program says $said" ;; esac
 stop_server
 

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/../.." || exit 1
 bindings="
     cpp
     csharp
+    ffi
     go
     python
 "

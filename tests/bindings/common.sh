@@ -4,7 +4,7 @@
 
 binding=$(basename "$0" .sh)
 root=$PWD
-# What the other suites are told is not what a user of a prefix has.
+# A user of a prefix has none of what the other suites get.
 unset INCLUDEDIR LIBDIR LD_LIBRARY_PATH OBSABORT_LIB
 export no_proxy=127.0.0.1
 target=${CARGO_TARGET_DIR:-target}
@@ -47,10 +47,10 @@ prepare() {
     cp "$(readlink -f "$prefix/lib/libobsabort.so")" "$folder/lib/libobsabort.so.0"
 }
 
-# Starts obs-local with the bucket "hello". It ends with this script, or by stop_server.
+# OPTION...: starts obs-local with the bucket "hello". It ends with this script, or by stop_server. Descriptor 3 takes commands.
 start_server() {
     mkfifo "$folder/stdin"
-    "$OBS_LOCAL" --until-stdin-closes --access-key AK --secret-key SK --bucket hello <"$folder/stdin" >"$folder/server" &
+    "$OBS_LOCAL" --control --access-key AK --secret-key SK --bucket hello "$@" <"$folder/stdin" >"$folder/server" &
     server=$!
     exec 3>"$folder/stdin"
     until grep -q listening "$folder/server"; do
@@ -73,15 +73,15 @@ client() {
 }
 
 # COMMAND...: runs a program with endpoint and credentials in its environment.
-told() {
+with_settings() {
     OBS_ENDPOINT="$endpoint" OBS_ACCESS_KEY_ID=AK OBS_SECRET_ACCESS_KEY=SK "$@"
 }
 
-# COMMAND...: a page's program, given BUCKET KEY UPLOAD_ID. It aborts an upload, and is told the second time that it is gone.
-uses() {
+# COMMAND...: a page's program, given BUCKET KEY UPLOAD_ID. It aborts an upload, and says the second time that it was gone before.
+check_program() {
     id=$(client initiate --key "a key")
     for expected in "gone" "gone before"; do
-        said=$(told "$@" hello "a key" "$id") || fail "failed: $*"
+        said=$(with_settings "$@" hello "a key" "$id") || fail "failed: $*"
         [ "$said" = "$expected" ] || fail "$* says $said instead of $expected"
     done
     left=$(client list-uploads)
@@ -89,6 +89,6 @@ uses() {
 }
 
 # LANGUAGE FILE: the code blocks of a language in a page.
-blocks() {
+code_blocks() {
     sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$2" | sed '/^```/d'
 }

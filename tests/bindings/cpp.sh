@@ -52,9 +52,9 @@ run_example() {
     start_server
     id=$(client initiate --key "a key")
     export LD_LIBRARY_PATH="$folder/lib"
-    [ "$(told "$folder/$1/example" hello "a key" "$id")" = gone ] || fail "docs/cpp.md: the program does not abort"
+    [ "$(with_settings "$folder/$1/example" hello "a key" "$id")" = gone ] || fail "docs/cpp.md: the program does not abort"
     status=0
-    told "$folder/$1/example" hello "a key" "$id" 2>"$folder/log" || status=$?
+    with_settings "$folder/$1/example" hello "a key" "$id" 2>"$folder/log" || status=$?
     [ $status = 3 ] && grep -q '^no_such_upload: ' "$folder/log" || fail "docs/cpp.md: the program does not say no_such_upload"
     unset LD_LIBRARY_PATH
     stop_server

@@ -49,13 +49,13 @@ for runtime in "$on_mono" "$on_net"; do
 done
 
 # The program of the page.
-blocks csharp "$root/docs/csharp.md" >hello.cs
+code_blocks csharp "$root/docs/csharp.md" >hello.cs
 [ -s hello.cs ] || fail "docs/csharp.md has no program"
 compile -out:hello.exe hello.cs
 start_server
 for runtime in "$on_mono" "$on_net"; do
     # shellcheck disable=SC2086
-    uses $runtime hello.exe
+    check_program $runtime hello.exe
 done
 echo "hello: aborted an upload on Mono and on .NET"
 
@@ -106,7 +106,7 @@ cat >deps.json <<END
 }
 END
 id=$(client initiate --key "a key")
-said=$(unset LD_LIBRARY_PATH; told "$dotnet" exec --runtimeconfig runtimeconfig.json --depsfile deps.json \
+said=$(unset LD_LIBRARY_PATH; with_settings "$dotnet" exec --runtimeconfig runtimeconfig.json --depsfile deps.json \
     --additionalprobingpath "$folder/packages" hello.exe hello "a key" "$id") || fail "hello failed"
 [ "$said" = gone ] || fail "hello says $said, with the package"
 stop_server

@@ -59,8 +59,8 @@ LD_LIBRARY_PATH=$prefix/lib go test -race -count=1 -timeout 300s . || fail "its 
 # The page: what it says to type, and the program that it says to write.
 mkdir "$folder/user"
 page=$root/docs/go.md
-blocks sh "$page" | sed "s|/path/to/libobsabort|$folder/libobsabort|" >"$folder/type"
-blocks go "$page" >"$folder/user/main.go"
+code_blocks sh "$page" | sed "s|/path/to/libobsabort|$folder/libobsabort|" >"$folder/type"
+code_blocks go "$page" >"$folder/user/main.go"
 [ -s "$folder/type" ] && [ -s "$folder/user/main.go" ] || fail "docs/go.md has no commands, or no program"
 cd "$folder/user"
 quietly sh -eux "$folder/type"
@@ -72,7 +72,7 @@ readelf -d hello-static >"$folder/needs"
 
 # PROGRAM LIBRARIES
 runs() {
-    uses env LD_LIBRARY_PATH="$2" "$1"
+    check_program env LD_LIBRARY_PATH="$2" "$1"
     echo "$(basename "$1"), with $(ls "$2" 2>/dev/null | grep -c obsabort) files of the library: aborted an upload"
 }
 start_server
