@@ -359,11 +359,6 @@ extern "C" {
 #define OBS_ABORT_INCLUDE_LIVE 2
 
 /**
- * The most by which OBS lets the date of a signature differ from its own clock, in seconds.
- */
-#define MAX_SKEW (15 * 60)
-
-/**
  * A call handle: cancels a call from another thread, and limits the time that a call may take. One handle may serve
  * several calls, one after the other or at the same time. It corresponds to a context in Go and to a CancellationToken
  * in C#.

@@ -4,7 +4,7 @@ use crate::base::date;
 use crate::http::Headers;
 
 /// The most by which OBS lets the date of a signature differ from its own clock, in seconds.
-pub const MAX_SKEW: u64 = 15 * 60;
+pub(crate) const MAX_SKEW: u64 = 15 * 60;
 
 /// Returns the earlier of a list's Date and the time by which its request was dated. A service that has
 /// just accepted a signature of `dated` is at most 15 minutes from it: a Date further off comes from a gateway or

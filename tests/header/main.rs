@@ -41,6 +41,17 @@ fn header_is_ascii_with_c89_comments() {
     assert!(header.is_ascii(), "something other than ASCII");
 }
 
+/// cbindgen also exports constants of the rooms below, if they are pub and numbers.
+#[test]
+fn each_constant_has_the_prefix() {
+    let header = generated();
+    for line in header.lines() {
+        if let Some(definition) = line.strip_prefix("#define ") {
+            assert!(definition.starts_with("OBS_ABORT_") || definition == "OBSABORT_H", "{line}");
+        }
+    }
+}
+
 /// The list of exported symbols stands between the header and what the linker shows, which tests/e2e/test_symbols.py
 /// compares with it.
 #[test]
