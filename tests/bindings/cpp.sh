@@ -25,6 +25,13 @@ awk -v folder="$folder/source" '
     END { exit n != 5 }' docs/cpp.md || fail "docs/cpp.md does not have five programs"
 sed 's|"https://obs.eu-101.myhuaweicloud.com"|std::getenv("OBS_ENDPOINT")|; 1i #include <cstdlib>' \
     "$folder/source/example1.cpp" >"$folder/source/example.cpp"
+# README's lines, within a function.
+{
+    printf '#include <obsabort.hpp>\nvoid readme(const std::string &upload_id);\nvoid readme(const std::string &upload_id)\n{\n'
+    code_blocks cpp README.md
+    echo '}'
+} >"$folder/source/readme.cpp"
+grep -q 'client.abort(' "$folder/source/readme.cpp" || fail "README has no lines in C++"
 
 # NAME COMPILER LEVEL LINK FLAGS: builds in $folder/NAME.
 build() {

@@ -52,6 +52,15 @@ done
 code_blocks csharp "$root/docs/csharp.md" >hello.cs
 [ -s hello.cs ] || fail "docs/csharp.md has no program"
 compile -out:hello.exe hello.cs
+# README's lines, within a function.
+{
+    printf 'using System.Threading;\nusing System.Threading.Tasks;\nusing ObsAbort;\nstatic class Readme\n{\n'
+    printf 'internal static async Task Lines(string uploadId, CancellationToken cancellationToken)\n{\n'
+    code_blocks csharp "$root/README.md"
+    printf '}\n}\n'
+} >readme.cs
+grep -q 'AbortAsync' readme.cs || fail "README has no lines in C#"
+compile -target:library -out:readme.dll readme.cs
 start_server
 for runtime in "$on_mono" "$on_net"; do
     # shellcheck disable=SC2086

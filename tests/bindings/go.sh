@@ -61,6 +61,13 @@ mkdir "$folder/user"
 page=$root/docs/go.md
 code_blocks sh "$page" | sed "s|/path/to/libobsabort|$folder/libobsabort|" >"$folder/type"
 code_blocks go "$page" >"$folder/user/main.go"
+# README's lines, within a function.
+{
+    printf 'package main\n\nimport (\n"context"\n\n"obsabort"\n)\n\nfunc readme(ctx context.Context, uploadID string) error {\n'
+    code_blocks go "$root/README.md"
+    printf 'return err\n}\n'
+} >"$folder/user/readme.go"
+grep -q 'client.Abort(' "$folder/user/readme.go" || fail "README has no lines in Go"
 [ -s "$folder/type" ] && [ -s "$folder/user/main.go" ] || fail "docs/go.md has no commands, or no program"
 cd "$folder/user"
 quietly sh -eux "$folder/type"
