@@ -49,6 +49,8 @@ function quoted(line,   parts, count, i, done, tick, more) {
     }
     done = parts[1]
     for (i = 2; i < count; i += 2) {
+        # Not a link.
+        gsub(/file:/, "%file:", parts[i])
         tick = parts[i] ~ /'/ ? "``" : "`"
         done = done tick parts[i] tick parts[i + 1]
     }
