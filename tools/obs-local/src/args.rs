@@ -5,14 +5,21 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use obs_local::{AccessKey, Fault, Initiated, ListQuirk, Options, Rate, Server, Tls, TlsVersions};
+use obs_local::{
+    AccessKey, BucketPaging, Fault, Initiated, ListQuirk, Listing, Options, Rate, Server, Tls, TlsVersions,
+};
 
 /// What is done once the server runs, and how it ends.
 #[derive(Default)]
 struct Start {
     options: Options,
     faults: Vec<Fault>,
+    buckets: Vec<String>,
+    elsewhere: Vec<String>,
+    forbidden: Vec<String>,
+    owners: Vec<String>,
     uploads: Vec<String>,
+    parts: Vec<String>,
     objects: Vec<String>,
     until_stdin_closes: bool,
     control: bool,
@@ -22,8 +29,22 @@ pub fn serve(words: Vec<String>) -> Result<ExitCode, String> {
     let start = parse(words)?;
     let server = Server::try_start(start.options).map_err(|error| error.to_string())?;
     start.faults.into_iter().for_each(|fault| server.fault(fault));
+    for spec in &start.buckets {
+        add_bucket(&server, spec);
+    }
+    for spec in &start.elsewhere {
+        set_elsewhere(&server, spec)?;
+    }
+    start.forbidden.iter().for_each(|bucket| server.set_forbidden(bucket, true));
+    for spec in &start.owners {
+        let (bucket, access_key) = equals(spec, "BUCKET=ACCESS_KEY")?;
+        server.set_owner(bucket, access_key);
+    }
     for spec in &start.uploads {
         add_uploads(&server, spec)?;
+    }
+    for spec in &start.parts {
+        add_parts(&server, spec)?;
     }
     for spec in &start.objects {
         let (bucket, key) = two(spec)?;
@@ -72,7 +93,10 @@ fn parse(words: Vec<String>) -> Result<Start, String> {
                     Some(value()?).filter(|token| !token.is_empty());
             }
             "--no-verify" => options.verify = false,
-            "--bucket" => options.buckets.push(value()?),
+            "--bucket" => start.buckets.push(value()?),
+            "--elsewhere" => start.elsewhere.push(value()?),
+            "--forbid" => start.forbidden.push(value()?),
+            "--owner" => start.owners.push(value()?),
             "--domain" => options.domains.push(value()?),
             "--custom-domain" => {
                 let value = value()?;
@@ -80,6 +104,7 @@ fn parse(words: Vec<String>) -> Result<Start, String> {
                 options.custom_domains.push((host.into(), bucket.into()));
             }
             "--uploads" => start.uploads.push(value()?),
+            "--parts" => start.parts.push(value()?),
             "--object" => start.objects.push(value()?),
             "--latency-ms" => options.latency = Duration::from_millis(number(&value()?)?),
             "--clock-offset-s" => options.clock_offset_s = number(&value()?)?,
@@ -87,7 +112,12 @@ fn parse(words: Vec<String>) -> Result<Start, String> {
             "--burst" => burst = Some(number::<f64>(&value()?)?),
             "--retry-after" => retry_after = Some(number(&value()?)?),
             "--page-cap" => options.page_cap = number(&value()?)?,
-            "--list-quirk" => options.list_quirks.push(quirk(&value()?)?),
+            "--parts-page-cap" => options.parts_page_cap = number(&value()?)?,
+            "--buckets-page-cap" => options.buckets_page_cap = Some(number(&value()?)?),
+            "--bucket-tokens" => options.bucket_paging = BucketPaging::Token,
+            "--list-quirk" => options.list_quirks.push(quirk(&value()?, Listing::Uploads)?),
+            "--parts-quirk" => options.parts_quirks.push(quirk(&value()?, Listing::Parts)?),
+            "--buckets-quirk" => options.buckets_quirks.push(quirk(&value()?, Listing::Buckets)?),
             "--list-lag" => options.list_lag = number(&value()?)?,
             "--initiated" => options.initiated = Some(value()?),
             "--fault" => start.faults.push(value()?.parse()?),
@@ -147,6 +177,36 @@ fn add_uploads(server: &Server, spec: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// `BUCKET:PREFIX:COUNT:SIZE:AGE_SECONDS`; the prefix may hold colons.
+fn add_parts(server: &Server, spec: &str) -> Result<(), String> {
+    let wrong = || format!("{spec}: BUCKET:PREFIX:COUNT:SIZE:AGE_SECONDS");
+    let (bucket, rest) = spec.split_once(':').ok_or_else(wrong)?;
+    let fields: Vec<&str> = rest.rsplitn(4, ':').collect();
+    let [age, size, count, prefix] = fields.as_slice() else {
+        return Err(wrong());
+    };
+    if !server.bucket_exists(bucket) {
+        return Err(format!("there is no bucket {bucket:?}"));
+    }
+    match server.create_parts(bucket, prefix, number(count)?, number(size)?, number(age)?) {
+        0 => Err(format!("there is no upload below {prefix:?}")),
+        _ => Ok(()),
+    }
+}
+
+fn add_bucket(server: &Server, spec: &str) {
+    match spec.split_once(':') {
+        None => server.create_bucket(spec),
+        Some((bucket, location)) => server.set_location(bucket, location),
+    }
+}
+
+fn set_elsewhere(server: &Server, spec: &str) -> Result<(), String> {
+    let (bucket, endpoint) = equals(spec, "BUCKET=ENDPOINT")?;
+    server.set_elsewhere(bucket, Some(endpoint).filter(|endpoint| !endpoint.is_empty()));
+    Ok(())
+}
+
 fn control(server: &Server, line: &str) -> Result<String, String> {
     let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
     match command {
@@ -156,11 +216,20 @@ fn control(server: &Server, line: &str) -> Result<String, String> {
         "clock-offset-s" => server.set_clock_offset_s(number(rest)?),
         "rate" if rest == "off" => server.set_rate(None),
         "rate" => server.set_rate(Some(Rate::per_second(number(rest)?))),
-        "list-quirk" => server.set_list_quirks(&[quirk(rest)?]),
+        "list-quirk" => server.set_list_quirks(&[quirk(rest, Listing::Uploads)?]),
+        "parts-quirk" => server.set_quirks(Listing::Parts, &[quirk(rest, Listing::Parts)?]),
+        "buckets-quirk" => server.set_quirks(Listing::Buckets, &[quirk(rest, Listing::Buckets)?]),
         "initiated" => server.set_initiated(Some(rest).filter(|text| *text != "off")),
-        "no-list-quirks" => server.set_list_quirks(&[]),
+        "no-list-quirks" => {
+            for listing in [Listing::Uploads, Listing::Parts, Listing::Buckets] {
+                server.set_quirks(listing, &[]);
+            }
+        }
         "list-lag" => server.set_list_lag(number(rest)?),
         "page-cap" => server.set_page_cap(number(rest)?),
+        "parts-page-cap" => server.set_parts_page_cap(number(rest)?),
+        "buckets-page-cap" if rest == "off" => server.set_buckets_page_cap(None),
+        "buckets-page-cap" => server.set_buckets_page_cap(Some(number(rest)?)),
         "add-key" => {
             let words: Vec<&str> = rest.split(' ').collect();
             server.add_access_key(&match words.as_slice() {
@@ -170,18 +239,27 @@ fn control(server: &Server, line: &str) -> Result<String, String> {
             });
         }
         "remove-key" => return Ok(server.remove_access_key(rest).to_string()),
-        "bucket" => server.create_bucket(rest),
+        "bucket" => add_bucket(server, rest),
+        "elsewhere" => set_elsewhere(server, rest)?,
+        "forbid" => server.set_forbidden(rest, true),
+        "allow" => server.set_forbidden(rest, false),
+        "owner" => {
+            let (bucket, access_key) = equals(rest, "BUCKET=ACCESS_KEY")?;
+            server.set_owner(bucket, access_key);
+        }
         "uploads" => add_uploads(server, rest)?,
+        "parts" => add_parts(server, rest)?,
         "object" => {
             let (bucket, key) = two(rest)?;
             server.create_bucket(bucket);
             server.put_object(bucket, key, b"an object of a few bytes");
         }
-        "upload-count" => {
-            return match server.bucket_exists(rest) {
-                true => Ok(server.upload_count(rest).to_string()),
-                false => Err(format!("there is no bucket {rest:?}")),
-            };
+        "upload-count" | "upload-bytes" if !server.bucket_exists(rest) => {
+            return Err(format!("there is no bucket {rest:?}"));
+        }
+        "upload-count" => return Ok(server.upload_count(rest).to_string()),
+        "upload-bytes" => {
+            return Ok(server.uploads(rest).iter().map(|upload| upload.bytes).sum::<u64>().to_string());
         }
         "object-exists" => {
             let (bucket, key) = two(rest)?;
@@ -214,25 +292,12 @@ fn control(server: &Server, line: &str) -> Result<String, String> {
     Ok("ok".into())
 }
 
-fn quirk(name: &str) -> Result<ListQuirk, String> {
-    Ok(match name {
-        "repeat-markers" => ListQuirk::RepeatMarkers,
-        "omit-markers" => ListQuirk::OmitMarkers,
-        "backward-markers" => ListQuirk::BackwardMarkers,
-        "ignore-encoding-type" => ListQuirk::IgnoreEncodingType,
-        "hide-encoding-type" => ListQuirk::HideEncodingType,
-        "force-encoding-type" => ListQuirk::ForceEncodingType,
-        "truncated-xml" => ListQuirk::TruncatedXml,
-        "wrong-root" => ListQuirk::WrongRoot,
-        "omit-is-truncated" => ListQuirk::OmitIsTruncated,
-        "ignore-prefix" => ListQuirk::IgnorePrefix,
-        "order-by-time" => ListQuirk::OrderByTime,
-        "page-by-key" => ListQuirk::PageByKey,
-        "echo-encoding-type" => ListQuirk::EchoEncodingType,
-        "ignore-max-uploads" => ListQuirk::IgnoreMaxUploads,
-        "raw-control-characters" => ListQuirk::RawControlCharacters,
-        _ => return Err(format!("{name}: no such list quirk")),
-    })
+fn quirk(name: &str, listing: Listing) -> Result<ListQuirk, String> {
+    ListQuirk::named(name, listing).ok_or_else(|| format!("{name}: no such quirk of a list of {listing:?}"))
+}
+
+fn equals<'a>(spec: &'a str, form: &str) -> Result<(&'a str, &'a str), String> {
+    spec.split_once('=').ok_or_else(|| format!("{spec}: {form}"))
 }
 
 fn two(spec: &str) -> Result<(&str, &str), String> {

@@ -83,6 +83,7 @@ struct Matcher {
     method: Option<String>,
     key: Option<String>,
     bucket: Option<String>,
+    account: bool,
     query: Option<String>,
     target: Option<String>,
     reused: bool,
@@ -244,6 +245,12 @@ impl Fault {
         self
     }
 
+    /// For requests about no bucket: the list of buckets.
+    pub fn account(mut self) -> Self {
+        self.matcher.account = true;
+        self
+    }
+
     /// For requests with a query parameter of this name: `uploads` (listing), `uploadId` (abort, list parts).
     pub fn query(mut self, name: &str) -> Self {
         self.matcher.query = Some(name.into());
@@ -293,6 +300,7 @@ impl Fault {
         let matcher = &self.matcher;
         !matcher.at_accept
             && (!matcher.reused || reused)
+            && (!matcher.account || request.place.bucket.is_none())
             && is(&matcher.method, Some(&request.method))
             && is(&matcher.key, request.place.key.as_deref())
             && is(&matcher.bucket, request.place.bucket.as_deref())

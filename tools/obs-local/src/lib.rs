@@ -13,6 +13,8 @@
 //! let id = server.create_upload("backups", "2026/a.tar");
 //! let old = Initiated::Ago(Duration::from_secs(86_400));
 //! let ids = server.create_uploads("backups", 2500, &old, |n| format!("old/{:02}", n % 60));
+//! // Each gets three parts of 5 MB that came two hours ago; no data stands behind them.
+//! server.create_parts("backups", "old/", 3, 5 << 20, 7200);
 //!
 //! // The next abort is carried out, and its answer is lost.
 //! server.fault(Fault::real().cut(0).method("DELETE"));
@@ -47,6 +49,7 @@ mod fault;
 mod journal;
 mod listing;
 mod options;
+mod quirk;
 mod rule;
 mod server;
 mod service;
@@ -61,7 +64,8 @@ pub use clock::{http_date, iso_date, unix_ms};
 pub use fault::{End, Fault};
 pub use journal::{Counts, Entry};
 pub use options::{
-    ACCESS_KEY, AccessKey, JournalMode, ListQuirk, Options, Rate, SECRET_KEY, Tls, TlsVersions,
+    ACCESS_KEY, AccessKey, BucketPaging, JournalMode, Options, Rate, SECRET_KEY, Tls, TlsVersions,
 };
+pub use quirk::{ListQuirk, Listing};
 pub use server::{Server, UploadEntry};
 pub use store::Initiated;

@@ -5,7 +5,12 @@ use std::fmt::Write;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 
-use crate::options::ListQuirk;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::clock::iso_date;
+use crate::options::BucketPaging;
+use crate::quirk::{ListQuirk, Listing, spoil};
 use crate::server::Shared;
 use crate::service::{Failure, fail, modified};
 use crate::signing::form_encode;
@@ -22,12 +27,12 @@ pub(crate) fn uploads(
     bucket: &Bucket,
     bucket_name: &str,
 ) -> Result<Answer, Failure> {
-    let quirks = shared.list_quirks.read().unwrap().clone();
+    let quirks = shared.quirks(Listing::Uploads);
     let quirk = |wanted| quirks.contains(&wanted);
     let claimed = shared.initiated.read().unwrap().clone();
     let limit = match quirk(ListQuirk::IgnoreMaxUploads) {
         true => shared.page_cap.load(Ordering::Relaxed),
-        false => page_limit(shared, request, "max-uploads")?,
+        false => page_limit(request, "max-uploads", shared.page_cap.load(Ordering::Relaxed))?,
     };
     let asked = encoding_asked(request)?;
     let raw = quirk(ListQuirk::IgnoreEncodingType) || quirk(ListQuirk::EchoEncodingType);
@@ -164,7 +169,7 @@ pub(crate) fn objects(
     bucket: &Bucket,
     bucket_name: &str,
 ) -> Result<Answer, Failure> {
-    let limit = page_limit(shared, request, "max-keys")?;
+    let limit = page_limit(request, "max-keys", shared.page_cap.load(Ordering::Relaxed))?;
     let encode = encoding_asked(request)?;
     let text = |name: &str, value: &str| match encode {
         true => element(name, &form_encode(value)),
@@ -201,7 +206,7 @@ pub(crate) fn objects(
         document += &text("Key", key);
         document += &modified(object.modified_ms);
         document += &element("ETag", &object.etag);
-        document += &element("Size", &object.data.len().to_string());
+        document += &element("Size", &object.data.size().to_string());
         let _ = write!(
             document,
             "<Owner><ID>{OWNER}</ID></Owner><StorageClass>STANDARD</StorageClass></Contents>"
@@ -219,34 +224,48 @@ pub(crate) fn parts(
     key: &str,
     id: &str,
 ) -> Result<Answer, Failure> {
-    let limit = page_limit(shared, request, "max-parts")?;
+    let quirks = shared.quirks(Listing::Parts);
+    let quirk = |wanted| quirks.contains(&wanted);
+    let limit = page_limit(request, "max-parts", shared.parts_page_cap.load(Ordering::Relaxed))?;
+    let encode = encoding_asked(request)?;
     let marker: u32 = request.query("part-number-marker").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let mut page: Vec<_> = upload.parts.range(marker.saturating_add(1)..).take(limit + 1).collect();
+    let mut page = upload.parts.after(marker, limit + 1);
     let truncated = page.len() > limit;
     page.truncate(limit);
     let mut document = format!("{DECLARATION}<ListPartsResult>");
     document += &element("Bucket", bucket_name);
-    document += &element("Key", key);
+    if encode {
+        document += &element("EncodingType", "url");
+    }
+    document += &element("Key", &if encode { form_encode(key) } else { key.to_owned() });
     document += &element("UploadId", id);
     let _ = write!(
         document,
         "<Initiator><ID>{OWNER}</ID></Initiator><Owner><ID>{OWNER}</ID></Owner><StorageClass>STANDARD</StorageClass>"
     );
     document += &element("PartNumberMarker", &marker.to_string());
-    if let Some((number, _)) = page.last().filter(|_| truncated) {
-        document += &element("NextPartNumberMarker", &number.to_string());
+    if let Some((number, _)) = page.last().filter(|_| truncated && !quirk(ListQuirk::OmitMarkers)) {
+        let next = match *number {
+            _ if quirk(ListQuirk::RepeatMarkers) => marker,
+            _ if quirk(ListQuirk::BackwardMarkers) && marker > 0 => 0,
+            number => number,
+        };
+        document += &element("NextPartNumberMarker", &next.to_string());
     }
     document += &element("MaxParts", &limit.to_string());
-    document += &element("IsTruncated", if truncated { "true" } else { "false" });
+    if !quirk(ListQuirk::OmitIsTruncated) {
+        document += &element("IsTruncated", if truncated { "true" } else { "false" });
+    }
     for (number, part) in page {
         document += "<Part>";
         document += &element("PartNumber", &number.to_string());
         document += &modified(part.modified_ms);
         document += &element("ETag", &part.etag);
-        document += &element("Size", &part.data.len().to_string());
+        document += &element("Size", &part.data.size().to_string());
         document += "</Part>";
     }
     document += "</ListPartsResult>";
+    spoil(&mut document, &quirks, Listing::Parts);
     Ok(Answer::xml(document))
 }
 
@@ -259,12 +278,85 @@ pub(crate) fn initiated(bucket: &str, key: &str, id: &str) -> String {
     )
 }
 
-pub(crate) fn buckets(contents: &Contents) -> String {
-    let mut document = format!("{DECLARATION}<ListAllMyBucketsResult>{}<Buckets>", owner());
-    for name in contents.buckets.keys() {
-        let _ = write!(document, "<Bucket>{}</Bucket>", element("Name", name));
+/// The buckets of the key's account, wherever they are.
+pub(crate) fn buckets(shared: &Shared, request: &Request, contents: &Contents) -> Result<Answer, Failure> {
+    let quirks = shared.quirks(Listing::Buckets);
+    let quirk = |wanted| quirks.contains(&wanted);
+    let tokens = shared.bucket_paging == BucketPaging::Token;
+    let (size, after) = if tokens { ("max-buckets", "continuation-token") } else { ("max-keys", "marker") };
+    let cap = *shared.buckets_page_cap.lock().unwrap();
+    // Without a page asked for, all of them come at once, and nothing is said of pages.
+    let paged = cap.is_some() || [size, after].iter().any(|name| request.query(name).is_some());
+    let limit = match paged {
+        true => page_limit(request, size, cap.unwrap_or(1000))?,
+        false => usize::MAX - 1,
+    };
+    let sent = request.query(after).unwrap_or("");
+    let marker = if tokens { unwrapped(sent)? } else { sent.to_owned() };
+    let start = if marker.is_empty() { Bound::Unbounded } else { Bound::Excluded(marker.as_str()) };
+    let mut page: Vec<_> = contents
+        .buckets
+        .range::<str, _>((start, Bound::Unbounded))
+        .filter(|(_, bucket)| bucket.settings.belongs_to(request.access_key()))
+        .take(limit + 1)
+        .collect();
+    let truncated = page.len() > limit;
+    page.truncate(limit);
+
+    let next = page.last().filter(|_| truncated && !quirk(ListQuirk::OmitMarkers)).map(|(name, _)| {
+        match () {
+            () if quirk(ListQuirk::RepeatMarkers) => marker.clone(),
+            // Before the first of them: '0' sorts before every letter.
+            () if quirk(ListQuirk::BackwardMarkers) && !marker.is_empty() => "000".to_owned(),
+            () => (*name).clone(),
+        }
+    });
+    let mut document = format!("{DECLARATION}<ListAllMyBucketsResult>{}", owner());
+    if paged && !tokens {
+        if !quirk(ListQuirk::OmitIsTruncated) {
+            document += &element("IsTruncated", if truncated { "true" } else { "false" });
+        }
+        document += &element("Marker", &marker);
+        document += &element("MaxKeys", &limit.to_string());
+        document += &next.as_ref().map_or(String::new(), |next| element("NextMarker", next));
     }
-    document + "</Buckets></ListAllMyBucketsResult>"
+    document += "<Buckets>";
+    for (name, bucket) in page {
+        document += "<Bucket>";
+        document += &element("Name", name);
+        document += &element("CreationDate", &iso_date(bucket.created_ms));
+        if let Some(location) = bucket.settings.location.as_ref().filter(|_| !quirk(ListQuirk::OmitLocation))
+        {
+            document += &element(if tokens { "BucketRegion" } else { "Location" }, location);
+        }
+        if !tokens {
+            document += &element("BucketType", "OBJECT");
+        }
+        document += "</Bucket>";
+    }
+    document += "</Buckets>";
+    if let Some(next) = next.filter(|_| tokens) {
+        document += &element("ContinuationToken", &wrapped(&next));
+    }
+    document += "</ListAllMyBucketsResult>";
+    spoil(&mut document, &quirks, Listing::Buckets);
+    Ok(Answer::xml(document))
+}
+
+/// A marker as a token, in which no name can be read.
+fn wrapped(marker: &str) -> String {
+    BASE64_STANDARD.encode(format!("after/{marker}"))
+}
+
+fn unwrapped(token: &str) -> Result<String, Failure> {
+    if token.is_empty() {
+        return Ok(String::new());
+    }
+    let text = BASE64_STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    match text.as_deref().and_then(|text| text.strip_prefix("after/")) {
+        Some(marker) => Ok(marker.to_owned()),
+        None => fail(400, "InvalidArgument", "The continuation token provided is incorrect."),
+    }
 }
 
 fn owner() -> String {
@@ -279,8 +371,8 @@ fn encoding_asked(request: &Request) -> Result<bool, Failure> {
     }
 }
 
-fn page_limit(shared: &Shared, request: &Request, name: &str) -> Result<usize, Failure> {
-    let cap = shared.page_cap.load(Ordering::Relaxed).max(1);
+fn page_limit(request: &Request, name: &str, cap: usize) -> Result<usize, Failure> {
+    let cap = cap.max(1);
     match request.query(name).filter(|text| !text.is_empty()).map(str::parse::<usize>) {
         None => Ok(cap),
         Some(Ok(asked)) if asked > 0 => Ok(asked.min(cap)),

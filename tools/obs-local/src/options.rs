@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::quirk::ListQuirk;
+
 /// The access key of `Options::default()`.
 pub const ACCESS_KEY: &str = "LOCALACCESSKEY000001";
 /// The secret key of `Options::default()`.
@@ -31,9 +33,19 @@ pub struct Options {
     /// How far the server's clock is ahead of the machine's, in seconds.
     pub clock_offset_s: i64,
     pub rate: Option<Rate>,
-    /// A listing's page has at most this many entries, whatever was asked for (1000).
+    /// A listing's page has at most this many uploads or objects, whatever was asked for (1000).
     pub page_cap: usize,
+    /// The same for parts (1000).
+    pub parts_page_cap: usize,
+    /// The same for buckets; None: 1000 if pages are asked for, else all of them.
+    pub buckets_page_cap: Option<usize>,
+    pub bucket_paging: BucketPaging,
+    /// Of the list of uploads.
     pub list_quirks: Vec<ListQuirk>,
+    /// Of the list of parts.
+    pub parts_quirks: Vec<ListQuirk>,
+    /// Of the list of buckets.
+    pub buckets_quirks: Vec<ListQuirk>,
     /// Lists show the uploads as they were so many listings before. For servers of one bucket.
     pub list_lag: usize,
     /// What lists say of every upload's Initiated, whenever it was initiated.
@@ -59,7 +71,12 @@ impl Default for Options {
             clock_offset_s: 0,
             rate: None,
             page_cap: 1000,
+            parts_page_cap: 1000,
+            buckets_page_cap: None,
+            bucket_paging: BucketPaging::Marker,
             list_quirks: Vec::new(),
+            parts_quirks: Vec::new(),
+            buckets_quirks: Vec::new(),
             list_lag: 0,
             initiated: None,
             tls: None,
@@ -104,6 +121,15 @@ impl Rate {
     }
 }
 
+/// How a list of buckets is paged; a server knows one of these, and ignores the other's parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketPaging {
+    /// `max-keys` and `marker`, answered by IsTruncated and NextMarker (as Huawei's SDK for Go has it).
+    Marker,
+    /// `max-buckets` and `continuation-token`, answered by ContinuationToken if there is more (Amazon S3).
+    Token,
+}
+
 /// PEM files.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -141,39 +167,4 @@ pub enum JournalMode {
     Last(usize),
     /// Nothing but counts: memory stays flat over millions of requests.
     CountsOnly,
-}
-
-/// What real servers and proxies get wrong in a list of uploads. A page that fails or lacks its Date is a
-/// [`Fault`](crate::Fault) with `query("uploads")`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListQuirk {
-    /// Every truncated page names the markers that were sent (or the page's first upload): the listing never advances.
-    RepeatMarkers,
-    /// IsTruncated is true, and there are no markers.
-    OmitMarkers,
-    /// The next markers lie before the ones sent.
-    BackwardMarkers,
-    /// encoding-type=url is not understood: keys as they are, and no EncodingType.
-    IgnoreEncodingType,
-    /// Keys are encoded, but the answer does not say so.
-    HideEncodingType,
-    /// Keys are encoded without being asked for, and the answer says so.
-    ForceEncodingType,
-    /// The document ends in the middle, and its length says that it is whole.
-    TruncatedXml,
-    /// The root is ListBucketResult, as when a proxy strips the query.
-    WrongRoot,
-    OmitIsTruncated,
-    /// Uploads outside the prefix are listed too.
-    IgnorePrefix,
-    /// The uploads of one key come by the time they were initiated, not by id.
-    OrderByTime,
-    /// upload-id-marker is not understood: the uploads of a key that do not fit on its first page are never listed.
-    PageByKey,
-    /// EncodingType is echoed, and the keys are as they are (SeaweedFS).
-    EchoEncodingType,
-    /// max-uploads is not understood: pages of as many uploads as the cap allows (the MinIO family).
-    IgnoreMaxUploads,
-    /// Control characters in keys stand in the XML as they are: not well formed.
-    RawControlCharacters,
 }

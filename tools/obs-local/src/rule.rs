@@ -72,6 +72,7 @@ fn apply(fault: Fault, name: &str, value: &[u8]) -> Result<Fault, String> {
         "method" => fault.method(&text),
         "key" => fault.key(&text),
         "bucket" => fault.bucket(&text),
+        "account" => fault.account(),
         "query" => fault.query(&text),
         "target" => fault.target_contains(&text),
         "reused" => fault.reused_connection(),

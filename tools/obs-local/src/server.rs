@@ -18,9 +18,10 @@ use crate::clock::Clock;
 use crate::fault::{Fault, Faults};
 use crate::journal::{Counts, Entry, Journal};
 use crate::listing::ListLag;
-use crate::options::{AccessKey, ListQuirk, Options, Rate};
+use crate::options::{AccessKey, BucketPaging, Options, Rate};
+use crate::quirk::{ListQuirk, Listing};
 use crate::service::RequestIds;
-use crate::store::{Bucket, Contents, Initiated, Object, Part, Store, etag};
+use crate::store::{Bucket, Contents, Initiated, Object, Part, Settings, Store};
 use crate::timer::Timer;
 use crate::tls;
 use crate::wire::Answer;
@@ -36,10 +37,13 @@ pub(crate) struct Shared {
     pub store: Store,
     pub faults: Faults,
     pub journal: Journal,
-    pub list_quirks: RwLock<Vec<ListQuirk>>,
+    quirks: [RwLock<Vec<ListQuirk>>; 3],
     pub initiated: RwLock<Option<String>>,
     pub list_lag: Mutex<ListLag>,
     pub page_cap: AtomicUsize,
+    pub parts_page_cap: AtomicUsize,
+    pub buckets_page_cap: Mutex<Option<usize>>,
+    pub bucket_paging: BucketPaging,
     pub latency_us: AtomicU64,
     pub request_serial: AtomicU64,
     pub connections_accepted: AtomicU64,
@@ -74,6 +78,10 @@ impl Tokens {
 }
 
 impl Shared {
+    pub fn quirks(&self, listing: Listing) -> Vec<ListQuirk> {
+        self.quirks[listing as usize].read().unwrap().clone()
+    }
+
     /// The refusal of a request that comes too soon.
     pub fn over_rate(&self, ids: &RequestIds) -> Option<Answer> {
         let mut rate = self.rate.lock().unwrap();
@@ -110,6 +118,8 @@ pub struct UploadEntry {
     /// As it is listed; None if the element is missing.
     pub initiated: Option<String>,
     pub parts: usize,
+    /// The sizes of its parts, added up.
+    pub bytes: u64,
 }
 
 impl Server {
@@ -187,8 +197,24 @@ impl Server {
         self.shared.page_cap.store(entries, Ordering::Relaxed);
     }
 
+    /// Of parts.
+    pub fn set_parts_page_cap(&self, entries: usize) {
+        self.shared.parts_page_cap.store(entries, Ordering::Relaxed);
+    }
+
+    /// Of buckets; None: pages only if they are asked for.
+    pub fn set_buckets_page_cap(&self, entries: Option<usize>) {
+        *self.shared.buckets_page_cap.lock().unwrap() = entries;
+    }
+
+    /// Of the list of uploads.
     pub fn set_list_quirks(&self, quirks: &[ListQuirk]) {
-        *self.shared.list_quirks.write().unwrap() = quirks.to_vec();
+        self.set_quirks(Listing::Uploads, quirks);
+    }
+
+    /// Those that are not for this listing (`ListQuirk::TABLE`) do nothing.
+    pub fn set_quirks(&self, listing: Listing, quirks: &[ListQuirk]) {
+        *self.shared.quirks[listing as usize].write().unwrap() = quirks.to_vec();
     }
 
     /// What lists say of every upload's Initiated; None: the truth.
@@ -219,8 +245,37 @@ impl Server {
 
     // What it holds. A bucket that does not exist is a mistake of the test: these panic, except `create_bucket`.
 
+    /// A bucket without a location, if there is none of that name.
     pub fn create_bucket(&self, bucket: &str) {
-        self.shared.store.lock().buckets.entry(bucket.to_owned()).or_default();
+        self.change_bucket(bucket, |_| {});
+    }
+
+    /// Creates a bucket, or moves it: what lists say of its Location.
+    pub fn set_location(&self, bucket: &str, location: &str) {
+        self.change_bucket(bucket, |settings| settings.location = Some(location.to_owned()));
+    }
+
+    /// Creates a bucket of another region, or moves it there: requests for it are answered 301 PermanentRedirect with this
+    /// endpoint. None: it is here.
+    pub fn set_elsewhere(&self, bucket: &str, endpoint: Option<&str>) {
+        self.change_bucket(bucket, |settings| settings.elsewhere = endpoint.map(str::to_owned));
+    }
+
+    /// Everything in this bucket is answered 403 AccessDenied; it is listed all the same.
+    pub fn set_forbidden(&self, bucket: &str, forbidden: bool) {
+        self.change_bucket(bucket, |settings| settings.forbidden = forbidden);
+    }
+
+    /// The bucket belongs to this access key: others do not have it in their lists, and are answered 403.
+    pub fn set_owner(&self, bucket: &str, access_key: &str) {
+        self.change_bucket(bucket, |settings| settings.owner = Some(access_key.to_owned()));
+    }
+
+    fn change_bucket(&self, bucket: &str, change: impl FnOnce(&mut Settings)) {
+        let now_ms = self.shared.clock.now_ms();
+        let contents = &mut *self.shared.store.lock();
+        let bucket = contents.buckets.entry(bucket.to_owned());
+        change(&mut bucket.or_insert_with(|| Bucket::new(Settings::default(), now_ms)).settings);
     }
 
     pub fn bucket_exists(&self, bucket: &str) -> bool {
@@ -268,18 +323,27 @@ impl Server {
 
     /// Adds a part to an upload that exists.
     pub fn put_part(&self, bucket: &str, key: &str, upload_id: &str, number: u32, data: &[u8]) {
-        let part = Part { etag: etag(data), data: data.into(), modified_ms: self.shared.clock.now_ms() };
+        let part = Part::new(data, self.shared.clock.now_ms());
         self.with_bucket(bucket, |bucket| {
             let upload = bucket.uploads.get_mut(&(key.to_owned(), upload_id.to_owned()));
             upload
                 .unwrap_or_else(|| panic!("there is no upload {upload_id:?} of {key:?}"))
                 .parts
-                .insert(number, part);
+                .put(number, part);
         });
     }
 
+    /// Gives each upload whose key begins with `prefix` so many more parts of this size, which came so many seconds ago
+    /// (negative: in the future), numbered behind those that it has. No data stands behind them, so that any number of
+    /// them takes no memory. How many uploads these are.
+    pub fn create_parts(&self, bucket: &str, prefix: &str, count: u32, size: u64, age_s: i64) -> usize {
+        let modified_ms = self.shared.clock.now_ms() - age_s * 1000;
+        let found = self.shared.store.lock().make_up_parts(bucket, prefix, count, size, modified_ms);
+        found.unwrap_or_else(|| panic!("there is no bucket {bucket:?}"))
+    }
+
     pub fn put_object(&self, bucket: &str, key: &str, data: &[u8]) {
-        let object = Object { etag: etag(data), data: data.into(), modified_ms: self.shared.clock.now_ms() };
+        let object = Object::new(data, self.shared.clock.now_ms());
         self.with_bucket(bucket, |bucket| bucket.objects.insert(key.to_owned(), object));
     }
 
@@ -299,7 +363,8 @@ impl Server {
                 key: key.clone(),
                 upload_id: id.clone(),
                 initiated: upload.initiated.clone(),
-                parts: upload.parts.len(),
+                parts: upload.parts.count(),
+                bytes: upload.parts.size(),
             };
             bucket.uploads.iter().map(entry).collect()
         })
@@ -337,8 +402,7 @@ impl Server {
             let Some(upload) = bucket.uploads.remove(&(key.to_owned(), upload_id.to_owned())) else {
                 return false;
             };
-            let data: Vec<u8> = upload.parts.values().flat_map(|part| part.data.to_vec()).collect();
-            let object = Object { etag: etag(&data), data: data.into(), modified_ms };
+            let object = Object::of_parts(&upload.parts.after(0, usize::MAX), modified_ms);
             bucket.objects.insert(key.to_owned(), object);
             true
         })
@@ -401,22 +465,26 @@ impl Drop for Server {
 fn shared(options: Options) -> io::Result<Shared> {
     let file = options.journal_file.as_ref().map(File::create).transpose()?;
     let store = Store::default();
+    let clock = Clock::new(options.clock_offset_s);
     for bucket in &options.buckets {
-        store.lock().buckets.insert(bucket.clone(), Bucket::default());
+        store.lock().buckets.insert(bucket.clone(), Bucket::new(Settings::default(), clock.now_ms()));
     }
     Ok(Shared {
         verify: options.verify,
         addressing: Addressing::new(&options.domains, &options.custom_domains),
         keyring: Keyring::new(&options.access_keys),
-        clock: Clock::new(options.clock_offset_s),
+        clock,
         timer: Timer::start(),
         store,
         faults: Faults::new(options.seed),
         journal: Journal::new(options.journal, file),
-        list_quirks: RwLock::new(options.list_quirks),
+        quirks: [options.list_quirks, options.parts_quirks, options.buckets_quirks].map(RwLock::new),
         initiated: RwLock::new(options.initiated),
         list_lag: Mutex::new(ListLag::of(options.list_lag)),
         page_cap: AtomicUsize::new(options.page_cap),
+        parts_page_cap: AtomicUsize::new(options.parts_page_cap),
+        buckets_page_cap: Mutex::new(options.buckets_page_cap),
+        bucket_paging: options.bucket_paging,
         latency_us: AtomicU64::new(options.latency.as_micros() as u64),
         request_serial: AtomicU64::new(0),
         connections_accepted: AtomicU64::new(0),

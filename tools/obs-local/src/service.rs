@@ -8,7 +8,7 @@ use crate::fault::mix;
 use crate::listing;
 use crate::server::Shared;
 use crate::signing;
-use crate::store::{Bucket, Contents, Initiated, Object, Part, etag};
+use crate::store::{Bucket, Contents, Initiated, Object, Part, Settings};
 use crate::wire::{Answer, Request};
 use crate::xml;
 
@@ -18,15 +18,22 @@ pub(crate) struct Failure {
     code: &'static str,
     message: &'static str,
     extra: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Failure {
+    fn new(status: u16, code: &'static str, message: &'static str) -> Self {
+        Self { status, code, message, extra: String::new(), headers: Vec::new() }
+    }
 }
 
 pub(crate) fn fail<T>(status: u16, code: &'static str, message: &'static str) -> Result<T, Failure> {
-    Err(Failure { status, code, message, extra: String::new() })
+    Err(Failure::new(status, code, message))
 }
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self { status: 403, code: refusal.code, message: refusal.message, extra: refusal.extra }
+        Self { extra: refusal.extra, ..Self::new(403, refusal.code, refusal.message) }
     }
 }
 
@@ -46,6 +53,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request, ids: &RequestIds) -> An
                 .header("x-obs-error-code", failure.code)
                 .header("x-obs-error-message", failure.message);
         }
+        answer.headers.extend(failure.headers);
         answer.code = failure.code.to_owned();
         answer
     })
@@ -83,12 +91,15 @@ fn execute(shared: &Shared, request: &Request) -> Result<Answer, Failure> {
     let now_ms = shared.clock.now_ms();
     let Some(bucket) = request.place.bucket.as_deref() else {
         return match request.method.as_str() {
-            "GET" => Ok(Answer::xml(listing::buckets(contents))),
+            "GET" => listing::buckets(shared, request, contents),
             _ => fail(405, "MethodNotAllowed", "The specified method is not allowed against this resource."),
         };
     };
+    if let Some(known) = contents.buckets.get(bucket) {
+        admit(request, bucket, &known.settings)?;
+    }
     match request.place.key.as_deref() {
-        None => on_bucket(shared, request, contents, bucket),
+        None => on_bucket(shared, request, contents, bucket, now_ms),
         Some(key) => on_object(shared, request, contents, bucket, key, now_ms),
     }
 }
@@ -98,9 +109,10 @@ fn on_bucket(
     request: &Request,
     contents: &mut Contents,
     name: &str,
+    now_ms: i64,
 ) -> Result<Answer, Failure> {
     if request.method == "PUT" {
-        return create_bucket(contents, name);
+        return create_bucket(contents, name, now_ms);
     }
     let bucket = existing(contents, name)?;
     match request.method.as_str() {
@@ -155,11 +167,7 @@ fn on_object(
         ("POST", Some(id)) => complete(request, bucket, bucket_name, key, id, now_ms),
         ("PUT", Some(id)) => put_part(request, bucket, key, id, now_ms),
         ("PUT", None) => {
-            let object = Object {
-                etag: etag(&request.body),
-                data: request.body.as_slice().into(),
-                modified_ms: now_ms,
-            };
+            let object = Object::new(&request.body, now_ms);
             let answer = Answer::new(200).header("ETag", &object.etag);
             bucket.objects.insert(key.to_owned(), object);
             Ok(answer)
@@ -180,7 +188,25 @@ fn on_object(
     }
 }
 
-fn create_bucket(contents: &mut Contents, name: &str) -> Result<Answer, Failure> {
+/// Refuses what a bucket of another region refuses, or one that the key has no right to.
+fn admit(request: &Request, name: &str, settings: &Settings) -> Result<(), Failure> {
+    if let Some(endpoint) = &settings.elsewhere {
+        let message = "The bucket you are attempting to access must be addressed using the specified endpoint. \
+                       Please send all future requests to this endpoint.";
+        let mut failure = Failure::new(301, "PermanentRedirect", message);
+        failure.extra = xml::element("Bucket", name) + &xml::element("Endpoint", endpoint);
+        if let (Some(region), "AWS") = (&settings.location, request.scheme_word()) {
+            failure.headers.push(("x-amz-bucket-region".into(), region.clone()));
+        }
+        return Err(failure);
+    }
+    if settings.forbidden || !settings.belongs_to(request.access_key()) {
+        return fail(403, "AccessDenied", "Access Denied");
+    }
+    Ok(())
+}
+
+fn create_bucket(contents: &mut Contents, name: &str, now_ms: i64) -> Result<Answer, Failure> {
     let legal = (3..=63).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
     if !legal {
@@ -189,7 +215,7 @@ fn create_bucket(contents: &mut Contents, name: &str) -> Result<Answer, Failure>
     if contents.buckets.contains_key(name) {
         return fail(409, "BucketAlreadyOwnedByYou", "You already own the bucket you requested to create.");
     }
-    contents.buckets.insert(name.to_owned(), Bucket::default());
+    contents.buckets.insert(name.to_owned(), Bucket::new(Settings::default(), now_ms));
     Ok(Answer::new(200).header("Location", format!("/{name}")))
 }
 
@@ -207,9 +233,9 @@ fn put_part(
     let Some(upload) = bucket.uploads.get_mut(&(key.to_owned(), id.to_owned())) else {
         return no_such_upload();
     };
-    let part = Part { etag: etag(&request.body), data: request.body.as_slice().into(), modified_ms: now_ms };
+    let part = Part::new(&request.body, now_ms);
     let answer = Answer::new(200).header("ETag", &part.etag);
-    upload.parts.insert(number, part);
+    upload.parts.put(number, part);
     Ok(answer)
 }
 
@@ -235,16 +261,14 @@ fn complete(
     if !numbers.is_sorted_by(|a, b| a < b) {
         return fail(400, "InvalidPartOrder", "The list of parts was not in ascending order.");
     }
-    let mut data = Vec::new();
+    let mut parts = Vec::new();
     for (number, tag) in numbers.iter().zip(&tags) {
-        match upload.parts.get(number) {
-            Some(part) if part.etag.trim_matches('"') == tag.trim_matches('"') => {
-                data.extend_from_slice(&part.data);
-            }
+        match upload.parts.get(*number) {
+            Some(part) if part.etag.trim_matches('"') == tag.trim_matches('"') => parts.push((*number, part)),
             _ => return fail(400, "InvalidPart", "One or more of the specified parts could not be found."),
         }
     }
-    let object = Object { etag: etag(&data), data: data.into(), modified_ms: now_ms };
+    let object = Object::of_parts(&parts, now_ms);
     let document = format!(
         "{}<CompleteMultipartUploadResult>{}{}{}{}</CompleteMultipartUploadResult>",
         listing::DECLARATION,

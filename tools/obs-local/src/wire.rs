@@ -38,6 +38,12 @@ impl Request {
         let authorization = self.header("authorization").unwrap_or("");
         authorization.split_once(' ').map_or("", |(word, _)| word)
     }
+
+    pub fn access_key(&self) -> &str {
+        let authorization = self.header("authorization").unwrap_or("");
+        let rest = authorization.split_once(' ').map_or("", |(_, rest)| rest);
+        rest.split_once(':').map_or(rest, |(access_key, _)| access_key)
+    }
 }
 
 /// Why no request could be read.

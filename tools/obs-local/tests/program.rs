@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
+use obs_local::{ListQuirk, Listing};
+
 struct Program {
     child: Child,
     input: Option<ChildStdin>,
@@ -126,6 +128,83 @@ fn times_of_uploads_are_as_told() {
 }
 
 #[test]
+fn parts_and_buckets_are_as_told() {
+    let mut program = Program::start(&[
+        "--uploads",
+        "demo:2:86400:a/",
+        "--parts",
+        "demo:a/:3:5242880:86400",
+        "--bucket",
+        "far:eu-102",
+        "--elsewhere",
+        "far=obs.eu-102.example.com",
+        "--forbid",
+        "secret",
+        "--owner",
+        "others=ANOTHER",
+        "--parts-page-cap",
+        "2",
+    ]);
+    assert_eq!(program.control("upload-bytes demo"), (6_u64 * 5_242_880).to_string());
+    assert_eq!(program.control("parts demo::1:10:60"), "ok");
+    assert_eq!(program.control("upload-bytes demo"), (6_u64 * 5_242_880 + 20).to_string());
+    assert_eq!(program.control("parts demo:x:y:1:10:60"), "error: there is no upload below \"x:y\"");
+    assert!(program.control("parts demo:1:10:60").starts_with("error: demo:1:10:60: BUCKET:PREFIX"));
+    assert_eq!(program.control("parts none:a:1:10:60"), "error: there is no bucket \"none\"");
+    let uploads = text(&program.client("list-uploads", &[]).stdout);
+    let (key, id) = (uploads.split('\t').next().unwrap(), uploads.split('\t').nth(1).unwrap());
+    let parts = |program: &Program| text(&program.client("list-parts", &["--key", key, id]).stdout);
+    assert_eq!(parts(&program).lines().count(), 3, "a status and the first page");
+    assert_eq!(program.control("parts-page-cap 1000"), "ok");
+    assert_eq!(parts(&program).lines().last().unwrap().split(", ").next(), Some("part 4: 10 bytes"));
+    assert_eq!(program.control("parts-quirk omit-size"), "ok");
+    assert_eq!(parts(&program).lines().count(), 4);
+    assert_eq!(program.control("no-list-quirks"), "ok");
+    assert_eq!(parts(&program).lines().count(), 5);
+    assert!(program.control("parts-quirk order-by-time").starts_with("error: order-by-time: no such quirk"));
+
+    let status = |program: &Program, bucket: &str| {
+        let output = program.client("list-uploads", &["--bucket", bucket]);
+        text(&output.stdout).split(" (").next().unwrap().to_owned()
+    };
+    assert_eq!(status(&program, "far"), "HTTP 301 PermanentRedirect");
+    assert_eq!(status(&program, "secret"), "HTTP 403 AccessDenied");
+    assert_eq!(status(&program, "others"), "HTTP 403 AccessDenied");
+    for command in
+        ["elsewhere far=", "allow secret", "owner others=AK", "bucket new:eu-101", "buckets-page-cap 2"]
+    {
+        assert_eq!(program.control(command), "ok", "{command}");
+    }
+    for bucket in ["far", "secret", "others", "new"] {
+        assert_eq!(status(&program, bucket), "", "{bucket}");
+    }
+    assert_eq!(program.control("buckets-quirk omit-location"), "ok");
+    assert_eq!(program.control("buckets-page-cap off"), "ok");
+}
+
+/// The names of quirks that the help lists are those that there are.
+#[test]
+fn the_help_lists_all_quirks() {
+    let help = Command::new(env!("CARGO_BIN_EXE_obs-local")).arg("--help").output().unwrap();
+    let help = text(&help.stdout);
+    for (option, listing) in [
+        ("--list-quirk NAME ", Listing::Uploads),
+        ("--parts-quirk NAME ", Listing::Parts),
+        ("--buckets-quirk NAME ", Listing::Buckets),
+    ] {
+        let entry = help.split(option).nth(1).unwrap().split("\n  --").next().unwrap();
+        let entry: Vec<&str> = entry.split(": ").nth(1).unwrap().split(',').map(str::trim).collect();
+        let names = ListQuirk::TABLE.iter().filter(|(.., listings)| listings.contains(&listing));
+        let names: Vec<&str> = names.map(|(_, name, _)| *name).collect();
+        let listed = match entry[0] {
+            "the first six above" => [&names[..6], &entry[1..]].concat(),
+            _ => entry,
+        };
+        assert_eq!(listed, names, "{option}");
+    }
+}
+
+#[test]
 fn wrong_arguments_are_told() {
     for (arguments, part) in [
         (&["--port", "99999"][..], "99999"),
@@ -133,6 +212,8 @@ fn wrong_arguments_are_told() {
         (&["--tls-cert", "/nowhere", "--tls-key", "/nowhere"], "/nowhere"),
         (&["--frobnicate"], "--frobnicate"),
         (&["--fault", "answer=x"], "x"),
+        (&["--parts-quirk", "order-by-time"], "order-by-time"),
+        (&["--elsewhere", "bucket"], "BUCKET=ENDPOINT"),
         (&["list-parts"], "--endpoint"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_obs-local")).args(arguments).output().unwrap();
