@@ -320,10 +320,12 @@ class Parts(Case):
         client = self.client(credentials=(rgw.OTHER_ACCESS_KEY, rgw.OTHER_SECRET_KEY))
         answer = sweeps.sweep(client, "unreadable", older_than_seconds=HOUR, idle_seconds=HOUR)
         self.assert_counts(answer, kept=3, active=3)
+        self.assertEqual(answer.report.complete, 0)
         self.assert_same_uploads(self.listed("unreadable"), old)
         # Their sizes alone are not worth keeping them.
         answer = sweeps.sweep(client, "unreadable", older_than_seconds=HOUR, measure=1)
         self.assert_counts(answer, aborted=3)
+        self.assertEqual(answer.report.complete, 1)
         self.assertEqual([(o.parts, o.bytes, o.last_part) for o in answer.outcomes], [(0, 0, -1)] * 3)
         self.assert_same_uploads(self.listed("unreadable"), [])
 
