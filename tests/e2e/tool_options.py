@@ -80,7 +80,7 @@ class Options(unittest.TestCase):
 
     def test_each_is_completed(self):
         bash, zsh, fish = (text_of(name) for name in GENERATED[1:])
-        words = set(re.search(r'words="(--?\w[^"]*)"', bash).group(1).split())
+        words = set(re.search(r'words="(\s+--?\w[^"]*)"', bash).group(1).split())
         self.assertEqual(words, {f"--{name}" for name in options()} | {f"-{letter}" for letter, _ in options().values()
                                                                       if letter})
         self.assertEqual(set(re.findall(r"^    --([a-z-]+)\) option=value", bash, re.M)),

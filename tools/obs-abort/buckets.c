@@ -60,7 +60,7 @@ static bool stopped(const struct bucket_runs *runs)
     for (i = 0; i < runs->count; i++)
         if (run_output_failed(runs->all[i].run))
             return true;
-    return signals_seen > 0;
+    return signals_seen > 0 || records_failed();
 }
 
 /* The buckets that are still to come to an end, without a further request. */
@@ -237,15 +237,17 @@ static int conclude_all(const struct bucket_runs *runs, bool table)
     struct options options = *runs->options;
     struct view view;
 
+    options.bucket = NULL;
+    options.quiet = true; /* no bar */
+    view_open(&view, &options, options.mode == MODE_LIST || options.dry_run, NULL);
+    view.started_ms = runs->started_ms;
     if (options.json) {
-        options.bucket = NULL;
-        options.quiet = true; /* no bar */
-        view_open(&view, &options, options.mode == MODE_LIST || options.dry_run, NULL);
-        view.started_ms = runs->started_ms;
         view_summary(&view, &sum);
         return view.output_failed ? STATUS_SOME_LEFT : sum.status;
     }
-    if (table && (!options.quiet || sum.status != STATUS_GONE || sum.unknown_age > 0))
+    sum.complete = sum.incomplete == 0;
+    view_record(&view, &sum);
+    if (table && (!runs->options->quiet || sum.status != STATUS_GONE || sum.unknown_age > 0))
         put_table(runs, &sum);
     return sum.status;
 }

@@ -5,8 +5,7 @@
    and its message names the setting. */
 static void set_options(obs_abort_config *config, const struct options *options, const char *endpoint)
 {
-    static const int32_t levels[] = {OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_INFO, OBS_ABORT_LOG_DEBUG};
-    obs_abort_log_fn log = options->verbose > 0 ? log_line : note_throttling;
+    int32_t level = log_level(options);
     char agent[64];
 
     obs_abort_config_set_endpoint(config, endpoint);
@@ -28,7 +27,10 @@ static void set_options(obs_abort_config *config, const struct options *options,
         obs_abort_config_set_client_certificate(config, options->client_cert, options->client_key);
     if (options->proxy != NULL)
         obs_abort_config_set_proxy(config, options->proxy);
-    obs_abort_config_set_log(config, log, NULL, levels[options->verbose < 3 ? options->verbose : 3]);
+    /* --log has what is kept, too, of which only this log tells. */
+    if (options->log != NULL && level < OBS_ABORT_LOG_INFO)
+        level = OBS_ABORT_LOG_INFO;
+    obs_abort_config_set_log(config, log_line, (void *)options, level);
     snprintf(agent, sizeof agent, "obs-abort/%s", obs_abort_version());
     obs_abort_config_set_user_agent(config, agent);
 }

@@ -119,9 +119,9 @@ bool upload_list_read(struct upload_list *list, const struct options *options, s
             lines.wrong = add_line(list, options, line, &columns, lines.unended);
     complete = lines_complete(&lines, STATUS_USAGE, OBS_ABORT_INVALID_ARGUMENT, failure);
     if (complete && lines.crlf && !options->quiet)
-        complain("%s: lines end in CR LF, as on Windows; the CR is no part of an upload id", lines.name);
+        remark("%s: lines end in CR LF, as on Windows; the CR is no part of an upload id", lines.name);
     if (complete && lines.unended && columns == 2 && !options->quiet)
-        complain("%s: the last line has no end; if the list was cut off, so was its last upload id", lines.name);
+        remark("%s: the last line has no end; if the list was cut off, so was its last upload id", lines.name);
     lines_close(&lines);
     return complete;
 }

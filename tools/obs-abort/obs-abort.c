@@ -43,12 +43,12 @@ static bool is_start_failure(int32_t code)
 static int32_t stop_wanted(struct run *run)
 {
     if (signals_seen > 0 && !run->told && !run->view.finding) {
-        complain("stopping: what is in flight finishes; again to stop at once");
+        remark("stopping: what is in flight finishes; again to stop at once");
         run->told = true;
     }
     if (signals_seen > 1)
         obs_abort_call_cancel(run->call);
-    return signals_seen > 0 || run->view.output_failed;
+    return signals_seen > 0 || run->view.output_failed || records_failed();
 }
 
 /* Whether --larger keeps what was found; counts it. */
@@ -146,7 +146,7 @@ static int exit_status(const struct run *run, const struct summary *summary)
     int32_t code = summary->code;
     bool anything = summary->aborted + summary->missing + summary->failed + summary->kept > 0;
 
-    if (run->view.output_failed)
+    if (run->view.output_failed || records_failed())
         return STATUS_SOME_LEFT;
     if (code == OBS_ABORT_OK)
         return STATUS_GONE;
@@ -345,10 +345,12 @@ static int give_up(struct run *run, const struct failure *failure)
     struct summary summary = {.code = failure->code, .error = failure->message, .status = failure->status};
 
     complain("%s", failure->message);
-    if (run->options->json && failure->status == STATUS_COULD_NOT_START) {
-        view_open(&run->view, run->options, false, NULL);
+    view_open(&run->view, run->options, false, NULL);
+    if (run->options->json && failure->status == STATUS_COULD_NOT_START)
         view_summary(&run->view, &summary);
-    }
+    else
+        view_record(&run->view, &summary);
+    progress_stop();
     return failure->status;
 }
 
@@ -586,7 +588,7 @@ static int run_options(const struct options *options)
         complain("--stale asks before it aborts, and here is no terminal to ask on: --yes or --dry-run");
         return STATUS_USAGE;
     }
-    if (make_list(&list, options, &failure))
+    if (records_open(options, &failure) && make_list(&list, options, &failure))
         client = client_open(options, &failure);
     if (client == NULL) {
         struct run run = {.options = options};
@@ -614,8 +616,10 @@ int main(int argc, char **argv)
     status = options_parse(&options, argc, argv);
     if (status < 0)
         status = run_options(&options);
-    options_free(&options);
     if (fflush(stdout) != 0 || ferror(stdout))
         status = status == STATUS_GONE ? STATUS_SOME_LEFT : status;
+    if (!options.help && !options.version)
+        status = records_close(&options, status);
+    options_free(&options);
     return status;
 }

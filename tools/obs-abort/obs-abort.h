@@ -72,6 +72,7 @@ struct options {
     bool confirm, request_payer;
 
     bool json, quiet, help, version;
+    const char *log, *metrics; /* paths */
     uint32_t verbose;
 };
 
@@ -242,6 +243,8 @@ void upload_set_free(struct upload_set *set);
 
 /* Length of the UTF-8 sequence that text starts with, or 0 if there is none. */
 size_t decode_utf8(const unsigned char *text, uint32_t *code_point);
+/* Writes at most four bytes, and returns how many. */
+size_t encode_utf8(char *out, uint32_t code_point);
 /* Bare if that is safe on a terminal and unambiguous in a line of columns, in double quotes
    with backslash escapes otherwise. */
 void put_text(FILE *out, const char *text);
@@ -271,6 +274,7 @@ struct view {
     struct upload_list *list; /* what is aborted, if it is known from the start; NULL: a listing finds it */
     bool finding;       /* a list or a dry run: uploads are shown, not aborted */
     bool each;          /* a line on standard output for each upload */
+    bool json;          /* an object on standard output for each upload */
     bool colour;        /* on standard error */
     bool output_failed; /* standard output can't be written: stop */
     uint64_t unknown_age; /* found */
@@ -301,6 +305,8 @@ void view_failure(struct view *view, const obs_abort_outcome *outcome);
 /* An upload that was said to be gone. */
 void view_still_listed(struct view *view, const char *key, const char *upload_id, int64_t initiated);
 void view_summary(struct view *view, struct summary *summary);
+/* In the records alone. */
+void view_record(const struct view *view, const struct summary *summary);
 /* Adds a sentence. */
 void add_note(struct summary *summary, bool matters, const char *format, ...);
 /* The globs that nothing matched. */
@@ -308,9 +314,37 @@ void note_unmatched(const struct options *options, struct summary *summary);
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...);
 /* A line on standard error that does not collide with the progress bar. */
 void complain(const char *format, ...);
-/* Callbacks for the library's log: notes throttling for the bar; and writes the line, too. */
-void note_throttling(int32_t level, const char *message, void *userdata);
+/* The same, of what is no failure. */
+void remark(const char *format, ...);
+/* What --verbose shows. */
+int32_t log_level(const struct options *options);
+/* A callback for the library's log; `userdata` are the options. Notes throttling for the bar and kept uploads for --log,
+   and writes the line if it is wanted. */
 void log_line(int32_t level, const char *message, void *userdata);
+
+/* ---- json.c: members of an object after its first ---- */
+
+void put_json_field(FILE *out, const char *name, const char *value);
+void put_json_count(FILE *out, const char *name, uint64_t count);
+void put_json_bool(FILE *out, const char *name, bool value);
+void put_json_code(FILE *out, int32_t code);
+void put_json_time(FILE *out, const char *name, int64_t unix_seconds);
+
+/* ---- records.c: --log and --metrics ---- */
+
+/* Before anything is sent. Returns false on failure. */
+bool records_open(const struct options *options, struct failure *failure);
+/* Where an object of the log is to be written, and that it was; NULL: there is none. */
+FILE *records_line(void);
+void records_line_end(void);
+/* Whether the log could not be written: stop. */
+bool records_failed(void);
+/* Takes an upload that was kept as active from a line of the library's log. */
+void records_kept(const char *bucket, const char *message);
+/* Keeps the figures of a bucket for the metrics. */
+void records_summary(const struct view *view, const struct summary *summary);
+/* Writes the metrics. Returns the exit status, which may be worse now. */
+int records_close(const struct options *options, int status);
 
 /* ---- progress.c: the bar ---- */
 

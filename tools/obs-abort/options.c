@@ -293,6 +293,9 @@ static const char *misfit(const struct options *options, size_t operands)
         return "--include-live goes with a --stale of less than 1h";
     if ((options->client_cert != NULL) != (options->client_key != NULL))
         return "--client-cert and --client-key go together";
+    if ((options->log != NULL && strcmp(options->log, "-") == 0) ||
+        (options->metrics != NULL && strcmp(options->metrics, "-") == 0))
+        return "--log and --metrics take a file; for standard output there is --json";
     if (options->connections > 1024)
         return "--connections: more than 1024 are not allowed";
     return misnamed(options);

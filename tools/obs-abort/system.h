@@ -42,10 +42,22 @@ bool others_can_read(FILE *file);
 /* ---- files and time ---- */
 
 bool is_pipe(FILE *stream);
+/* Whether systemd's journal reads it. */
+bool is_journal(FILE *stream);
 /* For reading; NULL with errno on failure. The path is UTF-8, the content is not changed. */
 FILE *open_file(const char *path);
 /* Reads a line with its end into *line, which is reallocated as needed. Returns its length, 0 at the end or on failure. */
 size_t read_line(char **line, size_t *size, FILE *file);
+/* For writing at the end, and reading; made if it is not there. */
+FILE *open_to_append(const char *path);
+/* For writing, new, and readable by everybody whatever the umask. */
+FILE *create_public_file(const char *path);
+/* Whether all is on the disk. */
+bool write_through(FILE *file);
+/* In the place of what is there. Returns false with errno on failure. */
+bool rename_over(const char *from, const char *to);
+void remove_file(const char *path);
+unsigned long process_id(void);
 int64_t monotonic_ms(void);
 
 #endif

@@ -46,6 +46,8 @@ static void install_handlers(void)
     /* A reader that goes away shows as a failed write, which stops the sweep in good order. */
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    /* And so does a log that reaches a limit. */
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 /* A descriptor that the parent closed would go to the first connection, and results into it. The
@@ -154,6 +156,61 @@ bool is_pipe(FILE *stream)
     struct stat status;
 
     return fstat(fileno(stream), &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
+/* The device and the inode of the stream that it names, as sd-daemon(3) has it: a program that redirects the output of
+   another must not have priorities in it. */
+bool is_journal(FILE *stream)
+{
+    const char *named = getenv("JOURNAL_STREAM");
+    struct stat status;
+    char actual[64];
+
+    if (named == NULL || fstat(fileno(stream), &status) != 0)
+        return false;
+    snprintf(actual, sizeof actual, "%llu:%llu", (unsigned long long)status.st_dev, (unsigned long long)status.st_ino);
+    return strcmp(named, actual) == 0;
+}
+
+FILE *open_to_append(const char *path)
+{
+    return fopen(path, "a+");
+}
+
+FILE *create_public_file(const char *path)
+{
+    int descriptor;
+    FILE *file;
+
+    unlink(path);
+    descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (descriptor < 0)
+        return NULL;
+    fchmod(descriptor, 0644);
+    file = fdopen(descriptor, "w");
+    if (file == NULL)
+        close(descriptor);
+    return file;
+}
+
+bool write_through(FILE *file)
+{
+    return fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
+}
+
+bool rename_over(const char *from, const char *to)
+{
+    return rename(from, to) == 0;
+}
+
+void remove_file(const char *path)
+{
+    unlink(path);
+}
+
+unsigned long process_id(void)
+{
+    return (unsigned long)getpid();
 }
 
 FILE *open_file(const char *path)

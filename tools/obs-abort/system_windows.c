@@ -1,6 +1,7 @@
 /* Windows 7 and later. Strings are UTF-8 here, UTF-16 there. */
 #include "obs-abort.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <io.h>
 #include <stdlib.h>
@@ -221,13 +222,65 @@ bool is_pipe(FILE *stream)
     return GetFileType(handle_of(stream)) == FILE_TYPE_PIPE;
 }
 
-FILE *open_file(const char *path)
+bool is_journal(FILE *stream)
+{
+    (void)stream;
+    return false;
+}
+
+static FILE *open_as(const char *path, const wchar_t *mode)
 {
     wchar_t *wide = from_utf8(path);
-    FILE *file = wide != NULL ? _wfopen(wide, L"rb") : NULL;
+    FILE *file = wide != NULL ? _wfopen(wide, mode) : NULL;
 
     free(wide);
     return file;
+}
+
+FILE *open_to_append(const char *path)
+{
+    return open_as(path, L"a+b");
+}
+
+FILE *create_public_file(const char *path)
+{
+    return open_as(path, L"wb");
+}
+
+bool write_through(FILE *file)
+{
+    return fflush(file) == 0 && !ferror(file) && _commit(_fileno(file)) == 0;
+}
+
+bool rename_over(const char *from, const char *to)
+{
+    wchar_t *wide_from = from_utf8(from), *wide_to = from_utf8(to);
+    bool good = wide_from != NULL && wide_to != NULL && MoveFileExW(wide_from, wide_to, MOVEFILE_REPLACE_EXISTING);
+
+    if (!good)
+        errno = EACCES;
+    free(wide_from);
+    free(wide_to);
+    return good;
+}
+
+void remove_file(const char *path)
+{
+    wchar_t *wide = from_utf8(path);
+
+    if (wide != NULL)
+        _wremove(wide);
+    free(wide);
+}
+
+unsigned long process_id(void)
+{
+    return GetCurrentProcessId();
+}
+
+FILE *open_file(const char *path)
+{
+    return open_as(path, L"rb");
 }
 
 size_t read_line(char **line, size_t *size, FILE *file)

@@ -28,6 +28,17 @@ size_t decode_utf8(const unsigned char *text, uint32_t *code_point)
     return length;
 }
 
+size_t encode_utf8(char *out, uint32_t code_point)
+{
+    static const unsigned char leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t length = code_point < 0x80 ? 1 : code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4, i;
+
+    for (i = length; i-- > 1; code_point >>= 6)
+        out[i] = (char)(0x80 | (code_point & 0x3f));
+    out[0] = (char)(leads[length > 1 ? length : 0] | code_point);
+    return length;
+}
+
 /* A terminal obeys control characters, those above 0x80 included. The marks that reverse the direction of
    writing, and characters that nobody sees, make one key look like another. */
 static bool is_unsafe(uint32_t code_point)

@@ -8,23 +8,51 @@
 #include <string.h>
 #include <time.h>
 
+/* Of syslog, as the journal takes them. */
+enum { PRIORITY_ERROR = 3, PRIORITY_WARNING = 4, PRIORITY_INFO = 6, PRIORITY_DEBUG = 7 };
+
 #define RED "31"
 #define GREEN "32"
 #define YELLOW "33"
 
-void complain(const char *format, ...)
+static const char *bucket_of_run; /* for what the library logs */
+
+/* The journal takes a line's priority from its start. */
+static void put_priority(int priority)
+{
+    if (is_journal(stderr))
+        fprintf(stderr, "<%d>", priority);
+}
+
+static void put_line(int priority, const char *format, va_list arguments)
 {
     char text[8192]; /* longer than any message of the library */
-    va_list arguments;
 
-    va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
     progress_clear();
+    put_priority(priority);
     fputs("obs-abort: ", stderr);
     put_message(stderr, text);
     putc('\n', stderr);
     fflush(stderr);
+}
+
+void complain(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    put_line(PRIORITY_ERROR, format, arguments);
+    va_end(arguments);
+}
+
+void remark(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    put_line(PRIORITY_WARNING, format, arguments);
+    va_end(arguments);
 }
 
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...)
@@ -53,20 +81,26 @@ void add_note(struct summary *summary, bool matters, const char *format, ...)
     summary->note_matters |= matters;
 }
 
-void note_throttling(int32_t level, const char *message, void *userdata)
+int32_t log_level(const struct options *options)
 {
-    (void)level;
-    (void)userdata;
-    if (strncmp(message, "throttled: ", 11) == 0)
-        progress_throttled();
+    static const int32_t levels[] = {OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_WARN, OBS_ABORT_LOG_INFO, OBS_ABORT_LOG_DEBUG};
+
+    return levels[options->verbose < 3 ? options->verbose : 3];
 }
 
 void log_line(int32_t level, const char *message, void *userdata)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
+    const struct options *options = userdata;
 
-    note_throttling(level, message, userdata);
+    if (strncmp(message, "throttled: ", 11) == 0)
+        progress_throttled();
+    records_kept(bucket_of_run, message);
+    if (options->verbose == 0 || level > log_level(options))
+        return;
     progress_clear();
+    put_priority(level <= OBS_ABORT_LOG_ERROR ? PRIORITY_ERROR : level == OBS_ABORT_LOG_WARN ? PRIORITY_WARNING
+                 : level == OBS_ABORT_LOG_INFO ? PRIORITY_INFO : PRIORITY_DEBUG);
     fprintf(stderr, "%s: ", level >= 1 && level <= 4 ? names[level - 1] : "log");
     put_text(stderr, message);
     putc('\n', stderr);
@@ -96,11 +130,13 @@ void view_open(struct view *view, const struct options *options, bool finding, s
     bool bar = bar_wanted(options, finding);
 
     memset(view, 0, sizeof *view);
+    bucket_of_run = options->bucket;
     view->options = options;
     view->list = list;
     view->finding = finding;
+    view->json = options->json && !options->quiet;
     /* Where the bar tells how far it is, thousands of lines on the same screen tell no more. */
-    view->each = finding || options->json || (!options->quiet && !(bar && is_terminal(stdout)));
+    view->each = (finding && !options->json) || view->json || (!options->quiet && !(bar && is_terminal(stdout)));
     view->colour = colours_wanted(stderr);
     view->started_ms = monotonic_ms();
     if (bar)
@@ -122,36 +158,6 @@ static const char *result_name(const struct view *view, int32_t code)
     if (code == OBS_ABORT_OK)
         return view->finding ? (view->options->mode == MODE_LIST ? "found" : "would_abort") : "aborted";
     return code == OBS_ABORT_NO_SUCH_UPLOAD ? "missing" : "failed";
-}
-
-static void put_json_field(FILE *out, const char *name, const char *value)
-{
-    fprintf(out, ",\"%s\":", name);
-    put_json_string(out, value);
-}
-
-static void put_json_count(FILE *out, const char *name, uint64_t count)
-{
-    fprintf(out, ",\"%s\":%llu", name, (unsigned long long)count);
-}
-
-static void put_json_bool(FILE *out, const char *name, bool value)
-{
-    fprintf(out, ",\"%s\":%s", name, value ? "true" : "false");
-}
-
-static void put_json_code(FILE *out, int32_t code)
-{
-    fprintf(out, ",\"code\":%d", (int)code);
-    put_json_field(out, "code_name", obs_abort_code_name(code));
-}
-
-static void put_json_time(FILE *out, const char *name, int64_t unix_seconds)
-{
-    char when[32];
-
-    format_time(when, sizeof when, unix_seconds);
-    put_json_field(out, name, unix_seconds < 0 ? NULL : when);
 }
 
 /* What is known of an upload after it was looked at or tried. */
@@ -262,6 +268,7 @@ static void put_one(const struct options *options, const obs_abort_outcome *outc
 static void put_failure(const struct view *view, const struct result *result)
 {
     progress_clear();
+    put_priority(PRIORITY_ERROR);
     fputs("obs-abort: ", stderr);
     put_coloured(stderr, view->colour, RED, "failed: ");
     put_bucket(view, stderr, ' ');
@@ -276,12 +283,22 @@ static void put_failure(const struct view *view, const struct result *result)
 
 static void show_failure(struct view *view, const struct result *result)
 {
-    if (view->options->json) {
+    if (view->json) {
         put_json_result(stdout, view, result);
         check_output(view);
     } else {
         put_failure(view, result);
     }
+}
+
+static void record(const struct view *view, const struct result *result)
+{
+    FILE *log = records_line();
+
+    if (log == NULL)
+        return;
+    put_json_result(log, view, result);
+    records_line_end();
 }
 
 /* A sweep tries again what failed as long as that helps: its failures are told at the end, by the report. With --json
@@ -296,13 +313,14 @@ void view_outcome(struct view *view, const obs_abort_outcome *outcome)
     struct result result = result_of(view, outcome);
     bool gone = result.code == OBS_ABORT_OK || result.code == OBS_ABORT_NO_SUCH_UPLOAD;
 
+    record(view, &result);
     view->unknown_age += gone && view->finding && result.initiated < 0;
     if (!gone) {
-        if (view->options->json || is_final(view))
+        if (view->json || is_final(view))
             show_failure(view, &result);
         return;
     }
-    if (view->options->json)
+    if (view->json)
         put_json_result(stdout, view, &result);
     else if (view->options->mode == MODE_ONE && !view->options->quiet)
         put_one(view->options, outcome);
@@ -319,8 +337,12 @@ void view_failure(struct view *view, const obs_abort_outcome *outcome)
 {
     struct result result = result_of(view, outcome);
 
-    /* --json has told of the others, attempt by attempt. */
-    if (!is_final(view) && (!view->options->json || result.code == OBS_ABORT_STILL_LISTED))
+    if (is_final(view))
+        return;
+    /* --json and --log have told of the others, attempt by attempt. */
+    if (result.code == OBS_ABORT_STILL_LISTED)
+        record(view, &result);
+    if (!view->json || result.code == OBS_ABORT_STILL_LISTED)
         show_failure(view, &result);
 }
 
@@ -334,6 +356,7 @@ void view_still_listed(struct view *view, const char *key, const char *upload_id
         .code = OBS_ABORT_STILL_LISTED,
     };
 
+    record(view, &result);
     show_failure(view, &result);
 }
 
@@ -445,6 +468,7 @@ static void put_text_summary(const struct view *view, const struct summary *summ
     bool cut_short = is_cut_short(view, summary);
     bool nothing = summary->aborted + summary->missing + summary->failed == 0;
 
+    put_priority(summary->status == STATUS_GONE ? PRIORITY_INFO : PRIORITY_WARNING);
     fputs("obs-abort: ", stderr);
     if (summary->status > STATUS_SIGNALLED)
         put_coloured(stderr, view->colour, YELLOW, "interrupted: ");
@@ -467,12 +491,12 @@ static void put_text_summary(const struct view *view, const struct summary *summ
     fflush(stderr);
 }
 
-static void complain_of(const struct view *view, const char *text)
+static void tell_of(void (*tell)(const char *format, ...), const struct view *view, const char *text)
 {
     if (view->options->several)
-        complain("obs://%s: %s", view->options->bucket, text);
+        tell("obs://%s: %s", view->options->bucket, text);
     else
-        complain("%s", text);
+        tell("%s", text);
 }
 
 /* Why it ended. PARTIAL says no more than the lines above it and the counts below, and CANCELLED no more than the user
@@ -489,8 +513,19 @@ static bool put_reason(const struct view *view, const struct summary *summary)
         return false;
     }
     if (summary->error != NULL && summary->code != OBS_ABORT_PARTIAL && summary->code != OBS_ABORT_CANCELLED)
-        complain_of(view, summary->error);
+        tell_of(complain, view, summary->error);
     return summary->begun;
+}
+
+void view_record(const struct view *view, const struct summary *summary)
+{
+    FILE *log = records_line();
+
+    if (log != NULL) {
+        put_json_summary(log, view, summary);
+        records_line_end();
+    }
+    records_summary(view, summary);
 }
 
 /* One upload's own line says all, and of several buckets there is a table at the end. */
@@ -505,6 +540,7 @@ void view_summary(struct view *view, struct summary *summary)
 
     progress_stop();
     summary->complete = summary->buckets > 0 ? summary->incomplete == 0 : summary->begun && !is_cut_short(view, summary);
+    view_record(view, summary);
     if (view->options->json) {
         put_json_summary(stdout, view, summary);
         check_output(view);
@@ -516,5 +552,5 @@ void view_summary(struct view *view, struct summary *summary)
         put_text_summary(view, summary);
     if (*summary->note != '\0' && (!quiet || summary->note_matters) &&
         (view->options->mode != MODE_ONE || view->options->quiet))
-        complain_of(view, summary->note);
+        tell_of(remark, view, summary->note);
 }

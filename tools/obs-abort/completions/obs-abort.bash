@@ -34,8 +34,48 @@ _obs_abort()
     --connect-timeout) option=value words="5s 10s" ;;
     --max-attempts) option=value ;;
     --connections) option=value ;;
+    --log) option=value files=yes ;;
+    --metrics) option=value files=yes ;;
     *)
-        [[ $current == -* && $files == "" ]] && words="--stale --from --list --prefix --match --not --larger -n --dry-run -y --yes --include-live --endpoint --region --credentials --profile --addressing --signature --ca-file --client-cert --client-key --proxy --timeout --connect-timeout --max-attempts --connections --confirm --request-payer --json -q --quiet -v --verbose -h --help --version" ;;
+        [[ $current == -* && $files == "" ]] && words="
+            --stale
+            --from
+            --list
+            --prefix
+            --match
+            --not
+            --larger
+            -n
+            --dry-run
+            -y
+            --yes
+            --include-live
+            --endpoint
+            --region
+            --credentials
+            --profile
+            --addressing
+            --signature
+            --ca-file
+            --client-cert
+            --client-key
+            --proxy
+            --timeout
+            --connect-timeout
+            --max-attempts
+            --connections
+            --confirm
+            --request-payer
+            --json
+            --log
+            --metrics
+            -q
+            --quiet
+            -v
+            --verbose
+            -h
+            --help
+            --version" ;;
     esac
     [[ $words == "" ]] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     if [[ $files != "" ]]; then

@@ -145,10 +145,10 @@ static void put_bash(void)
         printf("%s ;;\n", takes_files(spec) ? " files=yes" : "");
     }
     fputs("    *)\n        [[ $current == -* && $files == \"\" ]] && words=\"", stdout);
-    for (spec = option_table; spec->name != NULL; spec++) {
+    for (spec = option_table; spec->name != NULL; spec++) { /* lines of their own, which a merge can take in */
         if (spec->letter != '\0')
-            printf("-%c ", spec->letter);
-        printf("--%s%s", spec->name, spec[1].name != NULL ? " " : "");
+            printf("\n            -%c", spec->letter);
+        printf("\n            --%s", spec->name);
     }
     fputs("\" ;;\n"
           "    esac\n"
