@@ -17,7 +17,8 @@ import support
 import tool_terminal
 from tool_buckets import OneQuestion, Prefixes, Several
 from tool_choice import BadChoice, Chosen, Larger
-from tool_config import AwsFiles, Endpoint, Halves, ObsutilFile, OpenFiles, Precedence, Region
+from tool_config import (AwsFiles, Endpoint, Halves, ObsutilFile, OpenFiles, Precedence, Readers, Region,
+                         WhatStaysInMemory)
 from tool_glob import Matcher
 from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_looks import Bar
@@ -33,8 +34,9 @@ from tool_wire import Connection, Start
 # Found here by the runner, a line for each file.
 __all__ = [
     "OneQuestion", "Prefixes", "Several",
-    "AwsFiles", "Endpoint", "Halves", "ObsutilFile", "OpenFiles", "Precedence", "Region",
     "BadChoice", "Chosen", "Larger",
+    "AwsFiles", "Endpoint", "Halves", "ObsutilFile", "OpenFiles", "Precedence", "Readers", "Region",
+    "WhatStaysInMemory",
     "Matcher",
     "CopiedIds", "CredentialsFile", "ListFiles",
     "Bar",

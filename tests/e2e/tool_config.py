@@ -3,15 +3,22 @@ file of variables. Each place of a test has a pair of keys of its own, so that t
 the secret belongs to it."""
 
 import base64
+import configparser
 import os
+import random
 import stat
+import subprocess
+import time
 import unittest
 
 import support
 from proxy_origin import Origin
 from servers import Server
-from tool_terminal import ON_WINDOWS, environment, run
+from tool_servers import Listener
+from tool_terminal import ON_WINDOWS, environment, run, tool_path
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCES = os.path.join(HERE, "../../tools/obs-abort")
 BOM = "\ufeff"
 ABORT = ("obs://bucket/key", "ID")
 
@@ -313,6 +320,13 @@ class AwsFiles(WithHome):
         missing = self.path("missing")
         self.fails("--profile", "x", says=f"neither [x] in {missing}", AWS_SHARED_CREDENTIALS_FILE=missing)
 
+    def test_no_files_at_all(self):
+        """Nothing that is there must be a file: no home directory, a file in its place, /dev/null."""
+        for variables in ({"HOME": self.path("missing/home")}, {"HOME": self.write(self.path("file"), "")},
+                          {"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_CONFIG_FILE": "/dev/null"}):
+            self.fails(says="no_credentials: none of", **variables)
+            self.fails("--profile", "x", says="no profile x", **variables)
+
     def test_profiles_without_keys_of_their_own(self):
         for means in ("role_arn", "credential_process", "sso_session"):
             self.write(self.config, f"[profile x]\n{means} = something\n")
@@ -410,6 +424,14 @@ class Endpoint(WithHome):
             path = self.write(self.path("variables"), pair + line.format(self.wrong))
             self.uses("FILE", "--credentials", f"file:{path}", "--endpoint", self.origin.url, endpoint=False)
 
+    def test_a_file_of_variables_may_be_a_pipe(self):
+        """Of a program that keeps secrets: there is no file for others to read."""
+        text = f"OBS_ACCESS_KEY_ID=FILE\nOBS_SECRET_ACCESS_KEY={KEYS['FILE']}\nOBS_ENDPOINT={self.origin.url}\n"
+        done = run("--credentials", "file:/dev/stdin", *ABORT, env=self.env, stdin=text)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual([seen.access_key for seen in self.origin.take()], ["FILE"])
+        self.fails("--credentials", "file:/dev/zero", says="/dev/zero: larger than 1 MiB")
+
     def test_of_a_profile(self):
         right, wrong = self.origin.url, self.wrong
         self.write(self.credentials, profile("PROFILE", "x"))
@@ -440,7 +462,7 @@ class Endpoint(WithHome):
         self.uses("OBSUTIL", "--credentials", "obsutil", endpoint=False, OBS_ENDPOINT=self.wrong)
 
     def test_a_password_in_it_is_not_shown(self):
-        done = self.fails("-v", "--endpoint", "http://user:" + KEYS["OTHER"] + "@host", says="endpoint: (not shown)",
+        done = self.fails("-v", "--endpoint", "http://user:" + KEYS["OTHER"] + "@host", says="endpoint: not shown (--endpoint)",
                           **OBS)
         self.assertIn("endpoint", done.stderr)
 
@@ -547,3 +569,125 @@ class OpenFiles(WithHome):
         self.uses("OBS", endpoint=False, **OBS)
         os.chmod(self.credentials, stat.S_IRUSR)
         self.uses("DEFAULT")
+
+
+@unittest.skipIf(ON_WINDOWS, "built for this system, with its sanitizers")
+class Readers(unittest.TestCase):
+    """The readers of the files by themselves, with address and undefined-behaviour sanitizer."""
+
+    @classmethod
+    def setUpClass(cls):
+        support.need(("cc",), "gcc")
+        cls.program = os.path.join(support.temp_dir(), "credentials_host")
+        sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        names = [os.path.join(SOURCES, name) for name in ("credentials.c", "endpoint.c", "ini.c", "profile.c", "source.c")]
+        support.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", *sanitize, "-I", os.environ["INCLUDEDIR"], "-I", SOURCES,
+                     os.path.join(HERE, "credentials_host.c"), *names, "-o", cls.program])
+
+    def ask(self, files):
+        lines = "".join(f"{kind}{content.hex()}\n" for kind, content in files)
+        done = subprocess.run([self.program], input=lines.encode(), capture_output=True, timeout=120)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        answers = done.stdout.split(b"\n")[:-1]
+        self.assertEqual(len(answers), len(files))
+        return [answer if answer.startswith(b"!") else [bytes.fromhex(part.decode()) for part in answer.split(b" ")[:-1]]
+                for answer in answers]
+
+    def test_files_that_are_damaged(self):
+        """Whatever is cut, doubled, swapped or overwritten: no secret is used of which a byte is not in the file."""
+        seeds = [("v", b"export OBS_ACCESS_KEY_ID='AK'\nOBS_SECRET_ACCESS_KEY=\"s/k+\" # c\nOBS_ENDPOINT=http://h\n"),
+                 ("o", b"endpoint=http://h\nak=AK\nsk=s/k+\ntoken=\n# c\nproxyUrl=\n"),
+                 ("p", b"\xef\xbb\xbf[y]\naws_access_key_id = B\n[x] ; c\r\naws_access_key_id = AK\r\n"
+                       b"aws_secret_access_key=s/k+\ns3 =\n  endpoint_url = u\nregion=eu-101\n"),
+                 ("c", b'[profile "x"]\naws_access_key_id=AK\n aws_secret_access_key = s/k+ #c\nservices=s\n'
+                       b"aws_secret_access_key=s/k+\n[services s]\ns3=\n endpoint_url=http://h\n")]
+        random_ = random.Random(1)
+        files = []
+        for _ in range(2000):
+            kind, content = random_.choice(seeds)
+            content = bytearray(content)
+            for _ in range(random_.randint(1, 4)):
+                at, end = sorted(random_.choices(range(len(content) + 1), k=2))
+                content[at:end] = random_.choice((b"", content[at:end] * 2, content[at:end][::-1], b"[", b"]", b"=", b"\n",
+                                                  b"'", b'"', b"#", b" ", b"\r", b"\0", b"\xff\xfe", b"\n[x]\n"))
+            files.append((kind, bytes(content)))
+        answers = self.ask(files)
+        found = [(content, answer) for (_, content), answer in zip(files, answers) if isinstance(answer, list)]
+        self.assertGreater(len(found), 50)
+        self.assertGreater(len(answers) - len(found), 50)
+        for content, (access_key, secret_key, *_) in found:
+            self.assertTrue(access_key in content and secret_key in content and access_key and secret_key)
+
+    def test_as_configparser_of_python(self):
+        """Which the AWS tools use. Files of which both say the same, or that only we refuse, with the reason."""
+        random_ = random.Random(2)
+        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "region", "output", "s3")
+        often = names + 4 * names[3:]
+        files, wanted = [], []
+        for _ in range(1500):
+            lines = []
+            for _ in range(random_.randint(1, 12)):
+                indent = random_.choice(("", "", "", " ", "\t"))
+                lines.append(random_.choice((
+                    f"[{random_.choice(('x', 'y', 'default'))}]",
+                    f"{indent}{random_.choice(often)}{random_.choice(('=', ' = '))}{random_.choice(('A', 'b/c', 'A #c', ''))}",
+                    f"{indent}{random_.choice(often)} = {random_.randint(0, 9)}",
+                    random_.choice(("", "# c", ";c", "  # c = d")),
+                )))
+            start = random_.choice(("[x]\n", "[x]\naws_access_key_id = K\naws_secret_access_key = k/k\n"))
+            text = start + "\n".join(lines) + random_.choice(("", "\n"))
+            parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#", ";"), strict=False,
+                                                  inline_comment_prefixes=("#", ";"))
+            parser.read_string(text)
+            files.append(("p", text.encode()))
+            wanted.append([parser["x"].get(name, "").split("\n")[0] for name in names[:3]])
+        same = 0
+        for (_, content), values, answer in zip(files, wanted, self.ask(files)):
+            if isinstance(answer, list):
+                self.assertEqual([part.decode() for part in answer[:3]], values, content)
+                same += 1
+            elif values[0] and values[1]:
+                self.assertRegex(answer, b"there twice|two sections|white space", content)
+        self.assertGreater(same, 100)
+
+
+class WhatStaysInMemory(WithHome):
+    """While a request hangs, the memory of the tool is searched."""
+
+    def memory(self, process):
+        with open(f"/proc/{process.pid}/maps") as maps:
+            ranges = [line.split()[0].split("-") for line in maps if line.split()[1].startswith("rw")]
+        with open(f"/proc/{process.pid}/mem", "rb", buffering=0) as memory:
+            for start, end in ranges:
+                memory.seek(int(start, 16))
+                try:
+                    yield memory.read(int(end, 16) - int(start, 16))
+                except OSError:
+                    pass  # [vvar] and the like
+
+    def left(self, needles, *options):
+        listener = Listener()
+        self.addCleanup(listener.socket.close)
+        command = [tool_path(), *options, "--endpoint", listener.endpoint, *ABORT]
+        with subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                deadline = time.monotonic() + 10
+                while listener.connections() == 0 and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                time.sleep(0.1)
+                pieces = list(self.memory(process))
+            finally:
+                process.kill()
+        return [sum(piece.count(needle.encode()) for piece in pieces) for needle in needles]
+
+    def test_secrets_that_are_not_used(self):
+        used, other, ignored = (f"{name}/{os.urandom(16).hex()}" for name in ("used", "other", "ignored"))
+        pair = "aws_access_key_id = {}\naws_secret_access_key = {}\n"
+        self.write(self.credentials, f"[o]\n{pair.format('O', other)}[x]\n{pair.format('X', used)}# {ignored}\n")
+        self.write(self.obsutilconfig, f"ak=X\nsk={used}\n# {ignored}\ntokenCrr={other}\n")
+        variables = self.write(self.path("variables"), f"OBS_ACCESS_KEY_ID=X\nOBS_SECRET_ACCESS_KEY={other}\n"
+                                                       f"OBS_SECRET_ACCESS_KEY={used}\n# {ignored}\nOTHER={other}\n")
+        for options in (("--profile", "x"), ("--credentials", "obsutil"), ("--credentials", f"file:{variables}")):
+            with self.subTest(options):
+                of_library, *ours = self.left((used, other, ignored), *options)
+                self.assertEqual((of_library, ours), (1, [0, 0]), "the client has one copy of the secret that is used")

@@ -1,5 +1,7 @@
 /* From options to a client. */
-#include "obs-abort.h"
+#include "credentials.h"
+
+#include <string.h>
 
 /* No return value is looked at: obs_abort_client_new refuses a config of which a setter failed,
    and its message names the setting. */
@@ -43,24 +45,47 @@ static void set_credentials(obs_abort_config *config, const struct source *keys)
         obs_abort_config_set_credentials(config, keys->access_key, keys->secret_key, keys->security_token);
 }
 
-obs_abort_client *client_open(const struct options *options, struct failure *failure)
+static void tell_choice(const struct source *keys, const struct endpoint *endpoint, const struct options *options)
 {
+    if (keys->open_to_others && !options->quiet)
+        complain("warning: other users of this machine can read the keys in %s; chmod 600 prevents it", keys->words);
+    if (options->verbose == 0)
+        return;
+    complain("keys: %s", keys->words);
+    /* The library refuses one with a password, and does not repeat it. */
+    complain("endpoint: %s (%s)", strchr(endpoint->url, '@') == NULL ? endpoint->url : "not shown", endpoint->from);
+}
+
+static obs_abort_client *client_new(const struct options *options, const struct source *keys, const char *endpoint,
+                                    struct failure *failure)
+{
+    obs_abort_config *config = obs_abort_config_new();
     obs_abort_client *client = NULL;
-    obs_abort_config *config;
-    struct access access;
     char *error = NULL;
     int32_t code;
 
-    if (access_find(&access, options, failure)) {
-        config = obs_abort_config_new();
-        set_options(config, options, access.endpoint);
-        set_credentials(config, &access.keys);
-        code = obs_abort_client_new(config, &client, &error);
-        if (code != OBS_ABORT_OK)
-            fail(failure, STATUS_COULD_NOT_START, code, "%s", error != NULL ? error : obs_abort_strerror(code));
-        obs_abort_string_free(error);
-        obs_abort_config_free(config);
+    set_options(config, options, endpoint);
+    set_credentials(config, keys);
+    code = obs_abort_client_new(config, &client, &error);
+    if (code != OBS_ABORT_OK)
+        fail(failure, STATUS_COULD_NOT_START, code, "%s", error != NULL ? error : obs_abort_strerror(code));
+    obs_abort_string_free(error);
+    obs_abort_config_free(config);
+    return client;
+}
+
+obs_abort_client *client_open(const struct options *options, struct failure *failure)
+{
+    struct endpoint endpoint = {.url = NULL};
+    struct source keys = {.words = ""};
+    obs_abort_client *client = NULL;
+
+    if (credentials_find(&keys, options, failure) == FOUND &&
+        endpoint_find(&endpoint, &keys, options, failure) == FOUND) {
+        tell_choice(&keys, &endpoint, options);
+        client = client_new(options, &keys, endpoint.url, failure);
     }
-    access_close(&access);
+    source_close(&keys);
+    wipe_string(endpoint.url);
     return client;
 }

@@ -1,7 +1,6 @@
 /* Files of settings, which may hold secrets: those of the AWS tools, of obsutil, and of environment variables. Each is read
    whole into one buffer, which is wiped: the buffers of stdio and getline leave copies behind. */
-#define _POSIX_C_SOURCE 200809L
-#include "obs-abort.h"
+#include "ini.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* The command line, by a table of its own instead of getopt_long. That function accepts any unambiguous
    abbreviation: `--in` would be `--include-live`, which a program that deletes must not guess. It is
    not in POSIX either. */
-#include "obs-abort.h"
+#include "credentials.h"
 #include "option_table.h"
 
 #include <stdlib.h>
