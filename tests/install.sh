@@ -49,6 +49,8 @@ cat >"$folder/expected" <<'files'
 ./lib/libobsabort.so.VERSION
 ./lib/pkgconfig/obsabort-static.pc
 ./lib/pkgconfig/obsabort.pc
+./lib/systemd/system/obs-abort@.service
+./lib/systemd/system/obs-abort@.timer
 ./share/bash-completion/completions/obs-abort
 ./share/fish/vendor_completions.d/obs-abort.fish
 ./share/man/man1/obs-abort.1

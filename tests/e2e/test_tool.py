@@ -24,7 +24,7 @@ from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_looks import Bar
 from tool_options import Completions, Options
 from tool_question import Interrupted, Question
-from tool_records import Journal, Log, LogRefused, Metrics, QuietJson
+from tool_records import Journal, Log, LogRefused, Metrics, QuietJson, Units
 from tool_screen import Output, Signals, Terminal
 from tool_servers import DAY, HOUR, WithListener, WithServer
 from tool_terminal import Pty, environment, not_on_windows, run
@@ -42,7 +42,7 @@ __all__ = [
     "Bar",
     "Completions", "Options",
     "Interrupted", "Question",
-    "Journal", "Log", "LogRefused", "Metrics", "QuietJson",
+    "Journal", "Log", "LogRefused", "Metrics", "QuietJson", "Units",
     "Output", "Signals", "Terminal",
     "NoneExisted", "NotLookedAt", "OneStatus", "StillListed", "UnknownAge", "Words",
     "Connection", "Start",

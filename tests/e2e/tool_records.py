@@ -428,3 +428,87 @@ class Journal(WithFolder):
         for named in ("1:1", "", "x", "0:0"):
             self.assertNotIn("<", self.told("--list", "obs://no-such-bucket", named=named or " ")[0])
         self.assertNotIn("<", run("--list", "obs://no-such-bucket", env=self.env).stderr)
+
+
+TOOL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/obs-abort")
+
+
+@not_on_windows
+class Units(WithFolder):
+    """The units as they are installed. No systemd runs here: the service's command is run as systemd would."""
+
+    options = ("--control",)
+
+    def setUp(self):
+        super().setUp()
+        self.prefix = os.path.join(self.folder, "usr")
+        support.run(["make", "-C", TOOL, "install", f"PREFIX={self.prefix}", "DESTDIR="])
+        self.units = os.path.join(self.prefix, "lib/systemd/system")
+        self.service = os.path.join(self.units, "obs-abort@.service")
+
+    def command(self, **settings):
+        """The words of the service's command for the bucket leftovers: ${X} is one word, $X any number."""
+        with open(self.service) as file:
+            lines = dict(line.split("=", 1) for line in file.read().splitlines() if re.match(r"(ExecStart|Environment)=", line))
+        env = dict([lines["Environment"].split("=", 1)], CREDENTIALS_DIRECTORY=self.folder, LOGS_DIRECTORY=self.folder,
+                   **settings)
+        words = []
+        for word in lines["ExecStart"].replace("%i", "leftovers").split():
+            if re.fullmatch(r"\$\w+", word):
+                words += env.get(word[1:], "").split()
+            else:
+                words.append(re.sub(r"\$\{(\w+)\}", lambda found: env[found[1]], word))
+        return words
+
+    def keys(self):
+        with open(os.path.join(self.folder, "keys"), "w") as file:
+            file.write(f"OBS_ACCESS_KEY_ID={self.server.access_key}\nOBS_SECRET_ACCESS_KEY={self.server.secret_key}\n")
+        os.chmod(file.name, 0o400)
+        return environment(OBS_ENDPOINT=self.server.endpoint, LD_LIBRARY_PATH=support.temp_dir_with_library())
+
+    def test_systemd_takes_them(self):
+        support.need(("systemd-analyze",), "systemd")
+        done = support.run(["systemd-analyze", "verify", "--man=no", self.service, os.path.join(self.units, "obs-abort@.timer")])
+        self.assertEqual(done.stdout + done.stderr, "")
+        support.run(["systemd-analyze", "security", "--offline=yes", "--threshold=15", self.service])
+
+    def test_the_service(self):
+        env = self.keys()
+        self.server.control(f"uploads leftovers:2:{8 * DAY}:old/")
+        self.server.control(f"uploads leftovers:1:{6 * DAY}:young/")
+        self.log = os.path.join(self.folder, "leftovers.jsonl")
+        done = support.run(self.command(), env=env)
+        self.assertEqual((done.stdout, done.stderr), ("", ""))
+        uploads, summary = self.logged("begin", "upload", "summary")
+        self.assertEqual([upload["result"] for upload in uploads], ["aborted"] * 2)
+        self.assertEqual(summary["kept"], 1)
+        support.run(self.command(STALE="5d", OPTIONS=f"--metrics {self.metrics} --max-attempts 2"), env=env)
+        self.assertEqual(self.left(), [])
+        self.assertTrue(os.path.exists(self.metrics))
+
+    def test_no_system_call_that_it_makes_is_forbidden(self):
+        support.need(("strace", "systemd-analyze"), "strace systemd")
+        trace = os.path.join(self.folder, "trace")
+        env = self.keys()
+        env["OBS_ENDPOINT"] = env["OBS_ENDPOINT"].replace("127.0.0.1", "localhost")
+        self.server.control(f"uploads leftovers:50:{8 * DAY}:old/")
+        support.run(["strace", "-f", "-qq", "-o", trace,
+                     *self.command(OPTIONS=f"--metrics {self.metrics} --addressing path")], env=env)
+        self.assertEqual(self.left(), [])
+        with open(trace) as file:
+            made = set(re.findall(r"^\d+ +(?:<\.\.\. )?(\w+)(?:\(| resumed)", file.read(), re.M))
+        self.assertIn("unlink", made)
+        # The first call is the one that starts the program.
+        self.assertEqual(made - self.calls("@system-service") - {"execve"}, set())
+        self.assertEqual(made & self.calls("@privileged", "@resources"), set())
+
+    @staticmethod
+    def calls(*sets):
+        """The system calls of sets, and of the sets in these."""
+        found, left = set(), list(sets)
+        while left:
+            text = support.run(["systemd-analyze", "syscall-filter", left.pop()]).stdout
+            words = {line.strip() for line in text.splitlines()[1:] if line.strip() and not line.strip().startswith("#")}
+            left += [word for word in words if word.startswith("@") and word not in found]
+            found |= words
+        return found

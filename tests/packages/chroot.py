@@ -74,7 +74,8 @@ def use_program(system, server, other):
     assert other.list_parts(BUCKET, "by the program", upload_id) is None, "obs-abort: the upload is there"
     expect(system.run(*command, check=False), 0, "gone already")
     for file in ("man/man1/obs-abort.1.gz", "bash-completion/completions/obs-abort", "zsh/site-functions/_obs-abort",
-                 "fish/vendor_completions.d/obs-abort.fish"):
+                 "fish/vendor_completions.d/obs-abort.fish", "../lib/systemd/system/obs-abort@.service",
+                 "../lib/systemd/system/obs-abort@.timer"):
         assert os.path.exists(f"{system.root}/usr/share/{file}"), file
     expect(system.run("ldconfig", "-p"), 0, "libobsabort.so.0")
 

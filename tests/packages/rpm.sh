@@ -21,6 +21,8 @@ sort >"$folder/wanted" <<end
 /usr/bin/obs-abort
 /usr/include/obsabort.h
 /usr/include/obsabort.hpp
+/usr/lib/systemd/system/obs-abort@.service
+/usr/lib/systemd/system/obs-abort@.timer
 /usr/lib64/cmake/obsabort
 /usr/lib64/cmake/obsabort/obsabort-config-version.cmake
 /usr/lib64/cmake/obsabort/obsabort-config.cmake
