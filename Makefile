@@ -26,7 +26,7 @@ all: examples obs-abort
 # Says what is missing, where a bare "command not found" would not say how to get it.
 need = @command -v $(1) >/dev/null 2>&1 || { echo "$(1) is missing: $(2)" >&2; exit 1; }
 tools:
-	$(call need,$(CARGO),install Rust 1.95 or newer (rustup, or Debian: apt-get install cargo))
+	$(call need,$(CARGO),install Rust 1.95 or newer (rustup; what Debian 13 has is older))
 	$(call need,$(CC),install a C compiler (Debian: apt-get install gcc))
 
 library: tools
