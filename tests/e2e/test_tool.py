@@ -20,6 +20,7 @@ from tool_choice import BadChoice, Chosen, Larger
 from tool_config import (AwsFiles, Endpoint, Halves, ObsutilFile, OpenFiles, Precedence, Readers, Region,
                          WhatStaysInMemory)
 from tool_glob import Matcher
+from tool_idle import Idle
 from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_looks import Bar
 from tool_options import Completions, Options
@@ -38,6 +39,7 @@ __all__ = [
     "AwsFiles", "Endpoint", "Halves", "ObsutilFile", "OpenFiles", "Precedence", "Readers", "Region",
     "WhatStaysInMemory",
     "Matcher",
+    "Idle",
     "CopiedIds", "CredentialsFile", "ListFiles",
     "Bar",
     "Completions", "Options",
@@ -128,6 +130,8 @@ class Usage(WithListener):
         self.refused("--dry-run", "--from", "-", "obs://bucket", says="--dry-run")
         self.refused("--prefix", "p", "obs://bucket/key", "ID", says="--prefix")
         self.refused("--yes", "--list", "obs://bucket", says="--yes")
+        self.refused("--idle", "24h", "--from", "-", "obs://bucket", says="--idle")
+        self.refused("--idle", "24h", "obs://bucket/key", "ID", says="--idle")
 
     def test_an_empty_value_does_not_widen_what_is_aborted(self):
         """An unset variable of a script: `--prefix "$PREFIX"`, `obs://bucket/$PREFIX`."""
@@ -164,6 +168,7 @@ class Usage(WithListener):
                 self.refused("--stale", age, how, "obs://bucket", says="--include-live")
                 self.refused("--stale", age, how, "obs://bucket", says=f"--stale {age} is {means}")
         self.refused("--stale", "3m", "--yes", "obs://bucket", says="a month is 30d")
+        self.refused("--stale", "24h", "--idle", "3m", "--yes", "obs://bucket", says="--idle 3m is 3 minutes")
 
     def test_units_that_there_are_not(self):
         for age, hint in (("3M", "30d"), ("1mo", "30d"), ("2months", "30d"), ("1w", "7d"), ("1y", "365d"), ("24", "24h")):

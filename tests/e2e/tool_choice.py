@@ -7,7 +7,9 @@ from tool_servers import DAY, HOUR, WithListener, WithServer
 from tool_terminal import Pty, run
 
 BUCKET = "obs://leftovers"
-SWEEP, DRY_RUN, LIST = ("--stale", "24h", "--yes"), ("--stale", "24h", "--dry-run"), ("--list",)
+LIST = ("--list",)
+# Their parts are new.
+SWEEP, DRY_RUN = (("--stale", "24h", "--idle", "0", how) for how in ("--yes", "--dry-run"))
 
 
 class BadChoice(WithListener):
@@ -88,7 +90,7 @@ class Chosen(WithServer):
         self.assertEqual(status, 0, output)
         self.assertRegex(asked, r"(?m)^5 (?:unfinished )?uploads")
         self.assertIn("5 aborted, 0 failed", output)
-        self.assertIn("15 left out", output)
+        self.assertIn("16 left out", output)
         self.assertNotIn("which the question did not count", output)
         self.assertEqual(self.keys_left(), sorted({*self.keys, "db/sub/9.tmp"} - {f"db/sub/{n}.gz" for n in range(5)}))
 
@@ -171,7 +173,7 @@ class Larger(WithServer):
         self.assertEqual(self.sizes_left()[-5:], [20] * 4 + [200])
 
     def test_the_question_counts_and_takes_only_these(self):
-        with Pty("--stale", "24h", "--larger", "20K", BUCKET, env=self.env) as terminal:
+        with Pty("--stale", "24h", "--idle", "0", "--larger", "20K", BUCKET, env=self.env) as terminal:
             asked = terminal.read_until("[y/N")
             self.server.control(f"uploads leftovers:1:{3 * DAY}:0K/late")
             terminal.type("y\n")

@@ -87,7 +87,7 @@ class NotLookedAt(Restarted):
         self.start("--uploads", f"leftovers:30:{3 * HOUR}", "--page-cap", "10", "--fault", fault)
         done = run("--max-attempts", "1", *SWEEP, env=self.env)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("20 younger or not begun; the rest of obs://leftovers, if any, was not looked at (", done.stderr)
+        self.assertIn("20 younger; the rest of obs://leftovers, if any, was not looked at (", done.stderr)
         self.assertNotIn("nothing", done.stderr)
 
     def test_interrupted(self):
@@ -208,6 +208,9 @@ class UnknownAge(Restarted):
                 if seen.method == "DELETE":
                     self.uploads.pop("old")
                     return 204, b""
+                if "uploadId=" in seen.target:
+                    return 200, (b"<ListPartsResult><UploadId>ID</UploadId><IsTruncated>false</IsTruncated>"
+                                 b"</ListPartsResult>")
                 uploads = "".join(f"<Upload><Key>{key}</Key><UploadId>ID</UploadId>{rest}</Upload>"
                                   for key, rest in self.uploads.items())
                 root = "ListMultipartUploadsResult"
@@ -315,7 +318,15 @@ class StillListed(Restarted):
         self.assertEqual((status, lines[-1]["failed"], lines[-1]["aborted"], lines[-1]["total"]), (1, 5, 0, 5))
 
     def test_the_listing_after_the_question_fails(self):
-        fault = "answer=403;error=AccessDenied;query=uploads;skip=1;always"
+        fault = "answer=403;error=AccessDenied;query=uploads;skip=1;times=1"
+        self.start("--uploads", f"leftovers:5:{3 * DAY}", "--fault", fault)
+        status, output = self.answer("y\n")
+        self.assertEqual((status, len(self.left())), (1, 5), output)
+        self.assertIn("access_denied", output)
+        self.assertIn("0 aborted, 0 failed, 5 not begun; the rest of obs://leftovers, if any, was not looked at", output)
+
+    def test_the_listing_that_is_to_confirm_fails(self):
+        fault = "answer=403;error=AccessDenied;query=uploads;skip=2;always"
         self.start("--uploads", f"leftovers:5:{3 * DAY}", "--fault", fault)
         status, output = self.answer("y\n")
         self.assertEqual(status, 1, output)

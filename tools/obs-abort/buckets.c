@@ -220,7 +220,7 @@ static void put_table(const struct bucket_runs *runs, const struct summary *sum)
         }
         if (!row->begun || !row->complete)
             fprintf(stderr, ": %s", row->code == OBS_ABORT_CANCELLED ? (row->begun ? "interrupted" : "not looked at")
-                                                                      : obs_abort_code_name(row->code));
+                                    : row->unreadable ? "parts could not be read" : obs_abort_code_name(row->code));
         putc('\n', stderr);
     }
     put_row(runs, sum);

@@ -81,6 +81,7 @@ bool upload_list_add(struct upload_list *list, const char *key, const char *uplo
     list->uploads[list->count].upload_id = copy + key_size;
     list->facts[list->count].initiated = initiated;
     list->facts[list->count].code = OBS_ABORT_CANCELLED;
+    list->facts[list->count].listed = false;
     list->count++;
     return true;
 }

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Of standard output and standard error: musl takes no size without a buffer. */
 static char out_buffer[16384], error_buffer[16384];
@@ -17,16 +18,15 @@ struct run {
     struct view view;
     struct summary summary; /* how it ended; its error is not kept */
     struct preview preview; /* filled by the dry run before the question */
+    bool counted;           /* only what it found is aborted */
+    struct upload_set uncounted; /* what else could be, what was active then included */
     uint64_t kept;          /* by this dry run */
     uint64_t left_out;      /* of these, by --match and --not */
     uint64_t smaller, unsized; /* that were found, and are kept by --larger */
     struct upload_set marked;  /* by a dry run that measured */
     enum { ALL, ONLY_MARKED, NOT_MARKED } taken; /* by later sweeps */
     bool marks_larger;         /* rather than those that are not */
-    uint64_t unfit;         /* uploads that this dry run showed as failed: they can't be named in C */
     bool no_memory;         /* for what it finds */
-    uint64_t still_aborted, still_missing; /* uploads that were said to be gone, and that the check listed */
-    uint64_t uncounted;                    /* uploads as old that the check listed, and the question did not count */
     uint64_t done, failed;  /* uploads, for the progress bar */
     bool told;              /* that it is stopping */
     bool reached;           /* some upload's outcome is more than "the endpoint can't be used" */
@@ -118,25 +118,30 @@ static int32_t on_preview(const obs_abort_outcome *outcome, uint64_t done, uint6
     return stop_wanted(run) || run->no_memory;
 }
 
-/* Called for what the check after the question's aborts lists. */
-static int32_t on_check(const obs_abort_outcome *outcome, uint64_t done, uint64_t total_so_far, void *userdata)
+/* Of what the question counted. What is tried again is settled already. */
+static int32_t on_counted(const obs_abort_outcome *outcome, uint64_t done, uint64_t total_so_far, void *userdata)
 {
     struct run *run = userdata;
+    struct upload_list *list = &run->preview.list;
 
-    if (outcome != NULL && obs_abort_outcome_code(outcome) == OBS_ABORT_OK) {
-        const char *key = obs_abort_outcome_key(outcome), *upload_id = obs_abort_outcome_upload_id(outcome);
-        struct upload_facts *facts = upload_list_find(&run->preview.list, key, upload_id);
+    (void)done;
+    (void)total_so_far;
+    if (outcome != NULL) {
+        struct upload_facts *facts =
+            upload_list_find(list, obs_abort_outcome_key(outcome), obs_abort_outcome_upload_id(outcome));
 
-        if (facts == NULL) {
-            run->uncounted++;
-        } else if (facts->code == OBS_ABORT_OK || facts->code == OBS_ABORT_NO_SUCH_UPLOAD) {
-            run->still_aborted += facts->code == OBS_ABORT_OK;
-            run->still_missing += facts->code == OBS_ABORT_NO_SUCH_UPLOAD;
-            facts->code = OBS_ABORT_STILL_LISTED;
-            view_still_listed(&run->view, key, upload_id, facts->initiated);
+        run->reached |= !is_start_failure(obs_abort_outcome_code(outcome));
+        if (facts != NULL) {
+            bool failed = obs_abort_outcome_code(outcome) != OBS_ABORT_OK &&
+                          obs_abort_outcome_code(outcome) != OBS_ABORT_NO_SUCH_UPLOAD;
+
+            run->failed += failed && facts->code == OBS_ABORT_CANCELLED;
+            run->done += facts->code == OBS_ABORT_CANCELLED;
+            facts->code = obs_abort_outcome_code(outcome);
         }
+        view_outcome(&run->view, outcome);
     }
-    progress_update(done, total_so_far, 0);
+    progress_update(run->done, list->count, run->failed);
     return stop_wanted(run);
 }
 
@@ -171,6 +176,8 @@ static struct summary summary_of(int32_t code, const char *error, const obs_abor
         .missing = obs_abort_report_missing(report),
         .failed = obs_abort_report_failed(report),
         .kept = obs_abort_report_kept(report),
+        .younger = obs_abort_report_younger(report),
+        .active = obs_abort_report_active(report),
         .unknown_age = obs_abort_report_unknown_age(report),
         .throttled = obs_abort_report_throttled(report),
     };
@@ -189,6 +196,15 @@ static void note_still_listed(struct summary *summary, uint64_t count)
                  (unsigned long long)count);
 }
 
+static uint64_t take(uint64_t *left, uint64_t wanted)
+{
+    uint64_t taken = wanted < *left ? wanted : *left;
+
+    *left -= taken;
+    return taken;
+}
+
+
 /* What --larger keeps, a dry run has found, and a sweep by its marks has left out. */
 static void set_small_apart(const struct run *run, struct summary *summary)
 {
@@ -199,6 +215,7 @@ static void set_small_apart(const struct run *run, struct summary *summary)
         summary->kept += small;
     } else if (summary->left_out >= small) {
         summary->left_out -= small;
+        summary->active += take(&summary->left_out, run->preview.active); /* they are not marked */
     } else {
         return; /* the sweep did not come so far */
     }
@@ -253,10 +270,25 @@ static int show_end(struct run *run, struct summary *summary)
     return summary->status;
 }
 
+/* Such uploads are kept run after run, as if they were active. Returns whether there are any. */
+static bool note_unreadable(struct summary *summary)
+{
+    char why[256];
+    uint64_t kept = notices_kept(why, sizeof why);
+
+    if (kept > 0)
+        add_note(summary, true, "%llu kept since their parts could not be read, without which --idle can't be told: %s",
+                 (unsigned long long)kept, why);
+    return kept > 0;
+}
+
 /* Shows how it ended. */
 static int conclude(struct run *run, struct summary *summary)
 {
+    summary->unreadable = note_unreadable(summary);
     summary->status = exit_status(run, summary);
+    if (summary->unreadable && summary->status == STATUS_GONE)
+        summary->status = STATUS_SOME_LEFT;
     if (!run->options->several && (summary->code == OBS_ABORT_OK || summary->code == OBS_ABORT_PARTIAL))
         note_unmatched(run->options, summary);
     return show_end(run, summary);
@@ -298,14 +330,30 @@ static int run_many(struct run *run, struct upload_list *list)
     return status;
 }
 
+/* Whether the question counted it. */
+static bool is_counted(struct run *run, const obs_abort_outcome *candidate)
+{
+    const char *key = obs_abort_outcome_key(candidate), *upload_id = obs_abort_outcome_upload_id(candidate);
+    struct upload_facts *facts = upload_list_find(&run->preview.list, key, upload_id);
+
+    if (facts != NULL)
+        facts->listed = true;
+    else if (!upload_set_has(&run->marked, key, upload_id)) /* as too small */
+        run->no_memory |= !upload_set_has(&run->uncounted, key, upload_id) &&
+                          !upload_set_add(&run->uncounted, key, upload_id);
+    return facts != NULL;
+}
+
 /* The filter of every sweep. Sizes are not known when it is asked: what a dry run has measured, it has marked. */
 static int32_t is_left_out(const obs_abort_outcome *candidate, void *userdata)
 {
-    const struct run *run = userdata;
+    struct run *run = userdata;
     const char *key = obs_abort_outcome_key(candidate);
 
     if (!key_is_chosen(run->options, key))
         return true;
+    if (run->counted)
+        return !is_counted(run, candidate);
     return run->taken != ALL && upload_set_has(&run->marked, key, obs_abort_outcome_upload_id(candidate)) !=
                                     (run->taken == ONLY_MARKED);
 }
@@ -321,8 +369,12 @@ static int32_t sweep(struct run *run, uint32_t flags, obs_abort_progress_fn prog
 
     obs_abort_selection_set_prefix(selection, options->prefix);
     obs_abort_selection_set_older_than_seconds(selection, options->age);
+    obs_abort_selection_set_idle_seconds(selection, options->idle_seconds);
+    if (run->preview.cutoff >= 0)
+        obs_abort_selection_set_initiated_before(selection, run->preview.cutoff);
     obs_abort_selection_set_measure(selection, options->larger != NULL && run->taken == ALL);
     obs_abort_selection_set_filter(selection, is_left_out, run);
+    notices_forget();
     code = obs_abort_sweep(run->client, run->call, options->bucket, selection, flags, progress, run, report, error);
     obs_abort_selection_free(selection);
     return code;
@@ -354,6 +406,17 @@ static int give_up(struct run *run, const struct failure *failure)
     return failure->status;
 }
 
+/* What the question names, so that it is a whole minute if the age is not a matter of minutes. */
+static int64_t cutoff_of(uint64_t age)
+{
+    int64_t now = (int64_t)time(NULL), cutoff;
+
+    if (age == 0 || now < 0 || age > (uint64_t)now)
+        return age == 0 ? -1 : 0;
+    cutoff = now - (int64_t)age;
+    return age < 3600 ? cutoff : cutoff - cutoff % 60;
+}
+
 int run_preview(struct run *run, uint32_t flags)
 {
     const struct options *options = run->options;
@@ -365,6 +428,7 @@ int run_preview(struct run *run, uint32_t flags)
     bool usable;
     int status = -1;
 
+    run->preview.cutoff = cutoff_of(options->age);
     view_open(&run->view, options, true, NULL);
     progress_start(options->larger != NULL ? "measuring" : "finding", true, 0);
     code = sweep(run, flags | OBS_ABORT_DRY_RUN, on_preview, &report, &error);
@@ -385,7 +449,7 @@ int run_preview(struct run *run, uint32_t flags)
     run->kept = summary.kept;
     run->left_out = summary.left_out;
     run->taken = options->larger == NULL ? ALL : run->marks_larger ? ONLY_MARKED : NOT_MARKED;
-    run->unfit = summary.failed;
+    run->preview.active = summary.active;
     if (options->age > 0)
         run->preview.unknown_age = summary.unknown_age;
     obs_abort_report_free(report);
@@ -393,68 +457,65 @@ int run_preview(struct run *run, uint32_t flags)
     return status;
 }
 
-/* The service's word that an upload is gone is worth what its next listing says: a sweep looks, too. */
-static void check_again(struct run *run, uint32_t flags, struct summary *summary, char **error)
+/* What a whole listing does not show any more is gone: it was completed or aborted while the question waited. */
+static void settle_unlisted(struct run *run, struct summary *summary)
 {
-    obs_abort_report *report = NULL;
-    int32_t code = OBS_ABORT_INTERNAL;
+    const struct upload_list *list = &run->preview.list;
+    uint64_t others = summary->kept - summary->younger - summary->active - summary->unknown_age;
+    uint64_t uncounted = run->uncounted.count, active = take(&uncounted, run->preview.active);
+    size_t i;
 
-    progress_start("checking", true, 0);
-    if (upload_list_sort(&run->preview.list))
-        code = sweep(run, flags | OBS_ABORT_DRY_RUN, on_check, &report, error);
-    progress_stop();
-    summary->throttled += obs_abort_report_throttled(report);
-    obs_abort_report_free(report);
-    summary->aborted -= run->still_aborted;
-    summary->missing -= run->still_missing;
-    summary->failed += run->still_aborted + run->still_missing;
-    note_still_listed(summary, run->still_aborted + run->still_missing);
-    if (code != OBS_ABORT_OK && code != OBS_ABORT_PARTIAL) {
-        summary->code = code;
-        summary->error = *error;
-        add_note(summary, true, "no listing has confirmed that what was aborted is gone");
-    } else if (run->uncounted > 0) {
-        add_note(summary, true, "%llu more, which the question did not count, are left",
-                 (unsigned long long)run->uncounted);
+    for (i = 0; i < list->count; i++) {
+        if (list->facts[i].listed)
+            continue;
+        summary->missing++;
+        view_unlisted(&run->view, list->uploads[i].key, list->uploads[i].upload_id, list->facts[i].initiated);
     }
+    /* These were not counted, for a reason that still holds. */
+    summary->active += take(&others, active);
+    summary->smaller = take(&others, run->smaller);
+    summary->unsized = take(&others, run->unsized);
+    uncounted = take(&others, uncounted);
+    summary->left_out = others;
+    summary->kept -= uncounted;
+    if (uncounted > 0)
+        add_note(summary, true, "%llu more, which the question did not count, are left", (unsigned long long)uncounted);
 }
 
 int run_counted(struct run *run, uint32_t flags)
 {
-    struct upload_list *list = &run->preview.list;
+    const struct upload_list *list = &run->preview.list;
     obs_abort_report *report = NULL;
-    char *error = NULL, *check_error = NULL;
+    char *error = NULL;
     struct summary summary;
-    int32_t code;
+    int32_t code = OBS_ABORT_INTERNAL;
+    uint64_t settled;
     int status;
 
-    view_open(&run->view, run->options, false, list);
-    code = obs_abort_many(run->client, run->call, run->options->bucket, list->uploads, list->count, on_progress, run,
-                          &report, &error);
+    view_open(&run->view, run->options, false, NULL);
+    progress_expect(list->count);
+    run->counted = true;
+    if (upload_list_sort(&run->preview.list))
+        code = sweep(run, flags, on_counted, &report, &error);
     summary = summary_of(code, error, report);
-    if ((code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL) && summary.aborted + summary.missing > 0 &&
-        !run->view.output_failed)
-        check_again(run, flags, &summary, &check_error);
-    summary.kept += run->kept;
-    summary.left_out += run->left_out;
-    summary.smaller = run->smaller;
-    summary.unsized = run->unsized;
-    summary.failed += run->unfit;
-    summary.unknown_age = run->options->age > 0 ? run->preview.unknown_age : 0;
-    if (summary.code == OBS_ABORT_OK && summary.failed > 0)
-        summary.code = OBS_ABORT_PARTIAL;
+    settled = summary.aborted + summary.missing + summary.failed;
+    if (code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL)
+        settle_unlisted(run, &summary);
+    else if (summary.kept + settled < run->kept + list->count) /* not all pages were read again */
+        summary.kept = run->kept + list->count - settled;
+    if (code != OBS_ABORT_OK && code != OBS_ABORT_PARTIAL && code != OBS_ABORT_CANCELLED && summary.aborted > 0)
+        add_note(&summary, true, "no listing has confirmed that what was aborted is gone");
+    tell_failures(run, &summary, report);
     status = conclude(run, &summary);
     obs_abort_report_free(report);
     obs_abort_string_free(error);
-    obs_abort_string_free(check_error);
     return status;
 }
 
 /*
- * Without --yes: a dry run, the question, and then exactly the uploads that it counted, each by its key
- * and upload id. A second sweep could reach others, whatever age it is given: uploads that turn
- * old enough while the question waits, and old ones that the first listing did not show (a replica that
- * lags, a clock that is set). The price is memory for what was found, some hundred bytes an upload.
+ * Without --yes: a dry run, the question, and then a sweep that keeps what the question did not count, even if it is
+ * as old: what the first listing did not show (a replica that lags), what was begun before the cutoff by a clock that
+ * was set. The price is memory for what was found, some hundred bytes an upload.
  */
 static int run_asking(struct run *run, uint32_t flags)
 {
@@ -510,7 +571,7 @@ struct run *run_new(const struct options *options, const obs_abort_client *clien
     run->options = options;
     run->client = client;
     run->call = call;
-    run->preview.oldest = run->preview.newest = -1;
+    run->preview.oldest = run->preview.newest = run->preview.cutoff = -1;
     view_open(&run->view, options, options->mode == MODE_LIST || options->dry_run, NULL);
     progress_stop();
     return run;
@@ -522,6 +583,7 @@ void run_free(struct run *run)
         return;
     upload_list_free(&run->preview.list);
     upload_set_free(&run->marked);
+    upload_set_free(&run->uncounted);
     free(run);
 }
 

@@ -63,6 +63,8 @@ struct options {
     const char *larger;
     uint64_t larger_bytes; /* what it says */
     bool all_buckets;
+    const char *idle;
+    uint64_t idle_seconds; /* what idle says, or as long as the age; 0: what parts there are does not matter */
     bool list, dry_run, yes, include_live;
 
     const char *endpoint, *region, *credentials, *profile;
@@ -121,6 +123,7 @@ void lines_close(struct lines *lines);
 struct upload_facts {
     int64_t initiated; /* Unix seconds; -1: not known */
     int32_t code;      /* of its abort; CANCELLED until there is one */
+    bool listed;       /* by the sweep after the question */
 };
 
 struct upload_list {
@@ -171,8 +174,8 @@ size_t decode_utf8(const unsigned char *text, uint32_t *code_point);
 /* Writes at most four bytes, and returns how many. */
 size_t encode_utf8(char *out, uint32_t code_point);
 /* Bare if that is safe on a terminal and unambiguous in a line of columns, in double quotes
-   with backslash escapes otherwise. */
-void put_text(FILE *out, const char *text);
+   with backslash escapes otherwise. Returns how many columns of a terminal it takes; with NULL for `out`, nothing else. */
+size_t put_text(FILE *out, const char *text);
 /* As it stands, but for what a terminal would obey and what turns the direction of writing. */
 void put_message(FILE *out, const char *text);
 /* Whether white space or something that nobody sees comes first or last. */
@@ -191,6 +194,74 @@ const char *age_hint(const char *text);
 bool parse_size(const char *text, uint64_t *bytes);
 bool parse_milliseconds(const char *text, uint32_t *ms);
 bool parse_count(const char *text, uint32_t *count);
+
+/* ---- totals.c: sums ---- */
+
+/* What a listing, and the list of an upload's parts, say about it. */
+struct measure {
+    int64_t initiated; /* Unix seconds; -1: not known */
+    bool sized;        /* false: what follows is not known */
+    uint64_t parts, bytes;
+    int64_t last_part; /* Unix seconds; -1: there is none, or it is not known */
+};
+
+struct amount {
+    uint64_t uploads, sized /* of them */, parts, bytes /* of these */;
+    int64_t oldest; /* -1: not known */
+};
+
+struct total {
+    struct amount amount;
+    char prefix[]; /* ends in a slash, or is empty */
+};
+
+#define TOTALS_MOST 1000
+
+struct totals {
+    uint32_t depth;
+    struct amount all, other; /* other: of the prefixes that came when there were as many as allowed */
+    struct total *rows[TOTALS_MOST]; /* in the order of their prefixes */
+    size_t count;
+};
+
+void amount_add(struct amount *amount, const struct measure *measure);
+/* A prefix ends at the slash of this number, or at a key's last one. */
+void totals_open(struct totals *totals, uint32_t depth);
+void totals_add(struct totals *totals, const char *key, const struct measure *measure);
+void totals_free(struct totals *totals);
+/* 38.8 GiB */
+void format_bytes(char *buffer, size_t size, uint64_t bytes);
+/* The same, and of how many the size is not known. */
+void format_amount(char *buffer, size_t size, const struct amount *amount);
+
+/* ---- table.c: aligned columns on a terminal ---- */
+
+#define TABLE_COLUMNS 8
+#define TABLE_HELD 64
+
+struct table_column {
+    const char *title;
+    bool right;    /* aligned to the right */
+    bool verbatim; /* ASCII that needs no quotes */
+};
+
+struct table {
+    FILE *out;
+    const struct table_column *columns;
+    size_t count;
+    bool fold; /* the last column stands on a line of its own if the terminal is too narrow for all */
+    bool bold, folded, settled;
+    size_t widths[TABLE_COLUMNS];
+    size_t terminal; /* its width */
+    char **rows[TABLE_HELD];
+    size_t held;
+};
+
+void table_open(struct table *table, FILE *out, const struct table_column *columns, size_t count);
+/* Copies the cells, if it holds them back. */
+void table_row(struct table *table, const char *const *cells);
+/* Writes what is held back; to be called at the end. */
+void table_flush(struct table *table);
 
 /* ---- view.c: what the user sees ---- */
 
@@ -213,11 +284,12 @@ struct summary {
     int status;
     bool begun; /* false: the verb was not called, and there is nothing to count */
     uint64_t aborted, missing, failed, kept; /* in a dry run, aborted: would be aborted */
-    uint64_t unknown_age;                    /* of the kept */
+    uint64_t younger, active, unknown_age;   /* of the kept; what remains was not begun, or not counted by the question */
     uint64_t left_out;                       /* of the kept: by --match and --not, if that is known */
     uint64_t smaller, unsized;               /* of the kept, by --larger: unsized if no size is known */
     uint64_t throttled;                      /* responses that ask to slow down */
     uint64_t buckets, incomplete;            /* of a sum: how many, and of how many complete is false */
+    bool unreadable;                         /* some are kept whose parts could not be read */
     bool complete;                           /* it was looked at to the end; set by view_summary */
     char note[512];                          /* what the counts alone would not tell; or empty */
     bool note_matters;                       /* with --quiet, too */
@@ -227,8 +299,8 @@ void view_open(struct view *view, const struct options *options, bool finding, s
 void view_outcome(struct view *view, const obs_abort_outcome *outcome);
 /* A failure that the report tells at the end. */
 void view_failure(struct view *view, const obs_abort_outcome *outcome);
-/* An upload that was said to be gone. */
-void view_still_listed(struct view *view, const char *key, const char *upload_id, int64_t initiated);
+/* An upload that was found before, and that no listing shows any more. */
+void view_unlisted(struct view *view, const char *key, const char *upload_id, int64_t initiated);
 void view_summary(struct view *view, struct summary *summary);
 /* In the records alone. */
 void view_record(const struct view *view, const struct summary *summary);
@@ -243,9 +315,18 @@ void complain(const char *format, ...);
 void remark(const char *format, ...);
 /* What --verbose shows. */
 int32_t log_level(const struct options *options);
-/* A callback for the library's log; `userdata` are the options. Notes throttling for the bar and kept uploads for --log,
-   and writes the line if it is wanted. */
+/* Writes a line of the library's log, if it is wanted. */
+void show_log_line(const struct options *options, int32_t level, const char *message);
+
+/* ---- notices.c: what only the library's log tells ---- */
+
+/* A callback for the library's log; `userdata` are the options. Takes note of what matters, and shows the line. */
 void log_line(int32_t level, const char *message, void *userdata);
+/* Whether its parts could not be read. To be asked once, when its outcome comes. */
+bool notices_unsized(const char *upload_id);
+/* How many uploads were kept because their parts could not be read, and why the first of them was. */
+uint64_t notices_kept(char *why, size_t size);
+void notices_forget(void);
 
 /* ---- json.c: members of an object after its first ---- */
 
@@ -275,6 +356,8 @@ int records_close(const struct options *options, int status);
 
 bool colours_wanted(FILE *stream);
 void progress_start(const char *what, bool finding, uint64_t expected /* 0: not known */);
+/* How many there are became known. */
+void progress_expect(uint64_t expected);
 void progress_update(uint64_t done, uint64_t total_so_far, uint64_t failed);
 /* The service asks to slow down: the bar says so for a while. */
 void progress_throttled(void);
@@ -287,8 +370,10 @@ void progress_stop(void);
 /* What the dry run before the question found. */
 struct preview {
     struct upload_list list;
+    int64_t cutoff;         /* all were begun before it, in Unix seconds; -1: age does not matter */
     int64_t oldest, newest; /* Unix seconds; -1: not known */
     uint64_t unknown_age;   /* in the list, if age does not matter; kept otherwise */
+    uint64_t active;        /* kept */
 };
 
 /* Shows what was found, and returns whether the answer is yes. */

@@ -39,6 +39,8 @@ const struct option_spec option_table[] = {
      "with --stale: do not ask (needed off a terminal)"},
     {"include-live", 0, FLAG, FIELD(include_live), NULL, WHAT_TO_ABORT, true, NULL, NULL,
      "with --stale below 1h: uploads in progress, too"},
+    {"idle", 0, AGE_OR_0, FIELD(idle), NULL, WHAT_TO_ABORT, true, "AGE", "0 24h 7d",
+     "keep uploads with a part younger than this"},
     {"endpoint", 0, TEXT, FIELD(endpoint), NULL, CONNECTION, true, "URL", NULL,
      "or OBS_ENDPOINT; https://obs.REGION.example.com"},
     {"region", 0, TEXT, FIELD(region), NULL, CONNECTION, false, "NAME", NULL,

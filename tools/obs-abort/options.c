@@ -52,6 +52,22 @@ static bool add_glob(const struct option_spec *spec, const char *value, struct p
     return wrong == NULL;
 }
 
+static bool set_age(struct options *options, const struct option_spec *spec, const char *value)
+{
+    uint64_t *seconds = spec->kind == AGE ? &options->age : &options->idle_seconds;
+
+    *(const char **)((char *)options + spec->offset) = value;
+    if (spec->kind == AGE_OR_0 && strcmp(value, "0") == 0) {
+        *seconds = 0;
+        return true;
+    }
+    if (!parse_age(value, seconds)) {
+        complain("--%s: %s", spec->name, age_hint(value));
+        return false;
+    }
+    return true;
+}
+
 static bool set(struct options *options, const struct option_spec *spec, const char *value)
 {
     void *field = (char *)options + spec->offset;
@@ -69,12 +85,8 @@ static bool set(struct options *options, const struct option_spec *spec, const c
         ++*(uint32_t *)field;
         return true;
     case AGE:
-        if (!parse_age(value, &options->age)) {
-            complain("--%s: %s", spec->name, age_hint(value));
-            return false;
-        }
-        *(const char **)field = value;
-        return true;
+    case AGE_OR_0:
+        return set_age(options, spec, value);
     case SIZE:
         if (!parse_size(value, &options->larger_bytes)) {
             complain("--%s: a size is a whole number and a unit of 1024: 500K, 100M, 1G, 2T, or 1GiB; GB is refused, as it "
@@ -257,6 +269,12 @@ static const char *misnamed(const struct options *options)
     return NULL;
 }
 
+/* 0 is none. */
+static bool is_short(uint64_t seconds)
+{
+    return seconds > 0 && seconds < SHORTEST_AGE;
+}
+
 /* What is wrong with the combination, or NULL. An option that would have no effect is refused:
    its user expects one, and aborts can't be undone. */
 static const char *misfit(const struct options *options, size_t operands)
@@ -289,8 +307,10 @@ static const char *misfit(const struct options *options, size_t operands)
         return wrong;
     if ((options->dry_run || options->yes || options->include_live) && !stale)
         return "--dry-run, --yes and --include-live go with --stale";
-    if (options->include_live && options->age >= SHORTEST_AGE)
-        return "--include-live goes with a --stale of less than 1h";
+    if (options->idle != NULL && !stale && options->mode != MODE_LIST)
+        return "--idle goes with --stale and --list";
+    if (options->include_live && options->age >= SHORTEST_AGE && !is_short(options->idle_seconds))
+        return "--include-live goes with a --stale or --idle of less than 1h";
     if ((options->client_cert != NULL) != (options->client_key != NULL))
         return "--client-cert and --client-key go together";
     if ((options->log != NULL && strcmp(options->log, "-") == 0) ||
@@ -301,18 +321,18 @@ static const char *misfit(const struct options *options, size_t operands)
     return misnamed(options);
 }
 
-/* Few uploads take an hour, but many take some minutes, and 3m may have been meant as three months. */
-static bool is_too_young(const struct options *options)
+/* Refuses what would reach uploads that are in progress: few take an hour, but many take some minutes, and 3m may have been
+   meant as three months. */
+static bool is_too_short(const struct options *options, const char *name, const char *text, uint64_t seconds)
 {
-    size_t length = options->stale != NULL ? strlen(options->stale) : 0;
-    bool minutes = length > 0 && options->stale[length - 1] == 'm';
+    bool minutes = text != NULL && *text != '\0' && text[strlen(text) - 1] == 'm';
     char span[64];
 
-    if (length == 0 || options->include_live || options->age >= SHORTEST_AGE)
+    if (text == NULL || options->include_live || seconds >= SHORTEST_AGE)
         return false;
-    format_span(span, sizeof span, options->age);
-    complain("--stale %s is %s%s: uploads that young may be in progress; say --include-live if that is meant",
-             options->stale, span, minutes ? ", and a month is 30d" : "");
+    format_span(span, sizeof span, seconds);
+    complain("%s %s is %s%s: uploads that young may be in progress; say --include-live if that is meant", name, text, span,
+             minutes ? ", and a month is 30d" : "");
     return true;
 }
 
@@ -334,7 +354,15 @@ static bool settle(struct options *options, const char **operands, size_t count)
         complain("%s", wrong);
     if (options->mode != MODE_ONE && !options->several && options->key != NULL)
         options->prefix = options->key;
-    return wrong == NULL && !is_too_young(options);
+    if (wrong != NULL || is_too_short(options, "--stale", options->stale, options->age))
+        return false;
+    if (is_short(options->idle_seconds) && options->mode == MODE_STALE &&
+        is_too_short(options, "--idle", options->idle, options->idle_seconds))
+        return false;
+    /* What is that old by its beginning may still be written to. */
+    if (options->mode == MODE_STALE && options->idle == NULL)
+        options->idle_seconds = options->age;
+    return true;
 }
 
 int options_parse(struct options *options, int argc, char **argv)

@@ -55,6 +55,11 @@ void progress_start(const char *what, bool finding, uint64_t expected)
     bar.started = bar.sampled = monotonic_ms();
 }
 
+void progress_expect(uint64_t expected)
+{
+    bar.expected = expected;
+}
+
 void progress_stop(void)
 {
     progress_clear();

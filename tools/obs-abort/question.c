@@ -69,5 +69,7 @@ bool confirmed(const struct options *options, const struct preview *preview)
     if (preview->unknown_age > 0)
         fprintf(stderr, "  of unknown age%s: %llu\n", options->age > 0 ? ", and kept" : "",
                 (unsigned long long)preview->unknown_age);
+    if (preview->active > 0)
+        fprintf(stderr, "  kept as active: %llu\n", (unsigned long long)preview->active);
     return ask_to_abort();
 }

@@ -90,34 +90,72 @@ static bool needs_quotes(const unsigned char *text)
     return false;
 }
 
-void put_text(FILE *out, const char *string)
+/* How many columns of a terminal it takes: marks that stand on the character before take none, and what is written in
+   squares takes two. */
+static size_t columns_of(uint32_t code_point)
+{
+    static const struct {
+        uint32_t first, last;
+        size_t columns;
+    } ranges[] = {
+        {0x300, 0x36f, 0},     {0x483, 0x489, 0},     {0x591, 0x5bd, 0},     {0x610, 0x61a, 0},     {0x64b, 0x65f, 0},
+        {0x1100, 0x115f, 2},   {0x1ab0, 0x1aff, 0},   {0x1dc0, 0x1dff, 0},   {0x200c, 0x200d, 0},   {0x20d0, 0x20ff, 0},
+        {0x2e80, 0x303e, 2},   {0x3041, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},   {0xf900, 0xfaff, 2},   {0xfe00, 0xfe0f, 0},
+        {0xfe20, 0xfe2f, 0},   {0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},   {0x1f300, 0x1f64f, 2},
+        {0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1f9ff, 2}, {0x20000, 0x3fffd, 2},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof ranges / sizeof *ranges && code_point >= ranges[i].first; i++)
+        if (code_point <= ranges[i].last)
+            return ranges[i].columns;
+    return 1;
+}
+
+/* Returns how many columns it takes. */
+static size_t put_escaped(FILE *out, const unsigned char *text, size_t length)
+{
+    char escaped[24];
+    size_t i, used = 0;
+
+    if (*text == '\t' || *text == '\n')
+        used = (size_t)snprintf(escaped, sizeof escaped, "\\%c", *text == '\t' ? 't' : 'n');
+    else
+        for (i = 0; i < length; i++)
+            used += (size_t)snprintf(escaped + used, sizeof escaped - used, "\\x%02x", text[i]);
+    if (out != NULL)
+        fputs(escaped, out);
+    return used;
+}
+
+size_t put_text(FILE *out, const char *string)
 {
     const unsigned char *text = (const unsigned char *)string;
+    bool quotes = needs_quotes(text);
+    size_t length, columns = quotes ? 2 : 0;
     uint32_t code_point;
-    size_t length, i;
 
-    if (!needs_quotes(text)) {
-        fputs(string, out);
-        return;
-    }
-    putc('"', out);
+    if (quotes && out != NULL)
+        putc('"', out);
     for (; *text != '\0'; text += length) {
         length = decode_utf8(text, &code_point);
-        if (length > 0 && !is_unsafe(code_point) && (code_point == ' ' || !is_blank(code_point))) {
-            if (*text == '"' || *text == '\\')
-                putc('\\', out);
-            fwrite(text, 1, length, out);
-        } else if (*text == '\t') {
-            fputs("\\t", out);
-        } else if (*text == '\n') {
-            fputs("\\n", out);
-        } else {
+        if (quotes && (length == 0 || is_unsafe(code_point) || (code_point != ' ' && is_blank(code_point)))) {
             length += length == 0;
-            for (i = 0; i < length; i++)
-                fprintf(out, "\\x%02x", text[i]);
+            columns += put_escaped(out, text, length);
+            continue;
         }
+        if (quotes && (*text == '"' || *text == '\\')) {
+            columns++;
+            if (out != NULL)
+                putc('\\', out);
+        }
+        if (out != NULL)
+            fwrite(text, 1, length, out);
+        columns += columns_of(code_point);
     }
-    putc('"', out);
+    if (quotes && out != NULL)
+        putc('"', out);
+    return columns;
 }
 
 void put_message(FILE *out, const char *string)

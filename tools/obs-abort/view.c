@@ -88,13 +88,10 @@ int32_t log_level(const struct options *options)
     return levels[options->verbose < 3 ? options->verbose : 3];
 }
 
-void log_line(int32_t level, const char *message, void *userdata)
+void show_log_line(const struct options *options, int32_t level, const char *message)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
-    const struct options *options = userdata;
 
-    if (strncmp(message, "throttled: ", 11) == 0)
-        progress_throttled();
     records_kept(bucket_of_run, message);
     if (options->verbose == 0 || level > log_level(options))
         return;
@@ -224,43 +221,40 @@ static void put_bucket(const struct view *view, FILE *out, char after)
 }
 
 /* KEY, UPLOAD_ID, time and age: what --from reads, and cut, sort and awk. */
-static void put_found(const struct view *view, const obs_abort_outcome *outcome)
+static void put_found(const struct view *view, const struct result *result)
 {
-    int64_t initiated = obs_abort_outcome_initiated(outcome);
     char when[32], age[32] = "-";
 
-    format_time(when, sizeof when, initiated);
-    if (initiated >= 0)
-        format_age(age, sizeof age, (int64_t)time(NULL) - initiated);
+    format_time(when, sizeof when, result->initiated);
+    if (result->initiated >= 0)
+        format_age(age, sizeof age, (int64_t)time(NULL) - result->initiated);
     put_bucket(view, stdout, '\t');
-    put_text(stdout, obs_abort_outcome_key(outcome));
+    put_text(stdout, result->key);
     putchar('\t');
-    put_text(stdout, obs_abort_outcome_upload_id(outcome));
+    put_text(stdout, result->upload_id);
     printf("\t%s\t%s\n", when, age);
 }
 
-static void put_aborted(const struct view *view, const obs_abort_outcome *outcome)
+static void put_aborted(const struct view *view, const struct result *result)
 {
-    fputs(obs_abort_outcome_code(outcome) == OBS_ABORT_OK ? "aborted\t" : "gone already\t", stdout);
+    fputs(result->code == OBS_ABORT_OK ? "aborted\t" : "gone already\t", stdout);
     put_bucket(view, stdout, '\t');
-    put_text(stdout, obs_abort_outcome_key(outcome));
+    put_text(stdout, result->key);
     putchar('\t');
-    put_text(stdout, obs_abort_outcome_upload_id(outcome));
+    put_text(stdout, result->upload_id);
     putchar('\n');
 }
 
-static void put_one(const struct options *options, const obs_abort_outcome *outcome)
+static void put_one(const struct options *options, const struct result *result)
 {
-    const char *request_id = obs_abort_outcome_request_id(outcome);
-
-    fputs(obs_abort_outcome_code(outcome) == OBS_ABORT_OK ? "aborted: " : "gone already: ", stdout);
+    fputs(result->code == OBS_ABORT_OK ? "aborted: " : "gone already: ", stdout);
     put_text(stdout, options->key);
     putchar(' ');
     put_text(stdout, options->upload_id);
-    if (obs_abort_outcome_code(outcome) != OBS_ABORT_OK)
+    if (result->code != OBS_ABORT_OK)
         fputs(": aborted or completed earlier, or not this key's upload id", stdout);
-    printf(" (HTTP %d, request id ", (int)obs_abort_outcome_http_status(outcome));
-    put_text(stdout, request_id != NULL ? request_id : "unknown");
+    printf(" (HTTP %d, request id ", (int)result->http_status);
+    put_text(stdout, result->request_id != NULL ? result->request_id : "unknown");
     fputs(")\n", stdout);
 }
 
@@ -308,6 +302,21 @@ static bool is_final(const struct view *view)
     return view->finding || view->list != NULL;
 }
 
+static void show_gone(struct view *view, const struct result *result)
+{
+    if (view->json)
+        put_json_result(stdout, view, result);
+    else if (view->options->mode == MODE_ONE && !view->options->quiet)
+        put_one(view->options, result);
+    else if (!view->each)
+        return;
+    else if (view->finding)
+        put_found(view, result);
+    else
+        put_aborted(view, result);
+    check_output(view);
+}
+
 void view_outcome(struct view *view, const obs_abort_outcome *outcome)
 {
     struct result result = result_of(view, outcome);
@@ -320,17 +329,7 @@ void view_outcome(struct view *view, const obs_abort_outcome *outcome)
             show_failure(view, &result);
         return;
     }
-    if (view->json)
-        put_json_result(stdout, view, &result);
-    else if (view->options->mode == MODE_ONE && !view->options->quiet)
-        put_one(view->options, outcome);
-    else if (!view->each)
-        return;
-    else if (view->finding)
-        put_found(view, outcome);
-    else
-        put_aborted(view, outcome);
-    check_output(view);
+    show_gone(view, &result);
 }
 
 void view_failure(struct view *view, const obs_abort_outcome *outcome)
@@ -346,18 +345,18 @@ void view_failure(struct view *view, const obs_abort_outcome *outcome)
         show_failure(view, &result);
 }
 
-void view_still_listed(struct view *view, const char *key, const char *upload_id, int64_t initiated)
+void view_unlisted(struct view *view, const char *key, const char *upload_id, int64_t initiated)
 {
     struct result result = {
         .key = key,
         .upload_id = upload_id,
-        .message = "still_listed: the service said that the upload is gone, and still lists it",
+        .message = "no_such_upload: no longer listed",
         .initiated = initiated,
-        .code = OBS_ABORT_STILL_LISTED,
+        .code = OBS_ABORT_NO_SUCH_UPLOAD,
     };
 
     record(view, &result);
-    show_failure(view, &result);
+    show_gone(view, &result);
 }
 
 /* Whether the verb lists what is there, and did not get to the end. */
@@ -395,6 +394,8 @@ static void put_json_summary(FILE *out, const struct view *view, const struct su
     put_json_count(out, "missing", summary->missing);
     put_json_count(out, "failed", summary->failed);
     put_json_count(out, "kept", summary->kept);
+    put_json_count(out, "younger", summary->younger);
+    put_json_count(out, "active", summary->active);
     put_json_count(out, "unknown_age", summary->unknown_age);
     put_json_count(out, "left_out", summary->left_out);
     put_json_count(out, "smaller", summary->smaller);
@@ -435,13 +436,21 @@ static void put_taken(const struct view *view, const struct summary *summary)
 
 static void put_kept(const struct view *view, const struct summary *summary, const char *separator)
 {
-    uint64_t others = summary->kept - summary->unknown_age - summary->left_out - summary->smaller - summary->unsized;
-    bool cut_short = is_cut_short(view, summary);
+    uint64_t others = summary->kept - summary->younger - summary->active - summary->unknown_age -
+                      summary->left_out - summary->smaller - summary->unsized;
 
+    if (summary->younger > 0) {
+        fprintf(stderr, "%s%llu younger", separator, (unsigned long long)summary->younger);
+        separator = ", ";
+    }
+    if (summary->active > 0) {
+        fputs(separator, stderr);
+        put_count(summary->active, "kept as active", view->colour, YELLOW);
+        separator = ", ";
+    }
     if (others > 0) {
         fprintf(stderr, "%s%llu %s", separator, (unsigned long long)others,
-                view->options->mode == MODE_LIST ? "not shown" : view->options->mode != MODE_STALE ? "not begun"
-                : cut_short ? "younger or not begun" : "younger");
+                view->options->mode == MODE_LIST ? "not shown" : is_cut_short(view, summary) ? "not begun" : "kept");
         separator = ", ";
     }
     if (summary->left_out > 0) {
@@ -475,7 +484,8 @@ static void put_text_summary(const struct view *view, const struct summary *summ
     if (nothing && is_listing(view) && !cut_short) {
         fputs(summary->left_out + summary->smaller + summary->unsized > 0 ? "nothing chosen is " : "nothing ", stderr);
         if (view->options->age > 0)
-            fprintf(stderr, "%s%s old", summary->unknown_age > 0 ? "known to be " : "", view->options->stale);
+            fprintf(stderr, "%s%s old%s", summary->unknown_age > 0 ? "known to be " : "", view->options->stale,
+                    summary->active > 0 ? " and idle" : "");
         else
             fputs("unfinished", stderr);
         put_kept(view, summary, "; ");
@@ -539,7 +549,8 @@ void view_summary(struct view *view, struct summary *summary)
     bool quiet = view->options->quiet && summary->code == OBS_ABORT_OK;
 
     progress_stop();
-    summary->complete = summary->buckets > 0 ? summary->incomplete == 0 : summary->begun && !is_cut_short(view, summary);
+    summary->complete = summary->buckets > 0 ? summary->incomplete == 0
+                                             : summary->begun && !is_cut_short(view, summary) && !summary->unreadable;
     view_record(view, summary);
     if (view->options->json) {
         put_json_summary(stdout, view, summary);

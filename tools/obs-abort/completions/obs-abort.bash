@@ -20,6 +20,7 @@ _obs_abort()
     --match) option=value ;;
     --not) option=value ;;
     --larger) option=value words="1M 100M 1G" ;;
+    --idle) option=value words="0 24h 7d" ;;
     --endpoint) option=value ;;
     --region) option=value ;;
     --credentials) option=value words="env ecs chain obsutil file:" ;;
@@ -50,6 +51,7 @@ _obs_abort()
             -y
             --yes
             --include-live
+            --idle
             --endpoint
             --region
             --credentials

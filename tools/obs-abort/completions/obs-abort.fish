@@ -11,6 +11,7 @@ complete -c obs-abort -l larger -x -a '1M 100M 1G' -d 'only uploads whose parts 
 complete -c obs-abort -s n -l dry-run -d 'with --stale: show what would go, abort nothing'
 complete -c obs-abort -s y -l yes -d 'with --stale: do not ask (needed off a terminal)'
 complete -c obs-abort -l include-live -d 'with --stale below 1h: uploads in progress, too'
+complete -c obs-abort -l idle -x -a '0 24h 7d' -d 'keep uploads with a part younger than this'
 complete -c obs-abort -l endpoint -x -d 'or OBS_ENDPOINT; https://obs.REGION.example.com'
 complete -c obs-abort -l region -x -d 'the endpoint of a region, as eu-101 or cn-north-4'
 complete -c obs-abort -l credentials -x -a 'env ecs chain obsutil file:' -d 'env, ecs, chain (both), obsutil, file:PATH'
