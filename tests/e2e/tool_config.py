@@ -25,6 +25,7 @@ ABORT = ("obs://bucket/key", "ID")
 # Access key -> secret, and the token that must come with it.
 KEYS = {name: f"secret/of+{name}" for name in ("OPTION", "FILE", "OBS", "SDK", "AWS", "PROFILE", "OTHER", "OBSUTIL",
                                                "DEFAULT", "CONFIG")}
+KEYS["HASH"] = "secret#of;HASH"
 KEYS["TEMPORARY"] = ("secret/of+TEMPORARY", "token/of+TEMPORARY")
 SECRETS = [*(secret for secret in KEYS.values() if isinstance(secret, str)), *KEYS["TEMPORARY"]]
 
@@ -236,8 +237,11 @@ class AwsFiles(WithHome):
                      plain.replace("\n", " ; of the test\n"), "# a\n; b\n\n" + plain.replace("\n", "\n# c\n; d\n\n"),
                      other + plain, plain + other, other + "\n" + plain + "\n" + profile("DEFAULT"),
                      plain.replace("]\n", "]\nregion = nowhere\ns3 =\n  aws_access_key_id = NESTED\n"),
-                     plain + "[x]\nregion = nowhere\n", "[x]\noutput = json\n" + plain):
+                     plain + "[x]\nregion = nowhere\n", "[x]\noutput = json\n" + plain,
+                     other + plain.replace("\naws", "\n  aws")):
             self.taken(text)
+        self.taken(profile("HASH", "x"), name="HASH")
+        self.taken(profile("HASH", "x").replace("HASH\n", "HASH #c\n"), name="HASH")
 
     def test_sections_of_the_file_of_credentials(self):
         self.refused(profile("PROFILE", "profile x"), says=["no profile x: neither [x] in", "nor [profile x] in"])
