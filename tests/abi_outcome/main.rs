@@ -46,6 +46,9 @@ fn success_has_everything_but_an_error() {
         upload_id: id,
         initiated: -1,
         index: -1,
+        parts: 0,
+        bytes: 0,
+        last_part: -1,
     };
     assert_eq!(outcome, wanted);
 }

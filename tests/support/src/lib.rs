@@ -15,6 +15,9 @@ pub mod obs;
 pub mod peer;
 pub mod pki;
 pub mod process;
+pub mod sweep;
+
+pub use sweep::Selection;
 
 pub use bindings::*;
 pub use bindings::{
@@ -281,6 +284,9 @@ pub struct Outcome {
     pub upload_id: String,
     pub initiated: i64,
     pub index: i64,
+    pub parts: u64,
+    pub bytes: u64,
+    pub last_part: i64,
 }
 
 impl Outcome {
@@ -302,6 +308,9 @@ impl Outcome {
                     .expect("an upload id, if an empty one"),
                 initiated: lib.obs_abort_outcome_initiated(outcome),
                 index: lib.obs_abort_outcome_index(outcome),
+                parts: lib.obs_abort_outcome_parts(outcome),
+                bytes: lib.obs_abort_outcome_bytes(outcome),
+                last_part: lib.obs_abort_outcome_last_part(outcome),
             }
         }
     }
@@ -317,6 +326,10 @@ pub struct Report {
     pub kept: u64,
     pub throttled: u64,
     pub unknown_age: u64,
+    pub younger: u64,
+    pub active: u64,
+    pub bytes: u64,
+    pub complete: bool,
     pub failures: Vec<Outcome>,
 }
 
@@ -341,12 +354,21 @@ impl Report {
                 kept: lib.obs_abort_report_kept(report),
                 throttled: lib.obs_abort_report_throttled(report),
                 unknown_age: lib.obs_abort_report_unknown_age(report),
+                younger: lib.obs_abort_report_younger(report),
+                active: lib.obs_abort_report_active(report),
+                bytes: lib.obs_abort_report_bytes(report),
+                complete: match lib.obs_abort_report_complete(report) {
+                    0 => false,
+                    1 => true,
+                    other => panic!("complete is {other}"),
+                },
                 failures: (0..count)
                     .map(|i| Outcome::read(lib.obs_abort_report_failure(report, i)))
                     .collect(),
             };
             lib.obs_abort_report_free(report);
-            assert!(all.unknown_age <= all.kept, "{all:?}");
+            assert!(all.unknown_age + all.younger + all.active <= all.kept, "{all:?}");
+            assert!(!(all.complete && all.failed > 0), "{all:?}");
             assert_eq!(all.total, all.aborted + all.missing + all.failed + all.kept, "{all:?}");
             Some(all)
         }
