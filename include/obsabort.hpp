@@ -11,7 +11,8 @@
  * What the functions do is described in obsabort.h. The rules that are different here:
  *
  * - Strings are UTF-8 and are copied. One that contains U+0000 is refused: cut there, it would name another upload.
- * - A progress callable may throw. Its exception stops the verb, and comes out of it. No exception passes through C.
+ * - A callable may throw. Its exception stops the verb, and comes out of it, except from a log. No exception passes
+ *   through C.
  * - Const member functions may be called by any number of threads at once.
  *
  * C++20 adds overloads that take a std::stop_token, C++23 client::abort_expected().
@@ -154,24 +155,31 @@ struct outcome {
     std::uint32_t attempts = 0; ///< Not 0 with errc::cancelled or errc::timeout: the upload may be gone.
     std::string key; ///< Of the object.
     std::string upload_id; ///< As it was passed or listed.
-    std::optional<std::chrono::system_clock::time_point> initiated; ///< Only from client::abort_stale().
+    std::optional<std::chrono::system_clock::time_point> initiated; ///< Only from client::sweep() and abort_stale().
     std::optional<std::size_t> index; ///< The position in the range that was passed to client::abort_many().
+    std::uint64_t parts = 0; ///< 0 unless client::sweep() looked at the parts; the others below likewise.
+    std::uint64_t bytes = 0; ///< Of all parts.
+    std::optional<std::chrono::system_clock::time_point> last_part; ///< When the youngest part was written.
 
     /// Returns whether the upload is gone because of this call.
     explicit operator bool() const noexcept { return code == errc::ok; }
 };
 
-/// The results of client::abort_many() and client::abort_stale(): total = aborted + missing + failed + kept.
+/// The results of client::abort_many(), abort_stale() and sweep(): total = aborted + missing + failed + kept.
 struct report {
-    errc code = errc::ok; ///< What obs_abort_many() or obs_abort_stale() returns.
+    errc code = errc::ok; ///< What obs_abort_many(), obs_abort_stale() or obs_abort_sweep() returns.
     std::string message; ///< One line. Empty on success.
     std::uint64_t total = 0; ///< In the range that was passed, or found.
     std::uint64_t aborted = 0; ///< Gone because of this call; in a dry run, those that would be.
     std::uint64_t missing = 0; ///< Did not exist when their abort was sent.
     std::uint64_t failed = 0; ///< Their abort failed.
-    std::uint64_t kept = 0; ///< Too young, of unknown age, or not reached before the call ended.
+    std::uint64_t kept = 0; ///< Too young, of unknown age, active, kept by a callable, or not reached before the end.
     std::uint64_t unknown_age = 0; ///< Those of the kept whose age the service does not tell.
     std::uint64_t throttled = 0; ///< How often the service asked to slow down.
+    std::uint64_t bytes = 0; ///< Of those that were aborted, or would be, if selection::measure() or idle() was set.
+    std::uint64_t younger = 0; ///< Those of the kept that were initiated at or after the cutoff.
+    std::uint64_t active = 0; ///< Those of the kept with a part that is not old enough, or that could not be listed.
+    bool complete = false; ///< Whether a whole last listing showed nothing left to do, and all parts could be listed.
     std::vector<outcome> failures; ///< The first 1000 failures.
 
     /// Returns whether all uploads that were meant are gone.
@@ -263,6 +271,18 @@ struct stale_options {
     bool include_live = false; ///< Allows an age of 0, which takes uploads that are in progress.
 };
 
+/// Whether client::sweep() aborts what it finds.
+struct sweep_options {
+    bool dry_run = false; ///< Aborts nothing, and reports what would be aborted.
+    bool include_live = false; ///< Allows a selection without any bound, which takes uploads that are in progress.
+};
+
+/// A bucket of the account.
+struct bucket {
+    std::string name; ///< As the functions of a client take it.
+    std::string location; ///< The region. Empty if the service does not tell.
+};
+
 namespace detail {
 
 using log_function = std::function<void(log_level, std::string_view)>;
@@ -322,6 +342,20 @@ std::uint32_t timeout_ms(std::chrono::duration<Rep, Period> timeout)
     return static_cast<std::uint32_t>(ms.value_or(0));
 }
 
+/// Returns whole seconds since 1970, rounded down: what was initiated in the second of `time` was not before it.
+template <class Duration>
+std::int64_t unix_seconds(std::chrono::time_point<std::chrono::system_clock, Duration> time)
+{
+    using limits = std::numeric_limits<std::int64_t>;
+    using real = std::chrono::duration<long double>;
+    const long double count = std::chrono::duration_cast<real>(time.time_since_epoch()).count();
+    if (!(count > static_cast<long double>((limits::min)())))
+        return (limits::min)();
+    if (count >= static_cast<long double>((limits::max)()))
+        return (limits::max)();
+    return std::chrono::floor<std::chrono::duration<std::int64_t>>(time.time_since_epoch()).count();
+}
+
 inline std::string text_or_empty(const char *text) { return text != nullptr ? text : std::string(); }
 
 inline outcome outcome_from(const obs_abort_outcome *from)
@@ -340,6 +374,10 @@ inline outcome outcome_from(const obs_abort_outcome *from)
         to.initiated = std::chrono::system_clock::time_point(std::chrono::seconds(initiated));
     if (const std::int64_t index = obs_abort_outcome_index(from); index >= 0)
         to.index = static_cast<std::size_t>(index);
+    to.parts = obs_abort_outcome_parts(from);
+    to.bytes = obs_abort_outcome_bytes(from);
+    if (const std::int64_t last_part = obs_abort_outcome_last_part(from); last_part >= 0)
+        to.last_part = std::chrono::system_clock::time_point(std::chrono::seconds(last_part));
     return to;
 }
 
@@ -472,14 +510,67 @@ private:
     owned<obs_abort_call, obs_abort_call_free> handle_;
 };
 
-/// Calls a progress callable from C, and keeps its exception.
+/// Runs the callables of a verb for C, and ends the verb if one of them says so, or throws. Keeps the exception.
+class stopper {
+public:
+    explicit stopper(const call_handle &handle) noexcept : handle_(handle) {}
+
+    /// Returns false if the verb is to end. What was in progress ends with a callback: `callable` is not called then.
+    //
+    // The end of the thread in a callable (pthread_exit, pthread_cancel) ends the process here: it unwinds, too.
+    template <class Callable>
+    bool goes_on(const Callable &callable) noexcept
+    {
+        if (stopped_)
+            return false;
+        try {
+            if (callable())
+                return true;
+        } catch (...) {
+            exception_ = std::current_exception();
+        }
+        stopped_ = true;
+        // The library would wait for the uploads in progress, however long the server is silent.
+        handle_.cancel();
+        return false;
+    }
+
+    bool stopped() const noexcept { return stopped_; }
+
+    void rethrow() const
+    {
+        if (exception_)
+            std::rethrow_exception(exception_);
+    }
+
+private:
+    const call_handle &handle_;
+    bool stopped_ = false;
+    std::exception_ptr exception_;
+};
+
+/// Calls a callable that returns void, or false to stop. Nothing else, since C's "return 0" means the opposite.
+template <class Callable, class Argument>
+bool says_go_on(Callable &callable, const Argument &argument)
+{
+    using result = std::invoke_result_t<Callable &, const Argument &>;
+    if constexpr (std::is_void_v<result>) {
+        callable(argument);
+        return true;
+    } else {
+        static_assert(std::is_same_v<result, bool>, "this callable returns void, or a bool: false to stop");
+        return callable(argument);
+    }
+}
+
+using keep_function = std::function<bool(const outcome &)>;
+
+/// The callables of a verb with a report, called from C.
 template <class Callable>
 class observer {
-    using result = std::invoke_result<Callable &, const progress &>;
-
 public:
-    observer(Callable &callable, const call_handle &handle, const upload_list *uploads)
-        : callable_(callable), handle_(handle), uploads_(uploads)
+    observer(Callable &callable, const call_handle &handle, const upload_list *uploads, const keep_function *keep)
+        : callable_(callable), stopper_(handle), uploads_(uploads), keep_(keep)
     {
     }
 
@@ -491,31 +582,26 @@ public:
             return &observer::called;
     }
 
-    void rethrow() const
+    /// The filter of C. An upload for which the callable threw, or was not called any more, is kept.
+    static std::int32_t filtered(const obs_abort_outcome *candidate, void *userdata) noexcept
     {
-        if (exception_)
-            std::rethrow_exception(exception_);
+        auto &self = *static_cast<observer *>(userdata);
+        bool keeps = true;
+        self.stopper_.goes_on([&] {
+            keeps = (*self.keep_)(outcome_from(candidate));
+            return true;
+        });
+        return keeps;
     }
 
+    void rethrow() const { stopper_.rethrow(); }
+
 private:
-    // The end of the thread in a callable (pthread_exit, pthread_cancel) ends the process here: it unwinds, too.
     static std::int32_t called(const obs_abort_outcome *from, std::uint64_t done, std::uint64_t total_so_far,
                                void *userdata) noexcept
     {
         auto &self = *static_cast<observer *>(userdata);
-        // What was in progress ends with a callback.
-        if (self.stopped_)
-            return 1;
-        try {
-            if (self.call(from, done, total_so_far))
-                return 0;
-        } catch (...) {
-            self.exception_ = std::current_exception();
-        }
-        self.stopped_ = true;
-        // The library would wait for the uploads in progress, however long the server is silent.
-        self.handle_.cancel();
-        return 1;
+        return self.stopper_.goes_on([&] { return self.call(from, done, total_so_far); }) ? 0 : 1;
     }
 
     bool call(const obs_abort_outcome *from, std::uint64_t done, std::uint64_t total_so_far)
@@ -523,23 +609,34 @@ private:
         std::optional<outcome> settled;
         if (from != nullptr)
             settled = uploads_ != nullptr ? uploads_->outcome_from(from) : outcome_from(from);
-        const progress now{settled ? &*settled : nullptr, done, total_so_far};
-        if constexpr (std::is_void_v<typename result::type>) {
-            callable_(now);
-            return true;
-        } else {
-            // Nothing else, since C's "return 0" means the opposite.
-            static_assert(std::is_same_v<typename result::type, bool>,
-                          "a progress callable returns void, or a bool: false to stop");
-            return callable_(now);
-        }
+        return says_go_on(callable_, progress{settled ? &*settled : nullptr, done, total_so_far});
     }
 
     Callable &callable_;
-    const call_handle &handle_;
+    stopper stopper_;
     const upload_list *uploads_;
-    bool stopped_ = false;
-    std::exception_ptr exception_;
+    const keep_function *keep_;
+};
+
+/// The callable of client::buckets(), called from C.
+template <class Callable>
+class bucket_visitor {
+public:
+    bucket_visitor(Callable &callable, const call_handle &handle) : callable_(callable), stopper_(handle) {}
+
+    static std::int32_t called(const char *name, const char *location, void *userdata) noexcept
+    {
+        auto &self = *static_cast<bucket_visitor *>(userdata);
+        const auto visit = [&] { return says_go_on(self.callable_, bucket{name, text_or_empty(location)}); };
+        return self.stopper_.goes_on(visit) ? 0 : 1;
+    }
+
+    bool stopped() const noexcept { return stopper_.stopped(); }
+    void rethrow() const { stopper_.rethrow(); }
+
+private:
+    Callable &callable_;
+    stopper stopper_;
 };
 
 inline report report_from(std::int32_t code, const obs_abort_report *from, const char *error,
@@ -555,6 +652,10 @@ inline report report_from(std::int32_t code, const obs_abort_report *from, const
     to.kept = obs_abort_report_kept(from);
     to.unknown_age = obs_abort_report_unknown_age(from);
     to.throttled = obs_abort_report_throttled(from);
+    to.bytes = obs_abort_report_bytes(from);
+    to.younger = obs_abort_report_younger(from);
+    to.active = obs_abort_report_active(from);
+    to.complete = obs_abort_report_complete(from) != 0;
     const std::size_t failures = obs_abort_report_failure_count(from);
     to.failures.reserve(failures);
     for (std::size_t i = 0; i != failures; ++i) {
@@ -573,6 +674,88 @@ inline report refused(std::string message)
 }
 
 } // namespace detail
+
+/// What client::sweep() looks for. All bounds that are set hold together. A setter throws `failure` with
+/// errc::invalid_argument if the value can't be used.
+class selection {
+public:
+    /// Only uploads whose keys begin with this.
+    selection &prefix(std::string_view value)
+    {
+        if (value.find('\0') != std::string_view::npos)
+            throw failure(errc::invalid_argument, detail::refusal("prefix"));
+        prefix_ = value;
+        return *this;
+    }
+
+    /// Only uploads that were initiated longer ago. Fractions of a second are rounded up. 0: of any age.
+    template <class Rep, class Period>
+    selection &older_than(std::chrono::duration<Rep, Period> age)
+    {
+        older_than_ = seconds("age", age);
+        return *this;
+    }
+
+    /// Only uploads that were initiated before a time. Fractions of a second are rounded down.
+    template <class Duration>
+    selection &initiated_before(std::chrono::time_point<std::chrono::system_clock, Duration> time)
+    {
+        initiated_before_ = detail::unix_seconds(time);
+        return *this;
+    }
+
+    /// Only uploads that were neither initiated nor got a part within this time. The parts are listed right before each
+    /// abort; if they can't be, the upload is kept. Fractions of a second are rounded up. 0: the parts do not matter.
+    template <class Rep, class Period>
+    selection &idle(std::chrono::duration<Rep, Period> time)
+    {
+        idle_ = seconds("idle time", time);
+        return *this;
+    }
+
+    /// Fills outcome::parts, bytes and last_part, and report::bytes.
+    selection &measure(bool on = true)
+    {
+        measure_ = on;
+        return *this;
+    }
+
+    /// Sets a callable `bool(const outcome &)` that returns true for uploads that are to be kept. It is called on the
+    /// thread that sweeps, before anything is sent for the upload, and again if the upload is listed again. It is
+    /// copied. Or nullptr.
+    template <class Callable>
+    selection &keep(Callable callable)
+    {
+        if constexpr (std::is_null_pointer_v<Callable>) {
+            keep_.reset();
+        } else {
+            static_assert(std::is_same_v<std::invoke_result_t<Callable &, const outcome &>, bool>,
+                          "keep's callable returns a bool: true to keep the upload");
+            // Also an empty std::function, which throws when it is called.
+            keep_.emplace(std::move(callable));
+        }
+        return *this;
+    }
+
+private:
+    friend class client;
+
+    template <class Rep, class Period>
+    static std::uint64_t seconds(const char *what, std::chrono::duration<Rep, Period> duration)
+    {
+        const auto count = detail::count_of<std::chrono::seconds>(duration, (std::numeric_limits<std::int64_t>::max)());
+        if (!count)
+            throw failure(errc::invalid_argument, "invalid_argument: the " + std::string(what) + " is negative");
+        return *count;
+    }
+
+    std::string prefix_;
+    std::uint64_t older_than_ = 0;
+    std::optional<std::int64_t> initiated_before_;
+    std::uint64_t idle_ = 0;
+    bool measure_ = false;
+    std::optional<detail::keep_function> keep_;
+};
 
 /// Settings for new clients. A setter throws `failure` with errc::invalid_config if the value can't be used.
 ///
@@ -872,6 +1055,44 @@ public:
         return stale(handle, bucket, age(older_than), options, progress);
     }
 
+    /// Finds and aborts the uploads of a bucket that a selection describes.
+    ///
+    /// \param bucket     As for obs_abort_multipart().
+    /// \param selection  What is looked for. A selection without a bound is refused unless an option allows it.
+    /// \param options    Whether anything is aborted.
+    /// \param progress   As for abort_many(). Uploads that are kept have no outcome.
+    /// \param call       As for abort_many().
+    /// \return The report, also of failures.
+    template <class Callable = std::nullptr_t>
+    [[nodiscard]] report sweep(std::string_view bucket, const selection &selection, const sweep_options &options = {},
+                               Callable &&progress = nullptr, const call *call = nullptr) const
+    {
+        const detail::call_handle handle(state_of(call));
+        return selected(handle, bucket, selection, options, progress);
+    }
+
+    /// Calls a callable with each bucket of the account, or throws `failure`.
+    ///
+    /// \param visit  Called with `const bucket &` on this thread. Returns void, or false to stop.
+    /// \param call   As for abort_many().
+    template <class Callable, class = std::enable_if_t<std::is_invocable_v<Callable &, const bucket &>>>
+    void buckets(Callable &&visit, const call *call = nullptr) const
+    {
+        const detail::call_handle handle(state_of(call));
+        visit_buckets(handle, visit);
+    }
+
+    /// Lists the buckets of the account, or throws `failure`.
+    ///
+    /// \param call  As for abort_many().
+    /// \return The buckets, in the service's order.
+    [[nodiscard]] std::vector<bucket> buckets(const call *call = nullptr) const
+    {
+        std::vector<bucket> found;
+        buckets([&found](const bucket &bucket) { found.push_back(bucket); }, call);
+        return found;
+    }
+
 #if defined(__cpp_lib_jthread)
     /// As the other, but cancelled by a stop token. Since C++20.
     [[nodiscard]] outcome try_abort(std::stop_token token, std::string_view bucket, std::string_view key,
@@ -907,6 +1128,33 @@ public:
         const detail::call_handle handle;
         const std::stop_callback cancel(std::move(token), [&handle] { handle.cancel(); });
         return stale(handle, bucket, age(older_than), options, progress);
+    }
+
+    /// As the other, but cancelled by a stop token. Since C++20.
+    template <class Callable = std::nullptr_t>
+    [[nodiscard]] report sweep(std::stop_token token, std::string_view bucket, const selection &selection,
+                               const sweep_options &options = {}, Callable &&progress = nullptr) const
+    {
+        const detail::call_handle handle;
+        const std::stop_callback cancel(std::move(token), [&handle] { handle.cancel(); });
+        return selected(handle, bucket, selection, options, progress);
+    }
+
+    /// As the other, but cancelled by a stop token. Since C++20.
+    template <class Callable, class = std::enable_if_t<std::is_invocable_v<Callable &, const bucket &>>>
+    void buckets(std::stop_token token, Callable &&visit) const
+    {
+        const detail::call_handle handle;
+        const std::stop_callback cancel(std::move(token), [&handle] { handle.cancel(); });
+        visit_buckets(handle, visit);
+    }
+
+    /// As the other, but cancelled by a stop token. Since C++20.
+    [[nodiscard]] std::vector<bucket> buckets(std::stop_token token) const
+    {
+        std::vector<bucket> found;
+        buckets(std::move(token), [&found](const bucket &bucket) { found.push_back(bucket); });
+        return found;
     }
 #endif
 
@@ -999,16 +1247,57 @@ private:
             return detail::refused(detail::refusal("prefix"));
         if (!age)
             return detail::refused("invalid_argument: the age is negative");
-        const std::uint32_t flags =
-            (options.dry_run ? OBS_ABORT_DRY_RUN : 0) | (options.include_live ? OBS_ABORT_INCLUDE_LIVE : 0);
         return run(handle, bucket, nullptr, progress, [&](auto *in_use, const char *bucket_text, auto... rest) {
-            return obs_abort_stale(in_use, handle.get(), bucket_text, prefix.get(), *age, flags, rest...);
+            return obs_abort_stale(in_use, handle.get(), bucket_text, prefix.get(), *age, flags(options), rest...);
         });
+    }
+
+    template <class Options>
+    static std::uint32_t flags(const Options &options) noexcept
+    {
+        return (options.dry_run ? OBS_ABORT_DRY_RUN : 0) | (options.include_live ? OBS_ABORT_INCLUDE_LIVE : 0);
+    }
+
+    template <class Callable>
+    report selected(const detail::call_handle &handle, std::string_view bucket, const selection &wanted,
+                    const sweep_options &options, Callable &progress) const
+    {
+        const detail::owned<obs_abort_selection, obs_abort_selection_free> selection(obs_abort_selection_new());
+        obs_abort_selection *const to = selection.get();
+        // It remembers what it refuses, and obs_abort_sweep() says what that was.
+        obs_abort_selection_set_prefix(to, wanted.prefix_.c_str());
+        obs_abort_selection_set_older_than_seconds(to, wanted.older_than_);
+        if (wanted.initiated_before_)
+            obs_abort_selection_set_initiated_before(to, *wanted.initiated_before_);
+        obs_abort_selection_set_idle_seconds(to, wanted.idle_);
+        obs_abort_selection_set_measure(to, wanted.measure_);
+        const auto verb = [&](auto *in_use, const char *bucket_text, auto function, void *observer, auto... rest) {
+            if (wanted.keep_)
+                obs_abort_selection_set_filter(to, &detail::observer<Callable>::filtered, observer);
+            return obs_abort_sweep(in_use, handle.get(), bucket_text, to, flags(options), function, observer, rest...);
+        };
+        return run(handle, bucket, nullptr, progress, verb, wanted.keep_ ? &*wanted.keep_ : nullptr);
+    }
+
+    template <class Callable>
+    void visit_buckets(const detail::call_handle &handle, Callable &visit) const
+    {
+        const std::shared_ptr<state> in_use = state_;
+        if (!in_use)
+            throw failure(errc::invalid_argument, moved_from);
+        detail::bucket_visitor<Callable> visitor(visit, handle);
+        char *error = nullptr;
+        const std::int32_t code = obs_abort_buckets(in_use->handle.get(), handle.get(),
+                                                    &detail::bucket_visitor<Callable>::called, &visitor, &error);
+        const detail::owned<char, obs_abort_string_free> message(error);
+        visitor.rethrow();
+        if (code != OBS_ABORT_OK && !visitor.stopped())
+            throw failure(static_cast<errc>(code), detail::text_or_empty(error));
     }
 
     template <class Callable, class Verb>
     report run(const detail::call_handle &handle, std::string_view bucket, const detail::upload_list *uploads,
-               Callable &progress, const Verb &verb) const
+               Callable &progress, const Verb &verb, const detail::keep_function *keep = nullptr) const
     {
         const detail::c_text bucket_text(bucket);
         if (bucket_text.has_nul())
@@ -1016,7 +1305,7 @@ private:
         const std::shared_ptr<state> in_use = state_;
         if (!in_use)
             return detail::refused(moved_from);
-        detail::observer<Callable> observer(progress, handle, uploads);
+        detail::observer<Callable> observer(progress, handle, uploads, keep);
         obs_abort_report *report = nullptr;
         char *error = nullptr;
         const std::int32_t code = verb(in_use->handle.get(), bucket_text.get(), observer.function(),

@@ -22,7 +22,7 @@ awk -v folder="$folder/source" '
     /^```/ && file { if (n > 1) { print "}" >file; if (level[n] ~ /20/) print "#endif" >file }
         close(file); file = "" }
     file { print >file }
-    END { exit n != 5 }' docs/cpp.md || fail "docs/cpp.md does not have five programs"
+    END { exit n != 6 }' docs/cpp.md || fail "docs/cpp.md does not have six programs"
 sed 's|"https://obs.eu-101.myhuaweicloud.com"|std::getenv("OBS_ENDPOINT")|; 1i #include <cstdlib>' \
     "$folder/source/example1.cpp" >"$folder/source/example.cpp"
 # README's lines, within a function.

@@ -14,6 +14,8 @@ namespace {
 const std::vector<std::string> hangs_forever{"--uploads", "backups:1000:172800", "--fault",
                                              "silence;then=stall;method=DELETE;always"};
 
+const auto old = obsabort::selection().older_than(24h).idle(24h);
+
 // The newest level has the newest means; the C++17 build has `call`.
 #if defined(__cpp_lib_jthread)
 struct canceller {
@@ -28,6 +30,8 @@ struct canceller {
         return client.abort_many(source.get_token(), "backups", list, nullptr);
     }
     auto stale(const obsabort::client &client) { return client.abort_stale(source.get_token(), "backups", 24h); }
+    auto sweep(const obsabort::client &client) { return client.sweep(source.get_token(), "backups", old); }
+    auto buckets(const obsabort::client &client) { return client.buckets(source.get_token()); }
 };
 #else
 struct canceller {
@@ -39,6 +43,8 @@ struct canceller {
         return client.abort_many("backups", list, nullptr, &call);
     }
     auto stale(const obsabort::client &client) { return client.abort_stale("backups", 24h, {}, nullptr, &call); }
+    auto sweep(const obsabort::client &client) { return client.sweep("backups", old, {}, nullptr, &call); }
+    auto buckets(const obsabort::client &client) { return client.buckets(&call); }
 };
 #endif
 
@@ -77,11 +83,13 @@ TEST_CASE("20 cancellations, each under 250 ms")
     for (int i = 0; i < 20; ++i) {
         canceller cancel;
         const auto took = time_to_cancel(obs, cancel, [&] {
-            switch (i % 3) {
+            switch (i % 4) {
             case 0:
                 return cancel.abort(client);
             case 1:
                 return cancel.many(client, uploads).code;
+            case 2:
+                return cancel.sweep(client).code;
             default:
                 return cancel.stale(client).code;
             }
@@ -90,6 +98,7 @@ TEST_CASE("20 cancellations, each under 250 ms")
         // It stays cancelled: what begins later sends nothing.
         const auto sent = obs.requests();
         CHECK(cancel.abort(client) == errc::cancelled);
+        CHECK_THROWS_AS((void)cancel.buckets(client), obsabort::failure);
         CHECK(obs.requests() == sent);
     }
 }
@@ -122,10 +131,11 @@ TEST_CASE("a deadline ends each verb")
     const obsabort::client client = obs.client();
     const auto uploads = obs.uploads("backups");
     const obsabort::call call(300ms);
-    for (int verb = 0; verb < 3; ++verb) {
+    for (int verb = 0; verb < 4; ++verb) {
         const auto begin = clock_type::now();
         CHECK((verb == 0   ? client.try_abort("backups", "key", "id", &call).code
                : verb == 1 ? client.abort_many("backups", uploads, nullptr, &call).code
+               : verb == 2 ? client.sweep("backups", old, {}, nullptr, &call).code
                            : client.abort_stale("backups", 24h, {}, nullptr, &call).code) == errc::timeout);
         CHECK(since(begin) >= 300ms);
         CHECK(since(begin) < with_patience(300ms + 250ms));
@@ -174,6 +184,8 @@ TEST_CASE("an exception stops a batch within 300 ms while the server hangs, and 
     CHECK_THROWS_WITH_AS((void)client.abort_many("backups", uploads, throws), "from progress", std::runtime_error);
     CHECK(since(thrown) < with_patience(300ms));
     CHECK_THROWS_WITH_AS((void)client.abort_stale("backups", 24h, {}, throws), "from progress", std::runtime_error);
+    CHECK(since(thrown) < with_patience(300ms));
+    CHECK_THROWS_WITH_AS((void)client.sweep("backups", old, {}, throws), "from progress", std::runtime_error);
     CHECK(since(thrown) < with_patience(300ms));
     // No exception that was thrown is left over for the next call.
     obs.command("clear-faults");
