@@ -50,7 +50,7 @@ func (c *Client) Abort(ctx context.Context, bucket, key, uploadID string) error 
 		return err
 	}
 	var outcome Outcome
-	err := c.perform(ctx, c.aborts, c.timeout, nil,
+	err := c.perform(ctx, c.aborts, c.timeout, &call{},
 		func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t) {
 			var handle *C.obs_abort_outcome
 			C.obsabort_go_multipart(callbacks, client, call, cString(bucket), cString(key), cString(uploadID), &handle)
@@ -99,7 +99,7 @@ func (c *Client) AbortMany(ctx context.Context, bucket string, uploads []Upload,
 	for i, upload := range uploads {
 		entries[i] = C.obs_abort_upload{key: add(upload.Key), upload_id: add(upload.UploadID)}
 	}
-	return c.batch(ctx, len(uploads), progress, func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t,
+	return c.batch(ctx, len(uploads), &call{progress: progress}, func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t,
 		report **C.obs_abort_report, message **C.char) Code {
 		return Code(C.obsabort_go_many(callbacks, flag(progress != nil), client, call, cString(bucket),
 			unsafe.SliceData(entries), C.size_t(len(entries)), report, message))
@@ -121,17 +121,10 @@ func (c *Client) AbortStale(ctx context.Context, bucket, prefix string, age time
 	if age < 0 || age%time.Second != 0 {
 		return nil, refused(InvalidArgument, "the age %v is not a whole number of seconds, such as 24 * time.Hour", age)
 	}
-	var flags C.uint32_t
-	if options.DryRun {
-		flags |= C.OBS_ABORT_DRY_RUN
-	}
-	if options.IncludeLive {
-		flags |= C.OBS_ABORT_INCLUDE_LIVE
-	}
-	return c.batch(ctx, 0, options.Progress, func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t,
+	return c.batch(ctx, 0, &call{progress: options.Progress}, func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t,
 		report **C.obs_abort_report, message **C.char) Code {
 		return Code(C.obsabort_go_stale(callbacks, flag(options.Progress != nil), client, call, cString(bucket),
-			cString(prefix), C.uint64_t(age/time.Second), flags, report, message))
+			cString(prefix), C.uint64_t(age/time.Second), flags(options.DryRun, options.IncludeLive), report, message))
 	})
 }
 
@@ -141,11 +134,19 @@ func (c *Client) AbortStale(ctx context.Context, bucket, prefix string, age time
 //
 // options.Progress is called as well, if it is not nil.
 func (c *Client) AbortStaleSeq(ctx context.Context, bucket, prefix string, age time.Duration, options StaleOptions) iter.Seq2[*Outcome, error] {
+	return outcomes(options.Progress, func(progress func(Progress) bool) error {
+		options := options
+		options.Progress = progress
+		_, err := c.AbortStale(ctx, bucket, prefix, age, options)
+		return err
+	})
+}
+
+// outcomes makes an iterator of a call, which it passes a progress function that calls the caller's as well.
+func outcomes(progress func(Progress) bool, run func(progress func(Progress) bool) error) iter.Seq2[*Outcome, error] {
 	return func(yield func(*Outcome, error) bool) {
 		left := false
-		progress := options.Progress
-		options := options
-		options.Progress = func(p Progress) bool {
+		err := run(func(p Progress) bool {
 			if progress != nil && !progress(p) {
 				return false
 			}
@@ -153,19 +154,19 @@ func (c *Client) AbortStaleSeq(ctx context.Context, bucket, prefix string, age t
 				left = true
 			}
 			return !left
-		}
-		if _, err := c.AbortStale(ctx, bucket, prefix, age, options); err != nil && !left {
+		})
+		if err != nil && !left {
 			yield(nil, err)
 		}
 	}
 }
 
-// batch makes one of the two calls. If it cannot even begin, all uploads of the list are kept.
-func (c *Client) batch(ctx context.Context, listed int, progress func(Progress) bool, verb func(client *C.obs_abort_client,
+// batch makes a call that has a report. If it cannot even begin, all uploads of the list are kept.
+func (c *Client) batch(ctx context.Context, listed int, k *call, verb func(client *C.obs_abort_client,
 	call *C.obs_abort_call, callbacks C.uintptr_t, report **C.obs_abort_report, message **C.char) Code) (*Report, error) {
 	var report *Report
 	result := Outcome{Index: -1}
-	err := c.perform(ctx, c.batches, 0, progress,
+	err := c.perform(ctx, c.batches, 0, k,
 		func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t) {
 			var handle *C.obs_abort_report
 			var message *C.char
@@ -187,6 +188,16 @@ func checkTexts(namesAndValues ...string) error {
 		}
 	}
 	return nil
+}
+
+func flags(dryRun, includeLive bool) (flags C.uint32_t) {
+	if dryRun {
+		flags |= C.OBS_ABORT_DRY_RUN
+	}
+	if includeLive {
+		flags |= C.OBS_ABORT_INCLUDE_LIVE
+	}
+	return flags
 }
 
 func flag(b bool) C.int {

@@ -19,4 +19,11 @@ int32_t obsabort_go_stale(uintptr_t callbacks, int wants_progress, const obs_abo
                           const obs_abort_call *call, const char *bucket, const char *prefix, uint64_t older_than_seconds,
                           uint32_t flags, obs_abort_report **report, char **error);
 
+/* With wants_keep, the selection gets the filter in Go. */
+int32_t obsabort_go_sweep(uintptr_t callbacks, int wants_progress, int wants_keep, const obs_abort_client *client,
+                          const obs_abort_call *call, const char *bucket, obs_abort_selection *selection, uint32_t flags,
+                          obs_abort_report **report, char **error);
+
+int32_t obsabort_go_buckets(uintptr_t callbacks, const obs_abort_client *client, const obs_abort_call *call, char **error);
+
 #endif

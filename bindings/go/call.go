@@ -19,16 +19,19 @@ type call struct {
 	hasBudget bool // the library itself ends the call at the deadline of the context
 	log       func(LogLevel, string)
 	progress  func(Progress) bool
-	stopped   bool // progress returned false
+	keep      func(*Outcome) bool
+	buckets   []Bucket // that the library has named
+	stopped   bool     // progress returned false
+	ended     bool     // by the context
 	callbacks chan func() bool
 	replies   chan bool
 	finished  chan struct{}
 	abandoned chan struct{} // closed if a callback does not return
 }
 
-// perform makes the call f. Config.Timeout is the limit of a single abort, which a deadline replaces only if it is shorter;
-// 0 for the others, which have none.
-func (c *Client) perform(ctx context.Context, places chan struct{}, limit time.Duration, progress func(Progress) bool,
+// perform makes the call f, with the callbacks that k has. Config.Timeout is the limit of a single abort, which a deadline
+// replaces only if it is shorter; 0 for the others, which have none.
+func (c *Client) perform(ctx context.Context, places chan struct{}, limit time.Duration, k *call,
 	f func(client *C.obs_abort_client, call *C.obs_abort_call, callbacks C.uintptr_t)) error {
 	client, err := c.begin(ctx, places)
 	if err != nil {
@@ -36,15 +39,12 @@ func (c *Client) perform(ctx context.Context, places chan struct{}, limit time.D
 	}
 	defer c.end(places)
 
-	k := &call{
-		handle:    C.obs_abort_call_new(),
-		log:       c.log,
-		progress:  progress,
-		callbacks: make(chan func() bool),
-		replies:   make(chan bool),
-		finished:  make(chan struct{}),
-		abandoned: make(chan struct{}),
-	}
+	k.handle = C.obs_abort_call_new()
+	k.log = c.log
+	k.callbacks = make(chan func() bool)
+	k.replies = make(chan bool)
+	k.finished = make(chan struct{})
+	k.abandoned = make(chan struct{})
 	if k.handle == nil {
 		return refused(Internal, "no memory for a call")
 	}
@@ -88,17 +88,26 @@ func (k *call) wait(ctx context.Context) {
 			return
 		case <-done:
 			done = nil
-			// At the deadline, the library ends the call by itself, and says Timeout rather than Cancelled.
-			if !k.hasBudget || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				C.obs_abort_call_cancel(k.handle)
-			}
+			k.interrupt(ctx)
 		case callback := <-k.callbacks:
 			goOn := callback()
 			if !goOn {
 				C.obs_abort_call_cancel(k.handle)
+			} else if ctx.Err() != nil {
+				// Before the reply: nothing is sent for an upload that Keep was asked about meanwhile.
+				k.interrupt(ctx)
 			}
 			k.replies <- goOn
 		}
+	}
+}
+
+// interrupt ends a call whose context is done.
+func (k *call) interrupt(ctx context.Context) {
+	k.ended = true
+	// At the deadline, the library ends the call by itself, and says Timeout rather than Cancelled.
+	if !k.hasBudget || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		C.obs_abort_call_cancel(k.handle)
 	}
 }
 
@@ -147,4 +156,26 @@ func obsabortGoProgress(id C.uintptr_t, outcome *C.obs_abort_outcome, done, tota
 		return 0
 	}
 	return 1
+}
+
+//export obsabortGoKeep
+func obsabortGoKeep(id C.uintptr_t, candidate *C.obs_abort_outcome) C.int32_t {
+	k := cgo.Handle(id).Value().(*call)
+	copied := newOutcome(candidate)
+	// An upload that the function was not asked about, or did not return for, is kept.
+	keep := true
+	k.run(func() bool {
+		if !k.stopped && !k.ended {
+			keep = k.keep(&copied)
+		}
+		return !k.stopped
+	})
+	return C.int32_t(flag(keep))
+}
+
+//export obsabortGoBucket
+func obsabortGoBucket(id C.uintptr_t, name, location *C.char) C.int32_t {
+	k := cgo.Handle(id).Value().(*call)
+	k.buckets = append(k.buckets, Bucket{Name: C.GoString(name), Location: C.GoString(location)})
+	return 0
 }

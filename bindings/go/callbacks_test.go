@@ -42,6 +42,15 @@ var places = map[string]func(c calls, callback func()){
 		progress := func(obsabort.Progress) bool { callback(); return true }
 		c.client.AbortStale(background, bucket, "", time.Hour, obsabort.StaleOptions{Progress: progress})
 	},
+	"keep of sweep": func(c calls, callback func()) {
+		keep := func(*obsabort.Outcome) bool { callback(); return false }
+		c.client.Sweep(background, bucket, obsabort.Selection{OlderThan: time.Hour, Keep: keep}, obsabort.SweepOptions{})
+	},
+	"loop over a sweep": func(c calls, callback func()) {
+		for range c.client.SweepSeq(background, bucket, obsabort.Selection{Idle: time.Hour}, obsabort.SweepOptions{}) {
+			callback()
+		}
+	},
 	"loop over an iterator": func(c calls, callback func()) {
 		for range c.client.AbortStaleSeq(background, bucket, "", time.Hour, obsabort.StaleOptions{}) {
 			callback()

@@ -88,6 +88,10 @@ func TestDeadline(t *testing.T) {
 			_, err := client.AbortStale(ctx, bucket, "", time.Hour, obsabort.StaleOptions{})
 			return err
 		},
+		"sweep": func(ctx context.Context) error {
+			_, err := client.Sweep(ctx, bucket, obsabort.Selection{Idle: time.Hour}, obsabort.SweepOptions{})
+			return err
+		},
 	} {
 		const limit = 400 * time.Millisecond
 		ctx, cancel := context.WithTimeout(background, limit)

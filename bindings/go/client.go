@@ -25,7 +25,7 @@ type Client struct {
 	log     func(LogLevel, string)
 	closing chan struct{}
 	aborts  chan struct{} // holds one value for each call of Abort in progress
-	// The same for AbortMany and AbortStale: a callback of these, which may call Abort, must not wait for its own place.
+	// The same for AbortMany, AbortStale and Sweep: a callback of these, which may call Abort, must not wait for its own place.
 	batches chan struct{}
 
 	mu     sync.Mutex

@@ -107,12 +107,13 @@ type Config struct {
 	Timeout time.Duration
 	// The largest number of attempts of one abort. 0 is 4. 1 means no retry.
 	MaxAttempts int
-	// The connections that are kept, and the connections and threads that AbortMany and AbortStale use at once. 0 is 32.
+	// The connections that are kept, and the connections and threads that AbortMany, AbortStale and Sweep use
+	// at once. 0 is 32.
 	MaxConnections int
-	// The number of calls of Abort, and also of AbortMany and AbortStale together, that run at once. Further calls wait.
+	// The number of calls of Abort, and also of AbortMany, AbortStale and Sweep together, that run at once. Further calls wait.
 	// 0 is 32. Each occupies an operating system thread.
 	//
-	// A callback of AbortMany or AbortStale that calls one of the two itself needs a second place.
+	// A callback of AbortMany, AbortStale or Sweep that calls one of them itself needs a second place.
 	MaxConcurrent int
 
 	// A PEM file with the certificate authorities to trust instead of the system's.

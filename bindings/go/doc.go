@@ -1,9 +1,9 @@
 // Package obsabort aborts multipart uploads on Huawei Cloud's Object Storage Service (OBS).
 //
 // OBS stores the parts of a multipart upload, and bills for them, until the upload is completed or aborted. A [Client]
-// aborts one upload ([Client.Abort]), a list of uploads ([Client.AbortMany]), or all uploads of a bucket that are older
-// than a given age ([Client.AbortStale]). It signs each request, retries it if that is safe, and reports success only if
-// the service says that the upload is gone.
+// aborts one upload ([Client.Abort]), a list of uploads ([Client.AbortMany]), all uploads of a bucket that are older than a
+// given age ([Client.AbortStale]), or those of a finer selection ([Client.Sweep]). It signs each request, retries it if that
+// is safe, and reports success only if the service says that the upload is gone.
 //
 // Make one client and keep it: it keeps its connections, and any number of goroutines may use it at once.
 //
@@ -28,7 +28,7 @@
 //
 // # Callbacks
 //
-// Config.Log and the progress functions run on the goroutine that made the call, between its start and its return, one at
+// Config.Log, Selection.Keep and the progress functions run on the goroutine that made the call, between its start and its return, one at
 // a time. They may panic or call [runtime.Goexit]: the call is then cancelled, and ended before the panic leaves it. They
 // may use the client, and may close it.
 //

@@ -124,6 +124,31 @@ func ExampleClient_AbortStaleSeq() {
 	}
 }
 
+// Uploads without a new part for a day are aborted, unless a catalogue knows them. The loop sees what they took.
+func ExampleClient_SweepSeq() {
+	client, err := obsabort.New(obsabort.Config{Endpoint: "https://obs.eu-101.myhuaweicloud.com"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+
+	catalogue := map[string]bool{"id of an upload that will be resumed": true}
+	selection := obsabort.Selection{
+		OlderThan: 7 * 24 * time.Hour,
+		Idle:      24 * time.Hour,
+		Measure:   true,
+		Keep:      func(candidate *obsabort.Outcome) bool { return catalogue[candidate.UploadID] },
+	}
+	for outcome, err := range client.SweepSeq(context.Background(), "bucket", selection, obsabort.SweepOptions{}) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(outcome.Key, outcome.Parts, "parts,", outcome.Bytes, "bytes, the last of", outcome.LastPart)
+	}
+}
+
 // Log lines go to package slog.
 func ExampleConfig() {
 	levels := map[obsabort.LogLevel]slog.Level{

@@ -29,13 +29,19 @@ type Outcome struct {
 	// The number of abort requests that were sent. If the code is Cancelled or Timeout and the number is not 0, the upload
 	// may be gone.
 	Attempts int
-	// When the upload was initiated, by the clock of the service. The zero time if it is not known. Only AbortStale knows.
+	// When the upload was initiated, by the clock of the service. The zero time if it is not known. Only AbortStale and
+	// Sweep know.
 	Initiated time.Time
 	// The index of the upload in the list of AbortMany. Otherwise -1.
 	Index int
+	// The number of parts, their bytes, and when the youngest was written. Zero if they are not known: Sweep alone looks at
+	// the parts, if its selection has Idle or Measure.
+	Parts    int
+	Bytes    int64
+	LastPart time.Time
 }
 
-// A Report has the results of AbortMany or AbortStale. Each upload is counted once, so that
+// A Report has the results of AbortMany, AbortStale or Sweep. Each upload is counted once, so that
 // Total = Aborted + Missing + Failed + Kept.
 type Report struct {
 	// The uploads in the list, or those that were found.
@@ -46,10 +52,19 @@ type Report struct {
 	Missing int
 	// Those whose abort failed.
 	Failed int
-	// Those that were left alone: too young, of unknown age, or not begun when the call ended.
+	// Those that were left alone: too young, of unknown age, active, kept by Selection.Keep, or not begun when the call
+	// ended.
 	Kept int
 	// Those of the kept ones whose age is unknown.
 	UnknownAge int
+	// Those of the kept ones that were initiated at the cutoff or later.
+	Younger int
+	// Those of the kept ones with a part younger than Selection.Idle, or whose parts could not be listed.
+	Active int
+	// The bytes of the aborted ones, if Selection.Measure or Idle is set. In a dry run, of those that would be aborted.
+	Bytes int64
+	// Whether a whole last listing showed nothing left to do, and all parts could be listed.
+	Complete bool
 	// How often the service asked to slow down.
 	Throttled int
 	// The outcomes of the first 1000 failed uploads.
@@ -136,9 +151,14 @@ func newOutcome(o *C.obs_abort_outcome) Outcome {
 		HostID:      C.GoString(C.obs_abort_outcome_host_id(o)),
 		Attempts:    int(C.obs_abort_outcome_attempts(o)),
 		Index:       int(C.obs_abort_outcome_index(o)),
+		Parts:       int(C.obs_abort_outcome_parts(o)),
+		Bytes:       int64(C.obs_abort_outcome_bytes(o)),
 	}
 	if seconds := C.obs_abort_outcome_initiated(o); seconds >= 0 {
 		outcome.Initiated = time.Unix(int64(seconds), 0).UTC()
+	}
+	if seconds := C.obs_abort_outcome_last_part(o); seconds >= 0 {
+		outcome.LastPart = time.Unix(int64(seconds), 0).UTC()
 	}
 	return outcome
 }
@@ -154,6 +174,10 @@ func newReport(r *C.obs_abort_report) *Report {
 		Failed:     int(C.obs_abort_report_failed(r)),
 		Kept:       int(C.obs_abort_report_kept(r)),
 		UnknownAge: int(C.obs_abort_report_unknown_age(r)),
+		Younger:    int(C.obs_abort_report_younger(r)),
+		Active:     int(C.obs_abort_report_active(r)),
+		Bytes:      int64(C.obs_abort_report_bytes(r)),
+		Complete:   C.obs_abort_report_complete(r) != 0,
 		Throttled:  int(C.obs_abort_report_throttled(r)),
 	}
 	for i := range C.obs_abort_report_failure_count(r) {

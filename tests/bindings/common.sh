@@ -88,7 +88,7 @@ check_program() {
     [ -z "$left" ] || fail "$* left $left"
 }
 
-# LANGUAGE FILE: the code blocks of a language in a page.
+# LANGUAGE FILE [NUMBER]: the code blocks of a language in a page, or one of them.
 code_blocks() {
-    sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" "$2" | sed '/^```/d'
+    awk -v fence="\`\`\`$1" -v number="${3:-0}" '/^```/ { shown = $0 == fence && (++n == number || number == 0); next } shown' "$2"
 }

@@ -47,7 +47,7 @@ done
 for tags in "" obsabort_static; do
     quietly go vet -tags "$tags" .
 done
-for symbol in "" Error Client.AbortMany Client.AbortStale Client.AbortStaleSeq Config; do
+for symbol in "" Error Client.AbortMany Client.AbortStale Client.AbortStaleSeq Client.SweepSeq Config; do
     # shellcheck disable=SC2086
     go doc -ex . $symbol >"$folder/doc" 2>&1 || { cat "$folder/doc"; fail "go doc does not know $symbol"; }
     grep -q "Example" "$folder/doc" || fail "go doc shows no example of ${symbol:-the package}"
@@ -60,14 +60,18 @@ LD_LIBRARY_PATH=$prefix/lib go test -race -count=1 -timeout 300s . || fail "its 
 mkdir "$folder/user"
 page=$root/docs/go.md
 code_blocks sh "$page" | sed "s|/path/to/libobsabort|$folder/libobsabort|" >"$folder/type"
-code_blocks go "$page" >"$folder/user/main.go"
-# README's lines, within a function.
+code_blocks go "$page" 1 >"$folder/user/main.go"
+# The lines of the page, and README's, within functions.
 {
-    printf 'package main\n\nimport (\n"context"\n\n"obsabort"\n)\n\nfunc readme(ctx context.Context, uploadID string) error {\n'
+    printf 'package main\n\nimport (\n"context"\n"time"\n\n"obsabort"\n)\n'
+    echo 'func sweep(ctx context.Context, client *obsabort.Client, catalogue map[string]bool) (*obsabort.Report, error) {'
+    code_blocks go "$page" 2
+    printf 'return report, err\n}\n\nfunc readme(ctx context.Context, uploadID string) error {\n'
     code_blocks go "$root/README.md"
     printf 'return err\n}\n'
-} >"$folder/user/readme.go"
-grep -q 'client.Abort(' "$folder/user/readme.go" || fail "README has no lines in Go"
+} >"$folder/user/lines.go"
+grep -q 'client.Abort(' "$folder/user/lines.go" || fail "README has no lines in Go"
+grep -q 'client.Sweep(' "$folder/user/lines.go" || fail "docs/go.md has no lines"
 [ -s "$folder/type" ] && [ -s "$folder/user/main.go" ] || fail "docs/go.md has no commands, or no program"
 cd "$folder/user"
 quietly sh -eux "$folder/type"
