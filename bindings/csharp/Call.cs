@@ -13,6 +13,8 @@ namespace ObsAbort
         // Fields, so that the library's pointers to them stay valid.
         internal static readonly LogCallback OnLog = Log;
         internal static readonly ProgressCallback OnProgress = Progress;
+        internal static readonly FilterCallback OnCandidate = Candidate;
+        internal static readonly BucketCallback OnBucket = Bucket;
 
         [ThreadStatic] private static Call current;
 
@@ -23,9 +25,14 @@ namespace ObsAbort
 
         private readonly Action<ObsAbortLogLevel, string> log;
         private readonly IProgress<AbortProgress> progress;
+        private readonly Func<Outcome, bool> keep;
         private readonly int thread = Thread.CurrentThread.ManagedThreadId;
         private CallHandle handle;
         private Exception thrown;
+        private volatile bool ended;
+
+        // Those that the library has named.
+        internal readonly List<ObsBucket> Buckets = new List<ObsBucket>();
 
         static Call()
         {
@@ -33,10 +40,11 @@ namespace ObsAbort
                 AppDomain.CurrentDomain.ProcessExit += (sender, arguments) => CancelAll();
         }
 
-        internal Call(Action<ObsAbortLogLevel, string> log, IProgress<AbortProgress> progress)
+        internal Call(Action<ObsAbortLogLevel, string> log, IProgress<AbortProgress> progress = null, Func<Outcome, bool> keep = null)
         {
             this.log = log;
             this.progress = progress;
+            this.keep = keep;
         }
 
         // The exception of a callback comes out here, after the library has returned.
@@ -106,6 +114,7 @@ namespace ObsAbort
 
         private void Cancel()
         {
+            ended = true;
             Native.obs_abort_call_cancel(handle);
         }
 
@@ -141,6 +150,38 @@ namespace ObsAbort
             try
             {
                 call.progress.Report(new AbortProgress(outcome == IntPtr.Zero ? null : new Outcome(outcome), (long)done, (long)total));
+                return 0;
+            }
+            catch (Exception exception)
+            {
+                call.Failed(exception);
+                return 1;
+            }
+        }
+
+        // An upload that the function was not asked about, or threw for, is kept.
+        private static int Candidate(IntPtr candidate, IntPtr userdata)
+        {
+            Call call = current;
+            if (call.ended)
+                return 1;
+            try
+            {
+                return call.keep(new Outcome(candidate)) ? 1 : 0;
+            }
+            catch (Exception exception)
+            {
+                call.Failed(exception);
+                return 1;
+            }
+        }
+
+        private static int Bucket(IntPtr name, IntPtr location, IntPtr userdata)
+        {
+            Call call = current;
+            try
+            {
+                call.Buckets.Add(new ObsBucket(Utf8.Read(name), Utf8.Read(location)));
                 return 0;
             }
             catch (Exception exception)

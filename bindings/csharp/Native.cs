@@ -12,6 +12,12 @@ namespace ObsAbort
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     internal delegate int ProgressCallback(IntPtr outcome, ulong done, ulong total, IntPtr userdata);
 
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int FilterCallback(IntPtr candidate, IntPtr userdata);
+
+    [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+    internal delegate int BucketCallback(IntPtr name, IntPtr location, IntPtr userdata);
+
     // include/obsabort.h, as far as it is used. Strings go in as bytes that end with a NUL: see Utf8.
     internal static class Native
     {
@@ -61,6 +67,17 @@ namespace ObsAbort
         [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_many(ClientHandle client, CallHandle call, byte[] bucket, IntPtr uploads, UIntPtr count, ProgressCallback progress, IntPtr userdata, out IntPtr report, out IntPtr error);
         [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_stale(ClientHandle client, CallHandle call, byte[] bucket, byte[] prefix, ulong olderThanSeconds, uint flags, ProgressCallback progress, IntPtr userdata, out IntPtr report, out IntPtr error);
 
+        [DllImport(Library, CallingConvention = C)] internal static extern IntPtr obs_abort_selection_new();
+        [DllImport(Library, CallingConvention = C)] internal static extern void obs_abort_selection_free(IntPtr selection);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_selection_set_prefix(SelectionHandle selection, byte[] prefix);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_selection_set_older_than_seconds(SelectionHandle selection, ulong seconds);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_selection_set_initiated_before(SelectionHandle selection, long unixSeconds);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_selection_set_idle_seconds(SelectionHandle selection, ulong seconds);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_selection_set_measure(SelectionHandle selection, int on);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_selection_set_filter(SelectionHandle selection, FilterCallback filter, IntPtr userdata);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_sweep(ClientHandle client, CallHandle call, byte[] bucket, SelectionHandle selection, uint flags, ProgressCallback progress, IntPtr userdata, out IntPtr report, out IntPtr error);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_buckets(ClientHandle client, CallHandle call, BucketCallback bucket, IntPtr userdata, out IntPtr error);
+
         [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_outcome_code(IntPtr outcome);
         [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_outcome_http_status(IntPtr outcome);
         [DllImport(Library, CallingConvention = C)] internal static extern IntPtr obs_abort_outcome_message(IntPtr outcome);
@@ -72,6 +89,9 @@ namespace ObsAbort
         [DllImport(Library, CallingConvention = C)] internal static extern IntPtr obs_abort_outcome_upload_id(IntPtr outcome);
         [DllImport(Library, CallingConvention = C)] internal static extern long obs_abort_outcome_initiated(IntPtr outcome);
         [DllImport(Library, CallingConvention = C)] internal static extern long obs_abort_outcome_index(IntPtr outcome);
+        [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_outcome_parts(IntPtr outcome);
+        [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_outcome_bytes(IntPtr outcome);
+        [DllImport(Library, CallingConvention = C)] internal static extern long obs_abort_outcome_last_part(IntPtr outcome);
         [DllImport(Library, CallingConvention = C)] internal static extern void obs_abort_outcome_free(IntPtr outcome);
 
         [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_report_total(IntPtr report);
@@ -81,6 +101,10 @@ namespace ObsAbort
         [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_report_kept(IntPtr report);
         [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_report_throttled(IntPtr report);
         [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_report_unknown_age(IntPtr report);
+        [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_report_bytes(IntPtr report);
+        [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_report_younger(IntPtr report);
+        [DllImport(Library, CallingConvention = C)] internal static extern ulong obs_abort_report_active(IntPtr report);
+        [DllImport(Library, CallingConvention = C)] internal static extern int obs_abort_report_complete(IntPtr report);
         [DllImport(Library, CallingConvention = C)] internal static extern UIntPtr obs_abort_report_failure_count(IntPtr report);
         [DllImport(Library, CallingConvention = C)] internal static extern IntPtr obs_abort_report_failure(IntPtr report, UIntPtr i);
         [DllImport(Library, CallingConvention = C)] internal static extern void obs_abort_report_free(IntPtr report);
@@ -164,6 +188,17 @@ namespace ObsAbort
         protected override bool ReleaseHandle()
         {
             Native.obs_abort_call_free(handle);
+            return true;
+        }
+    }
+
+    internal sealed class SelectionHandle : Handle
+    {
+        internal SelectionHandle() : base(Native.obs_abort_selection_new()) { }
+
+        protected override bool ReleaseHandle()
+        {
+            Native.obs_abort_selection_free(handle);
             return true;
         }
     }

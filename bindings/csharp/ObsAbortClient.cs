@@ -6,15 +6,15 @@ using System.Threading.Tasks;
 
 namespace ObsAbort
 {
-    /// <summary>Options of AbortStale.</summary>
+    /// <summary>Options of AbortStale and Sweep.</summary>
     [Flags]
     public enum StaleOptions
     {
-        /// <summary>Abort what is older than the age, which must not be 0.</summary>
+        /// <summary>Abort what is older than the age, which must not be 0, or what a selection with a bound describes.</summary>
         None = 0,
         /// <summary>List the uploads that would be aborted, and abort none.</summary>
         DryRun = 1,
-        /// <summary>Allow an age of 0, which aborts uploads in progress, too.</summary>
+        /// <summary>Allow an age of 0, or a selection without a bound, which aborts uploads in progress, too.</summary>
         IncludeLive = 2,
     }
 
@@ -160,11 +160,45 @@ namespace ObsAbort
             return (await Queue(batches, work, Result.NotBegun, token).ConfigureAwait(false)).ReportOrThrow(token);
         }
 
+        /// <summary>
+        /// Finds and aborts the uploads of a bucket that a selection describes. Its Keep is called, and reports come, on the
+        /// calling thread.
+        /// </summary>
+        /// <exception cref="ObsAbortException">Some uploads failed: Partial. Its Report says which.</exception>
+        /// <exception cref="OperationCanceledException">The token ended the call.</exception>
+        public Report Sweep(string bucket, SweepSelection selection, StaleOptions options = StaleOptions.None, IProgress<AbortProgress> progress = null, CancellationToken token = default(CancellationToken))
+        {
+            return RunHere(Selected(bucket, selection, options, progress, token)).ReportOrThrow(token);
+        }
+
+        /// <summary>The same on a thread of the client. Keep is called, and reports come, on that thread.</summary>
+        public async Task<Report> SweepAsync(string bucket, SweepSelection selection, StaleOptions options = StaleOptions.None, IProgress<AbortProgress> progress = null, CancellationToken token = default(CancellationToken))
+        {
+            Func<Result> work = Selected(bucket, selection, options, progress, token);
+            return (await Queue(batches, work, Result.NotBegun, token).ConfigureAwait(false)).ReportOrThrow(token);
+        }
+
+        /// <summary>Returns the buckets of the account.</summary>
+        /// <exception cref="ObsAbortException">They cannot be listed.</exception>
+        /// <exception cref="OperationCanceledException">The token ended the call.</exception>
+        public IReadOnlyList<ObsBucket> Buckets(CancellationToken token = default(CancellationToken))
+        {
+            return RunHere(() => ListBuckets(token)).BucketsOrThrow(token);
+        }
+
+        /// <summary>The same on a thread of the client.</summary>
+        public async Task<IReadOnlyList<ObsBucket>> BucketsAsync(CancellationToken token = default(CancellationToken))
+        {
+            Result result = await Queue(aborts, () => ListBuckets(token), Result.NotBegun, token).ConfigureAwait(false);
+            return result.BucketsOrThrow(token);
+        }
+
         private sealed class Result
         {
             internal ObsAbortCode Code;
             internal string Message;
             internal Report Report;
+            internal List<ObsBucket> Buckets;
 
             internal static Result NotBegun()
             {
@@ -174,8 +208,20 @@ namespace ObsAbort
 
             internal Report ReportOrThrow(CancellationToken token)
             {
+                ThrowUnlessOk(token);
+                return Report;
+            }
+
+            internal IReadOnlyList<ObsBucket> BucketsOrThrow(CancellationToken token)
+            {
+                ThrowUnlessOk(token);
+                return Buckets.AsReadOnly();
+            }
+
+            private void ThrowUnlessOk(CancellationToken token)
+            {
                 if (Code == ObsAbortCode.Ok)
-                    return Report;
+                    return;
                 if (Code == ObsAbortCode.Cancelled && token.IsCancellationRequested)
                     throw new ObsAbortCanceledException(Message, Report, token);
                 throw new ObsAbortException(Code, Message, Report);
@@ -192,7 +238,7 @@ namespace ObsAbort
                 texts.Add(Bytes("the key of upload " + i, list[i].Key));
                 texts.Add(Bytes("the upload id of upload " + i, list[i].UploadId));
             }
-            return () => RunBatch(progress, token, (CallHandle call, ProgressCallback callback, out IntPtr report, out IntPtr error) =>
+            return () => RunBatch(progress, null, token, (CallHandle call, ProgressCallback callback, out IntPtr report, out IntPtr error) =>
             {
                 using (NativeTexts array = new NativeTexts(texts))
                     return Native.obs_abort_many(handle, call, bucketBytes, array.Pointers, (UIntPtr)list.Count, callback, IntPtr.Zero, out report, out error);
@@ -203,19 +249,40 @@ namespace ObsAbort
         {
             byte[] bucketBytes = Bytes(nameof(bucket), bucket);
             byte[] prefixBytes = prefix == null ? null : Bytes(nameof(prefix), prefix);
-            // new TimeSpan(24) means 2.4 microseconds.
-            if (age < TimeSpan.Zero || age.Ticks % TimeSpan.TicksPerSecond != 0)
-                throw ObsAbortException.Refused(ObsAbortCode.InvalidArgument, "the age " + age + " is not a number of whole seconds");
-            ulong seconds = (ulong)(age.Ticks / TimeSpan.TicksPerSecond);
-            return () => RunBatch(progress, token, (CallHandle call, ProgressCallback callback, out IntPtr report, out IntPtr error) =>
+            ulong seconds = SweepSelection.Seconds("the age", age);
+            return () => RunBatch(progress, null, token, (CallHandle call, ProgressCallback callback, out IntPtr report, out IntPtr error) =>
                 Native.obs_abort_stale(handle, call, bucketBytes, prefixBytes, seconds, (uint)options, callback, IntPtr.Zero, out report, out error));
+        }
+
+        private Func<Result> Selected(string bucket, SweepSelection selection, StaleOptions options, IProgress<AbortProgress> progress, CancellationToken token)
+        {
+            byte[] bucketBytes = Bytes(nameof(bucket), bucket);
+            if (selection == null)
+                throw new ArgumentNullException(nameof(selection));
+            SelectionHandle native = selection.ToNative();
+            Func<Outcome, bool> keep = selection.Keep;
+            return () => RunBatch(progress, keep, token, (CallHandle call, ProgressCallback callback, out IntPtr report, out IntPtr error) =>
+            {
+                using (native)
+                    return Native.obs_abort_sweep(handle, call, bucketBytes, native, (uint)options, callback, IntPtr.Zero, out report, out error);
+            });
+        }
+
+        private Result ListBuckets(CancellationToken token)
+        {
+            Call buckets = new Call(log);
+            return buckets.Run(call =>
+            {
+                int code = Native.obs_abort_buckets(handle, call, Call.OnBucket, IntPtr.Zero, out IntPtr error);
+                return new Result { Code = (ObsAbortCode)code, Message = Utf8.Take(error), Buckets = buckets.Buckets };
+            }, token);
         }
 
         private delegate int Batch(CallHandle call, ProgressCallback callback, out IntPtr report, out IntPtr error);
 
-        private Result RunBatch(IProgress<AbortProgress> progress, CancellationToken token, Batch batch)
+        private Result RunBatch(IProgress<AbortProgress> progress, Func<Outcome, bool> keep, CancellationToken token, Batch batch)
         {
-            return new Call(log, progress).Run(call =>
+            return new Call(log, progress, keep).Run(call =>
             {
                 int code = batch(call, progress == null ? null : Call.OnProgress, out IntPtr report, out IntPtr error);
                 try
@@ -244,7 +311,7 @@ namespace ObsAbort
                 if (why != null)
                     return new Outcome(ObsAbortCode.InvalidArgument, "the " + names[i] + " " + why, key, uploadId);
             }
-            return new Call(log, null).Run(call =>
+            return new Call(log).Run(call =>
             {
                 Native.obs_abort_multipart_outcome(handle, call, Utf8.Bytes(bucket), Utf8.Bytes(key), Utf8.Bytes(uploadId), out IntPtr outcome);
                 try

@@ -126,11 +126,11 @@ namespace ObsAbort
         public TimeSpan? Timeout { get; set; }
         /// <summary>The largest number of attempts of one abort. The default is 4. 1 means no retry.</summary>
         public int? MaxAttempts { get; set; }
-        /// <summary>The connections that are kept, and that AbortMany and AbortStale use at once. The default is 32.</summary>
+        /// <summary>The connections that are kept, and that AbortMany, AbortStale and Sweep use at once. The default is 32.</summary>
         public int? MaxConnections { get; set; }
         /// <summary>
         /// How many asynchronous calls run at once: of AbortAsync and TryAbortAsync together, and as many again of
-        /// AbortManyAsync and AbortStaleAsync. Each has a thread of the client; further ones wait. The default is 32.
+        /// AbortManyAsync, AbortStaleAsync and SweepAsync. Each has a thread of the client; further ones wait. The default is 32.
         /// </summary>
         public int? MaxConcurrent { get; set; }
         /// <summary>A PEM file with the certificate authorities to trust instead of the system's.</summary>

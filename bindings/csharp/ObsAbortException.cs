@@ -10,7 +10,7 @@ namespace ObsAbort
         public ObsAbortCode Code { get; }
         /// <summary>What is known about the upload. Null unless Abort failed.</summary>
         public Outcome Outcome { get; }
-        /// <summary>What AbortMany or AbortStale achieved before it failed. Null if nothing was begun.</summary>
+        /// <summary>What AbortMany, AbortStale or Sweep achieved before it failed. Null if nothing was begun.</summary>
         public Report Report { get; }
 
         internal ObsAbortException(Outcome outcome) : base(outcome.Message)
@@ -36,7 +36,7 @@ namespace ObsAbort
     {
         /// <summary>What is known about the upload. If its Attempts are not 0, the upload may be gone. Null unless Abort was cancelled.</summary>
         public Outcome Outcome { get; }
-        /// <summary>What AbortMany or AbortStale achieved before. Null if nothing was begun.</summary>
+        /// <summary>What AbortMany, AbortStale or Sweep achieved before. Null if nothing was begun.</summary>
         public Report Report { get; }
 
         internal ObsAbortCanceledException(Outcome outcome, CancellationToken token) : base(outcome.Message, token)

@@ -40,10 +40,16 @@ namespace ObsAbort
         public string Key { get; }
         /// <summary>The upload id.</summary>
         public string UploadId { get; }
-        /// <summary>When the upload was initiated, by the clock of the service. Null unless AbortStale knows it.</summary>
+        /// <summary>When the upload was initiated, by the clock of the service. Null unless AbortStale or Sweep knows it.</summary>
         public DateTimeOffset? Initiated { get; }
         /// <summary>The index in the list of AbortMany. Null if there is no list.</summary>
         public long? Index { get; }
+        /// <summary>The number of parts. 0 unless Sweep looked at them, for the idle time or to measure.</summary>
+        public long Parts { get; }
+        /// <summary>The bytes of the parts. 0 unless Sweep looked at them.</summary>
+        public long Bytes { get; }
+        /// <summary>When the youngest part was written. Null if there is none, or it is not known.</summary>
+        public DateTimeOffset? LastPart { get; }
 
         // It does not free what it reads.
         internal Outcome(IntPtr outcome)
@@ -57,13 +63,19 @@ namespace ObsAbort
             Attempts = Native.obs_abort_outcome_attempts(outcome);
             Key = Utf8.Read(Native.obs_abort_outcome_key(outcome));
             UploadId = Utf8.Read(Native.obs_abort_outcome_upload_id(outcome));
-            long initiated = Native.obs_abort_outcome_initiated(outcome);
-            const long EndOf9999 = 253402300799;
-            if (initiated >= 0 && initiated <= EndOf9999)
-                Initiated = DateTimeOffset.FromUnixTimeSeconds(initiated);
+            Initiated = Time(Native.obs_abort_outcome_initiated(outcome));
             long index = Native.obs_abort_outcome_index(outcome);
             if (index >= 0)
                 Index = index;
+            Parts = (long)Native.obs_abort_outcome_parts(outcome);
+            Bytes = (long)Native.obs_abort_outcome_bytes(outcome);
+            LastPart = Time(Native.obs_abort_outcome_last_part(outcome));
+        }
+
+        private static DateTimeOffset? Time(long seconds)
+        {
+            const long EndOf9999 = 253402300799;
+            return seconds >= 0 && seconds <= EndOf9999 ? DateTimeOffset.FromUnixTimeSeconds(seconds) : (DateTimeOffset?)null;
         }
 
         // For an upload of which the library was not asked.
@@ -82,7 +94,7 @@ namespace ObsAbort
         }
     }
 
-    /// <summary>The results of AbortMany or AbortStale. Each upload is counted once.</summary>
+    /// <summary>The results of AbortMany, AbortStale or Sweep. Each upload is counted once.</summary>
     public sealed class Report
     {
         /// <summary>The number of uploads: aborted, missing, failed and kept.</summary>
@@ -93,12 +105,20 @@ namespace ObsAbort
         public long Missing { get; }
         /// <summary>Uploads whose abort failed.</summary>
         public long Failed { get; }
-        /// <summary>Uploads that were left alone: too young, of unknown age, or not begun when the call ended.</summary>
+        /// <summary>Uploads that were left alone: too young, of unknown age, active, kept by SweepSelection.Keep, or not begun when the call ended.</summary>
         public long Kept { get; }
         /// <summary>How often the service asked to slow down.</summary>
         public long Throttled { get; }
         /// <summary>Kept uploads whose age is unknown.</summary>
         public long UnknownAge { get; }
+        /// <summary>Kept uploads that were initiated at the cutoff or later.</summary>
+        public long Younger { get; }
+        /// <summary>Kept uploads with a part younger than the idle time, or whose parts could not be listed.</summary>
+        public long Active { get; }
+        /// <summary>The bytes of the aborted uploads, if the selection has Measure or Idle. In a dry run, of those that would be.</summary>
+        public long Bytes { get; }
+        /// <summary>Whether a whole last listing showed nothing left to do, and all parts could be listed.</summary>
+        public bool Complete { get; }
         /// <summary>The outcomes of the first 1000 failures.</summary>
         public IReadOnlyList<Outcome> Failures { get; }
 
@@ -111,6 +131,10 @@ namespace ObsAbort
             Kept = (long)Native.obs_abort_report_kept(report);
             Throttled = (long)Native.obs_abort_report_throttled(report);
             UnknownAge = (long)Native.obs_abort_report_unknown_age(report);
+            Younger = (long)Native.obs_abort_report_younger(report);
+            Active = (long)Native.obs_abort_report_active(report);
+            Bytes = (long)Native.obs_abort_report_bytes(report);
+            Complete = Native.obs_abort_report_complete(report) != 0;
             Outcome[] failures = new Outcome[(int)Native.obs_abort_report_failure_count(report)];
             for (int i = 0; i < failures.Length; i++)
                 failures[i] = new Outcome(Native.obs_abort_report_failure(report, (UIntPtr)i));
@@ -124,7 +148,7 @@ namespace ObsAbort
         }
     }
 
-    /// <summary>How far AbortMany or AbortStale has come.</summary>
+    /// <summary>How far AbortMany, AbortStale or Sweep has come.</summary>
     public sealed class AbortProgress
     {
         /// <summary>The outcome of an upload. Null if the call only says, at least every 250 ms, that it is at work.</summary>

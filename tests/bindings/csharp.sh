@@ -49,18 +49,23 @@ for runtime in "$on_mono" "$on_net"; do
 done
 
 # The program of the page.
-code_blocks csharp "$root/docs/csharp.md" >hello.cs
+code_blocks csharp "$root/docs/csharp.md" 1 >hello.cs
 [ -s hello.cs ] || fail "docs/csharp.md has no program"
 compile -out:hello.exe hello.cs
-# README's lines, within a function.
+# The lines of the page, and README's, within functions.
 {
-    printf 'using System.Threading;\nusing System.Threading.Tasks;\nusing ObsAbort;\nstatic class Readme\n{\n'
-    printf 'internal static async Task Lines(string uploadId, CancellationToken cancellationToken)\n{\n'
+    printf 'using System;\nusing System.Collections.Generic;\nusing System.Threading;\nusing System.Threading.Tasks;\n'
+    printf 'using ObsAbort;\nstatic class Lines\n{\n'
+    printf 'internal static async Task<Report> Page(ObsAbortClient client, HashSet<string> catalogue)\n{\n'
+    code_blocks csharp "$root/docs/csharp.md" 2
+    printf 'return report;\n}\n'
+    printf 'internal static async Task Readme(string uploadId, CancellationToken cancellationToken)\n{\n'
     code_blocks csharp "$root/README.md"
     printf '}\n}\n'
-} >readme.cs
-grep -q 'AbortAsync' readme.cs || fail "README has no lines in C#"
-compile -target:library -out:readme.dll readme.cs
+} >lines.cs
+grep -q 'AbortAsync' lines.cs || fail "README has no lines in C#"
+grep -q 'new SweepSelection' lines.cs || fail "docs/csharp.md has no lines"
+compile -target:library -out:lines.dll lines.cs
 start_server
 for runtime in "$on_mono" "$on_net"; do
     # shellcheck disable=SC2086

@@ -18,12 +18,27 @@ static class CallbackTests
     {
         { "progress of many", (c, u, callback) => c.AbortMany(Bucket, u, new Reports(_ => callback())) },
         { "progress of stale", (c, u, callback) => c.AbortStale(Bucket, "", hour, StaleOptions.None, new Reports(_ => callback())) },
+        { "keep of sweep", (c, u, callback) => c.Sweep(Bucket, Keeping(callback)) },
+        { "keep of sweep, asynchronous", (c, u, callback) => c.SweepAsync(Bucket, Keeping(callback)).GetAwaiter().GetResult() },
         { "progress of many, asynchronous", (c, u, callback) => c.AbortManyAsync(Bucket, u, new Reports(_ => callback())).GetAwaiter().GetResult() },
         { "log of one", (c, u, _) => c.Abort(Bucket, u[0].Key, u[0].UploadId) },
         { "log of one, asynchronous", (c, u, _) => c.AbortAsync(Bucket, u[0].Key, u[0].UploadId).GetAwaiter().GetResult() },
         { "log of many", (c, u, _) => c.AbortMany(Bucket, u) },
         { "log of stale", (c, u, _) => c.AbortStale(Bucket, "", hour) },
     };
+
+    private static SweepSelection Keeping(Action callback)
+    {
+        return new SweepSelection
+        {
+            OlderThan = hour,
+            Keep = candidate =>
+            {
+                callback();
+                return false;
+            },
+        };
+    }
 
     private sealed class OnPurpose : Exception { }
 

@@ -18,6 +18,8 @@ static class CancellationTests
         { "AbortMany", (c, u, t) => c.AbortMany(Bucket, u, null, t) },
         { "AbortManyAsync", (c, u, t) => c.AbortManyAsync(Bucket, u, new Reports(_ => { }), t).GetAwaiter().GetResult() },
         { "AbortStale", (c, u, t) => c.AbortStale(Bucket, "", hour, StaleOptions.None, null, t) },
+        { "Sweep", (c, u, t) => c.Sweep(Bucket, new SweepSelection { OlderThan = hour, Idle = hour }, StaleOptions.None, null, t) },
+        { "SweepAsync", (c, u, t) => c.SweepAsync(Bucket, new SweepSelection { Idle = hour }, StaleOptions.None, new Reports(_ => { }), t).GetAwaiter().GetResult() },
         { "AbortStaleAsync", (c, u, t) => c.AbortStaleAsync(Bucket, "", hour, StaleOptions.None, new Reports(_ => { }), t).GetAwaiter().GetResult() },
     };
 

@@ -26,7 +26,7 @@ static class Harness
         // What tests start together must start together.
         ThreadPool.SetMinThreads(16, 4);
         int run = 0, failed = 0;
-        foreach (Type type in new[] { typeof(AbortTests), typeof(CancellationTests), typeof(CallbackTests), typeof(LifetimeTests) })
+        foreach (Type type in new[] { typeof(AbortTests), typeof(SweepTests), typeof(CancellationTests), typeof(CallbackTests), typeof(LifetimeTests) })
             foreach (MethodInfo test in type.GetMethods(BindingFlags.Static | BindingFlags.Public | BindingFlags.DeclaredOnly))
             {
                 if (arguments.Length > 0 && !arguments.Any(argument => test.Name.Contains(argument)))
