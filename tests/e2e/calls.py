@@ -6,7 +6,7 @@ import ctypes
 import obsabort
 from obsabort._raw import PROGRESS_FN, Upload, c, take
 
-__all__ = ["PROGRESS_FN", "Config", "Upload", "answer", "c", "many", "many_of_array", "multipart", "stale", "stale_by_c"]
+__all__ = ["PROGRESS_FN", "Config", "Upload", "answer", "c", "many", "many_of_array", "multipart", "stale", "stale_by_c", "sweep"]
 
 
 def answer(verb, *arguments, **options):
@@ -23,6 +23,10 @@ def many(client, bucket, uploads, progress=None):
 
 def stale(client, bucket, older_than, progress=None, **options):
     return answer(client.abort_stale(bucket, older_than, **options).run, progress)
+
+
+def sweep(client, bucket, progress=None, **options):
+    return answer(client.sweep(bucket, **options).run, progress)
 
 
 def multipart(client, bucket, key, upload_id):

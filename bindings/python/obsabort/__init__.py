@@ -28,7 +28,7 @@ from ._errors import (
     TlsError,
 )
 from ._raw import c as _c
-from ._types import Addressing, Code, Credentials, CredentialSource, Outcome, Progress, Report, Signature
+from ._types import Addressing, Bucket, Code, Credentials, CredentialSource, Outcome, Progress, Report, Signature
 
 __version__: str = _c.version().decode()
 """Of the library that was loaded."""
@@ -36,6 +36,7 @@ __version__: str = _c.version().decode()
 __all__ = [
     "AccessDeniedError",
     "Addressing",
+    "Bucket",
     "CancelledError",
     "Cancellation",
     "Client",

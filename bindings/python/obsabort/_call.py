@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Callable, Generic, NamedTuple, Optional, Set, TypeVar, Union
 
 from ._errors import TimeoutError
-from ._raw import LOG_FN, PROGRESS_FN, c
+from ._raw import FILTER_FN, LOG_FN, PROGRESS_FN, c
 from ._types import Code, Outcome, Progress
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class LogLine(NamedTuple):
     text: str
 
 
+class Candidate(NamedTuple):
+    outcome: Outcome
+
+
 class Done(NamedTuple):
     value: Any
     error: Optional[BaseException]
@@ -50,7 +54,7 @@ class Done(NamedTuple):
         return self.value
 
 
-Event = Union[LogLine, Progress, Done]
+Event = Union[LogLine, Progress, Candidate, Done]
 
 
 class Cancellation:
@@ -83,8 +87,9 @@ class Call(Generic[T]):
         timeout_ms: Optional[int],
         cancellation: Optional[Cancellation],
         progress: Optional[Callable[[Progress], object]] = None,
+        keep: Optional[Callable[[Outcome], bool]] = None,
     ) -> None:
-        self._client, self._body, self._progress = client, body, progress
+        self._client, self._body, self._progress, self._keep = client, body, progress, keep
         self._timeout_ms = timeout_ms
         self._deadline = time.monotonic() + (timeout_ms or 0) / 1000
         # Of the C call, while it runs. Reentrant, since a signal handler may cancel.
@@ -155,7 +160,7 @@ class Call(Generic[T]):
             self._leave()
 
     def hear(self, event: Event) -> bool:
-        """For the callbacks below: whether the call is to go on."""
+        """For the callbacks below: whether the call is to go on, with the upload if the event is a candidate."""
         if self._cancelled or self._stopped:
             return False
         try:
@@ -164,7 +169,7 @@ class Call(Generic[T]):
             else:
                 self._deliver(event)
                 go_on = self.replies.get()
-            if not go_on and not self._cancelled:
+            if not go_on and not self._cancelled and not isinstance(event, Candidate):
                 self._stopped = True
                 if not start_thread(self._cancel_after_grace):
                     self.cancel()
@@ -180,6 +185,12 @@ class Call(Generic[T]):
             self._client._log(event)
         elif isinstance(event, Progress) and self._progress is not None:
             return self._progress(event) is not False
+        elif isinstance(event, Candidate) and self._keep is not None:
+            keeps = self._keep(event.outcome)
+            # A function that forgot its return would otherwise keep nothing.
+            if not isinstance(keeps, bool):
+                raise TypeError(f"keep returns True or False, not {keeps!r}")
+            return not keeps
         return True
 
     def result(self) -> T:
@@ -334,6 +345,11 @@ _inside = threading.local()
 def on_progress(outcome: Any, done: int, total_so_far: int, _: Any) -> int:
     copy = Outcome._copy(outcome) if outcome else None
     return 0 if _inside.call.hear(Progress(copy, done, total_so_far)) else 1
+
+
+@FILTER_FN  # type: ignore[untyped-decorator]
+def on_candidate(candidate: Any, _: Any) -> int:
+    return 0 if _inside.call.hear(Candidate(Outcome._copy(candidate))) else 1
 
 
 @LOG_FN  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""The client and its three verbs: abort, abort_many, abort_stale."""
+"""The client and its verbs: abort, abort_many, abort_stale, sweep, buckets."""
 
 from __future__ import annotations
 
@@ -13,17 +13,31 @@ import threading
 import time
 import warnings
 import weakref
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Set, Tuple, Type, Union
 
-from ._call import Call, Cancellation, Done, Event, LogLine, Seconds, Threads, next_event, on_log, on_progress, start_thread
+from ._call import (
+    Call,
+    Cancellation,
+    Done,
+    Event,
+    LogLine,
+    Seconds,
+    Threads,
+    next_event,
+    on_candidate,
+    on_log,
+    on_progress,
+    start_thread,
+)
 from ._errors import Error, InvalidArgumentError, InvalidConfigError, error
-from ._raw import PROGRESS_FN, Upload, c, take
-from ._types import Addressing, Code, Credentials, CredentialSource, Outcome, Progress, Report, Signature
+from ._raw import BUCKET_FN, PROGRESS_FN, Upload, c, take
+from ._types import EPOCH, Addressing, Bucket, Code, Credentials, CredentialSource, Outcome, Progress, Report, Signature
 
 Path = Union[str, "os.PathLike[str]"]
 ProgressCallback = Callable[[Progress], object]
+KeepCallback = Callable[[Outcome], bool]
 
 # By the library's numbers for levels.
 _LEVELS = [logging.ERROR, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG]
@@ -65,13 +79,31 @@ def _milliseconds(name: str, seconds: Optional[Seconds], kind: Type[Error] = Inv
     return math.ceil(value * 1000)
 
 
+def _whole_seconds(name: str, value: Seconds) -> int:
+    """Rounded up: no upload is taken that is younger than asked for."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    # Also NaN is not.
+    if not 0 <= seconds < 2**64:
+        raise _refused(name, f"0 seconds or more, not {value}", InvalidArgumentError)
+    return math.ceil(seconds)
+
+
+def _unix_seconds(name: str, value: Optional[datetime]) -> Optional[int]:
+    """Rounded down, for the same reason."""
+    if value is None:
+        return None
+    if value.utcoffset() is None:
+        raise _refused(name, f"a time with a time zone, not {value}", InvalidArgumentError)
+    return (value - EPOCH) // timedelta(seconds=1)
+
+
 def _refused(name: str, why: str, kind: Type[Error]) -> Error:
     code = Code.INVALID_CONFIG if kind is InvalidConfigError else Code.INVALID_ARGUMENT
     return kind(code, f"{code.name.lower()}: {name}: {why}")
 
 
 class _Verdict(NamedTuple):
-    """What abort_many and abort_stale gave."""
+    """What abort_many, abort_stale and sweep gave."""
 
     code: int
     message: Optional[str]
@@ -259,11 +291,7 @@ class Client:
         Nothing happens before the sweep is iterated over or run(). An age of 0 takes uploads that are in progress, too, and
         is refused unless `include_live` or `dry_run` says that this is meant. A dry run aborts nothing, and its outcomes
         are those of the uploads that would be aborted."""
-        seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
-        # Also NaN. Rounded up: no upload is taken that is younger than asked for.
-        if not 0 <= seconds < 2**64:
-            raise _refused("older_than", f"0 seconds or more, not {older_than}", InvalidArgumentError)
-        age = math.ceil(seconds)
+        age = _whole_seconds("older_than", older_than)
         if age == 0 and not (include_live or dry_run):
             text = "0 takes uploads that are in progress; if this is meant, say include_live=True"
             raise _refused("older_than", text, InvalidArgumentError)
@@ -272,9 +300,87 @@ class Client:
         timeout_ms = _milliseconds("timeout", timeout)
 
         def body(handle: Any) -> _Verdict:
-            return self._sweep(c.stale, handle, arguments, on_progress)
+            return self._report_of(c.stale, handle, arguments, on_progress)
 
         return Sweep(lambda progress: Call(self, body, timeout_ms, cancellation, progress))
+
+    def sweep(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        older_than: Seconds = 0,
+        initiated_before: Optional[datetime] = None,
+        idle: Seconds = 0,
+        measure: bool = False,
+        keep: Optional[KeepCallback] = None,
+        dry_run: bool = False,
+        include_live: bool = False,
+        timeout: Optional[Seconds] = None,
+        cancellation: Optional[Cancellation] = None,
+    ) -> Sweep:
+        """Finds and aborts the uploads of a bucket to which all that is said applies. It is used as that of abort_stale().
+
+        :param older_than: uploads that were initiated longer ago, by the clock of the service.
+        :param initiated_before: uploads that were initiated before a time, which has a time zone.
+        :param idle: uploads that were neither initiated nor got a part within this time. The parts are listed right before
+            each abort; if they can't be, the upload is kept.
+        :param measure: whether outcomes have `parts`, `bytes` and `last_part`, and the report `bytes`. `idle` does this, too.
+        :param keep: is called with the outcome of each upload before anything is sent for it, and again if it is listed
+            again, and returns True if it is to be kept. What it raises ends the sweep, and comes out of it.
+
+        One of the first three is needed, unless `include_live` or `dry_run` says that uploads in progress are meant, too."""
+        ages = (_whole_seconds("older_than", older_than), _whole_seconds("idle", idle))
+        before = _unix_seconds("initiated_before", initiated_before)
+        if not any(ages) and before is None and not (include_live or dry_run):
+            text = "needs older_than, initiated_before or idle; if uploads in progress are meant, say include_live=True"
+            raise _refused("sweep", text, InvalidArgumentError)
+        flags = (_DRY_RUN if dry_run else 0) | (_INCLUDE_LIVE if include_live else 0)
+        bucket_text, prefix_text = _utf8("bucket", bucket), _utf8("prefix", prefix)
+        timeout_ms = _milliseconds("timeout", timeout)
+
+        def body(handle: Any) -> _Verdict:
+            selection = c.selection_new()
+            try:
+                # It remembers what it refuses, and c.sweep says what that was.
+                c.selection_set_prefix(selection, prefix_text)
+                c.selection_set_older_than_seconds(selection, ages[0])
+                if before is not None:
+                    c.selection_set_initiated_before(selection, before)
+                c.selection_set_idle_seconds(selection, ages[1])
+                c.selection_set_measure(selection, bool(measure))
+                if keep is not None:
+                    c.selection_set_filter(selection, on_candidate, None)
+                return self._report_of(c.sweep, handle, (bucket_text, selection, flags), on_progress)
+            finally:
+                c.selection_free(selection)
+
+        return Sweep(lambda progress: Call(self, body, timeout_ms, cancellation, progress, keep))
+
+    def buckets(self, *, timeout: Optional[Seconds] = None, cancellation: Optional[Cancellation] = None) -> List[Bucket]:
+        """The buckets of the account."""
+        return _listed(self._buckets(timeout, cancellation).result())
+
+    async def buckets_async(self, *, timeout: Optional[Seconds] = None) -> List[Bucket]:
+        """As buckets(). Cancelling the task cancels the call."""
+        return _listed(await self._buckets(timeout, None).result_async())
+
+    def _buckets(
+        self, timeout: Optional[Seconds], cancellation: Optional[Cancellation]
+    ) -> Call[Tuple[int, Optional[str], List[Bucket]]]:
+        def body(handle: Any) -> Tuple[int, Optional[str], List[Bucket]]:
+            found: List[Bucket] = []
+
+            @BUCKET_FN  # type: ignore[untyped-decorator]
+            def on_bucket(name: bytes, location: Optional[bytes], _: Any) -> int:
+                found.append(Bucket(name.decode(), None if location is None else location.decode()))
+                return 0
+
+            message = ctypes.c_void_p()
+            code = c.buckets(self._pointer, handle, on_bucket, None, ctypes.byref(message))
+            return code, take(message), found
+
+        return Call(self, body, _milliseconds("timeout", timeout), cancellation)
 
     def _abort(
         self, bucket: str, key: str, upload_id: str, timeout: Optional[Seconds], cancellation: Optional[Cancellation]
@@ -307,11 +413,11 @@ class Client:
         callback = on_progress if progress is not None else PROGRESS_FN()
 
         def body(handle: Any) -> _Verdict:
-            return self._sweep(c.many, handle, arguments, callback)
+            return self._report_of(c.many, handle, arguments, callback)
 
         return Call(self, body, _milliseconds("timeout", timeout), cancellation, progress)
 
-    def _sweep(self, verb: Any, handle: Any, arguments: Tuple[Any, ...], callback: Any) -> _Verdict:
+    def _report_of(self, verb: Any, handle: Any, arguments: Tuple[Any, ...], callback: Any) -> _Verdict:
         report, message = ctypes.c_void_p(), ctypes.c_void_p()
         code = verb(self._pointer, handle, *arguments, callback, None, ctypes.byref(report), ctypes.byref(message))
         try:
@@ -437,7 +543,7 @@ class Client:
 
 
 class Sweep:
-    """A sweep of abort_stale(): an iterator, also an asynchronous one, over the outcomes of the uploads that were aborted.
+    """A sweep of abort_stale() or sweep(): an iterator, also an asynchronous one, over the outcomes of the uploads that were aborted.
 
     What is iterated over happens meanwhile on other threads, some uploads ahead. The iteration ends by the Error of the code
     unless all are gone. A sweep that is dropped, closed or interrupted is cancelled."""
@@ -449,6 +555,7 @@ class Sweep:
         self._events: Optional[queue.SimpleQueue[Event]] = None
         self._inbox: Optional[asyncio.Queue[Event]] = None
         self._waits = self._ended = False
+        self._answer = True
         self._report: Optional[Report] = None
         self.done = 0
         """The uploads that are settled so far, those that are kept included."""
@@ -549,7 +656,7 @@ class Sweep:
         if self._call is not None and not self._ended:
             self._call.abandon()
         elif self._call is None and not self._ended:
-            warnings.warn("a sweep of abort_stale() was neither iterated over nor run: nothing was aborted", RuntimeWarning)
+            warnings.warn("a sweep was neither iterated over nor run: nothing was aborted", RuntimeWarning)
 
     def _once(self, progress: Optional[ProgressCallback]) -> Call[_Verdict]:
         if self._call is not None or self._ended:
@@ -561,7 +668,7 @@ class Sweep:
     def _reply(self) -> None:
         if self._waits and self._call is not None:
             self._waits = False
-            self._call.replies.put(True)
+            self._call.replies.put(self._answer)
 
     def _take(self, event: Event) -> Optional[Outcome]:
         """What the iteration is to give out for an event."""
@@ -569,12 +676,12 @@ class Sweep:
             self._end(event.result())
             return None
         # The thread inside C goes on when the next outcome is asked for.
-        self._waits = True
+        self._waits = self._answer = True
         if isinstance(event, Progress):
             self.done, self.total_so_far = event.done, event.total_so_far
             return event.outcome
         if self._call is not None:
-            self._call.handle(event)
+            self._answer = self._call.handle(event)
         return None
 
     def _end(self, verdict: _Verdict) -> Report:
@@ -586,6 +693,13 @@ class Sweep:
         if self._call is not None and not self._ended:
             self._call.abandon()
         self._ended = True
+
+
+def _listed(result: Tuple[int, Optional[str], List[Bucket]]) -> List[Bucket]:
+    code, message, buckets = result
+    if code != Code.OK:
+        raise error(code, message)
+    return buckets
 
 
 def _settled(outcome: Outcome) -> Outcome:

@@ -17,6 +17,8 @@ class Upload(ctypes.Structure):
 
 
 PROGRESS_FN = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64, c_void_p)
+FILTER_FN = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p)
+BUCKET_FN = ctypes.CFUNCTYPE(c_int32, c_char_p, c_char_p, c_void_p)
 LOG_FN = ctypes.CFUNCTYPE(None, c_int32, c_char_p, c_void_p)
 
 # Name without obs_abort_ -> result, arguments. Strings that the library gives away are c_void_p: as c_char_p, ctypes would copy
@@ -65,6 +67,20 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
         [c_void_p, c_void_p, c_char_p, c_char_p, c_uint64, c_uint32]
         + [PROGRESS_FN, c_void_p, POINTER(c_void_p), POINTER(c_void_p)],
     ),
+    "selection_new": (c_void_p, []),
+    "selection_free": (None, [c_void_p]),
+    "selection_set_prefix": (c_int32, [c_void_p, c_char_p]),
+    "selection_set_older_than_seconds": (c_int32, [c_void_p, c_uint64]),
+    "selection_set_initiated_before": (c_int32, [c_void_p, c_int64]),
+    "selection_set_idle_seconds": (c_int32, [c_void_p, c_uint64]),
+    "selection_set_measure": (c_int32, [c_void_p, c_int32]),
+    "selection_set_filter": (c_int32, [c_void_p, FILTER_FN, c_void_p]),
+    "sweep": (
+        c_int32,
+        [c_void_p, c_void_p, c_char_p, c_void_p, c_uint32]
+        + [PROGRESS_FN, c_void_p, POINTER(c_void_p), POINTER(c_void_p)],
+    ),
+    "buckets": (c_int32, [c_void_p, c_void_p, BUCKET_FN, c_void_p, POINTER(c_void_p)]),
     "outcome_code": (c_int32, [c_void_p]),
     "outcome_http_status": (c_int32, [c_void_p]),
     "outcome_message": (c_char_p, [c_void_p]),
@@ -76,6 +92,9 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "outcome_upload_id": (c_char_p, [c_void_p]),
     "outcome_initiated": (c_int64, [c_void_p]),
     "outcome_index": (c_int64, [c_void_p]),
+    "outcome_parts": (c_uint64, [c_void_p]),
+    "outcome_bytes": (c_uint64, [c_void_p]),
+    "outcome_last_part": (c_int64, [c_void_p]),
     "outcome_free": (None, [c_void_p]),
     "report_total": (c_uint64, [c_void_p]),
     "report_aborted": (c_uint64, [c_void_p]),
@@ -84,6 +103,10 @@ SIGNATURES: Dict[str, Tuple[Any, List[Any]]] = {
     "report_kept": (c_uint64, [c_void_p]),
     "report_unknown_age": (c_uint64, [c_void_p]),
     "report_throttled": (c_uint64, [c_void_p]),
+    "report_bytes": (c_uint64, [c_void_p]),
+    "report_younger": (c_uint64, [c_void_p]),
+    "report_active": (c_uint64, [c_void_p]),
+    "report_complete": (c_int32, [c_void_p]),
     "report_failure_count": (c_size_t, [c_void_p]),
     "report_failure": (c_void_p, [c_void_p, c_size_t]),
     "report_free": (None, [c_void_p]),

@@ -113,10 +113,16 @@ class Outcome:
     """By the service's list; None if it is not known."""
     index: Optional[int]
     """Which entry of the list of abort_many()."""
+    parts: int
+    """0 unless sweep() looked at the parts, for `idle` or `measure`."""
+    bytes: int
+    """Of all parts; 0 likewise."""
+    last_part: Optional[datetime]
+    """When the youngest part was written; None if there is none, or it is not known."""
 
     @classmethod
     def _copy(cls, pointer: Any) -> Outcome:
-        initiated, index = c.outcome_initiated(pointer), c.outcome_index(pointer)
+        index = c.outcome_index(pointer)
         return cls(
             code=Code(c.outcome_code(pointer)),
             http_status=c.outcome_http_status(pointer),
@@ -127,8 +133,11 @@ class Outcome:
             attempts=c.outcome_attempts(pointer),
             key=_text(c.outcome_key(pointer)),
             upload_id=_text(c.outcome_upload_id(pointer)),
-            initiated=None if initiated < 0 else _EPOCH + timedelta(seconds=initiated),
+            initiated=_time(c.outcome_initiated(pointer)),
             index=None if index < 0 else index,
+            parts=c.outcome_parts(pointer),
+            bytes=c.outcome_bytes(pointer),
+            last_part=_time(c.outcome_last_part(pointer)),
         )
 
 
@@ -143,19 +152,28 @@ class Report:
     """Were gone already."""
     failed: int
     kept: int
-    """Too young, of unknown age, or not reached before the end."""
+    """Too young, of unknown age, active, kept by `keep`, or not reached before the end."""
     unknown_age: int
     """Of those kept: the service does not say how old they are."""
+    younger: int
+    """Of those kept: initiated at the cutoff or later."""
+    active: int
+    """Of those kept: with a part younger than `idle`, or with parts that could not be listed."""
     throttled: int
     """Requests that the service refused because there were too many."""
+    bytes: int
+    """Of those aborted, with `measure` or `idle`; in a dry run: of those that would be."""
+    complete: bool
+    """Whether a whole last listing showed nothing left to do, and all parts could be listed."""
     failures: Tuple[Outcome, ...]
     """The first 1000 outcomes of uploads that failed."""
 
     @classmethod
     def _copy(cls, pointer: Any) -> Report:
-        counts = ("total", "aborted", "missing", "failed", "kept", "unknown_age", "throttled")
+        names = ("total", "aborted", "missing", "failed", "kept", "unknown_age", "younger", "active", "throttled", "bytes")
+        counts = {name: getattr(c, "report_" + name)(pointer) for name in names}
         failures = (Outcome._copy(c.report_failure(pointer, i)) for i in range(c.report_failure_count(pointer)))
-        return cls(**{name: getattr(c, "report_" + name)(pointer) for name in counts}, failures=tuple(failures))
+        return cls(**counts, complete=bool(c.report_complete(pointer)), failures=tuple(failures))
 
 
 class Progress(NamedTuple):
@@ -168,7 +186,19 @@ class Progress(NamedTuple):
     """The uploads that are known so far."""
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+class Bucket(NamedTuple):
+    """A bucket of the account."""
+
+    name: str
+    location: Optional[str]
+    """The region; None if the service does not tell."""
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def _time(seconds: int) -> Optional[datetime]:
+    return None if seconds < 0 else EPOCH + timedelta(seconds=seconds)
 
 
 def _text(value: Optional[bytes]) -> Optional[str]:

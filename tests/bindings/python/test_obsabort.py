@@ -197,6 +197,8 @@ class Enumerations(Case):
             c.POINTER(c.c_int32): "pointer to number",
             c.POINTER(raw.Upload): "uploads",
             raw.PROGRESS_FN: "callback",
+            raw.FILTER_FN: "callback",
+            raw.BUCKET_FN: "callback",
             raw.LOG_FN: "callback",
         }[type_]
 
@@ -373,6 +375,164 @@ class Many(Case):
         self.assertEqual((caught.exception.report, sweep.report.aborted), (sweep.report, 1000))
 
 
+class Sweeping(Case):
+    WAYS = ("iteration", "run", "asynchronous iteration", "run_async")
+
+    def test_idle_and_measure(self):
+        server = self.serve("--uploads", f"{BUCKET}:5:{2 * DAY}:old/", "--uploads", f"{BUCKET}:1:{2 * DAY}:live")
+        self.assertEqual(server.control(f"parts {BUCKET}:live:3:10000:5"), "ok")
+        client = self.client(server)
+        dry = client.sweep(BUCKET, measure=True, dry_run=True)
+        found = {outcome.key: outcome for outcome in dry}
+        self.assertEqual((dry.report.aborted, dry.report.bytes, len(found)), (6, 30000, 6))
+        live = found.pop("live000000")
+        self.assertEqual((live.parts, live.bytes), (3, 30000))
+        self.assertLess(datetime.now(timezone.utc) - live.last_part, timedelta(minutes=1))
+        self.assertEqual({(outcome.parts, outcome.bytes, outcome.last_part) for outcome in found.values()}, {(0, 0, None)})
+
+        report = client.sweep(BUCKET, idle=timedelta(hours=1), measure=True).run()
+        self.assertEqual((report.aborted, report.active, report.kept, report.younger, report.bytes), (5, 1, 1, 0, 0))
+        self.assertIs(report.complete, True)
+        self.assertEqual(self.left(server), 1)
+
+        report = client.sweep(BUCKET, idle=0.5).run()
+        self.assertEqual((report.aborted, report.active, report.bytes), (1, 0, 30000))
+        self.assertEqual(self.left(server), 0)
+
+    def test_all_bounds_hold(self):
+        a, b = (f"{BUCKET}:%d:%d:{folder}/" for folder in "ab")
+        specs = (a % (4, 2 * DAY), a % (3, 90000), b % (2, 2 * DAY), a % (1, 60))
+        server = self.serve(*(word for spec in specs for word in ("--uploads", spec)))
+        client, now = self.client(server), datetime.now(timezone.utc)
+        elsewhere = now.astimezone(timezone(timedelta(hours=5)))
+        for aborted, younger, bounds in (
+            (9, 1, {"older_than": DAY}),
+            (6, 4, {"initiated_before": now - timedelta(hours=30)}),
+            (6, 4, {"initiated_before": elsewhere - timedelta(hours=30), "older_than": 3600}),
+            (6, 4, {"initiated_before": now - timedelta(hours=1), "older_than": timedelta(hours=30)}),
+            (4, 4, {"prefix": "a/", "older_than": 30 * 3600}),
+            (10, 0, {"initiated_before": datetime(9999, 12, 31, tzinfo=timezone.utc)}),
+        ):
+            with self.subTest(bounds):
+                report = client.sweep(BUCKET, dry_run=True, **bounds).run()
+                self.assertEqual((report.aborted, report.younger), (aborted, younger))
+        self.assertEqual(self.left(server), 10)
+
+    def test_what_cannot_be_meant_is_refused(self):
+        server = self.serve("--uploads", f"{BUCKET}:3:{2 * DAY}")
+        client, tomorrow = self.client(server), datetime.now(timezone.utc) + timedelta(days=1)
+        for bounds in (
+            {},
+            {"measure": True},
+            {"older_than": 0},
+            {"older_than": -1},
+            {"idle": math.nan},
+            {"idle": 2**64},
+            {"initiated_before": datetime(2020, 1, 1)},
+            {"initiated_before": datetime(1969, 1, 1, tzinfo=timezone.utc)},
+            {"initiated_before": tomorrow},
+            {"idle": 60, "prefix": "a\0b"},
+            {"idle": 60, "prefix": "\udc80"},
+            {"idle": 60, "prefix": "p" * 1025},
+        ):
+            with self.subTest(bounds):
+                self.assertRaises(obsabort.InvalidArgumentError, lambda bounds=bounds: client.sweep(BUCKET, **bounds).run())
+        self.assertIn("requests=0 ", server.control("counts"))
+        self.assertEqual(client.sweep(BUCKET, include_live=True).run().aborted, 3)
+
+    def ways(self, sweep):
+        """-> by what name, what runs the sweep on the thread, or the event loop, of the caller"""
+
+        async def iterate():
+            async for outcome in sweep:
+                seen.append(outcome)
+
+        seen = []
+        return {
+            "iteration": lambda: seen.extend(sweep),
+            "run": sweep.run,
+            "asynchronous iteration": lambda: asyncio.run(iterate()),
+            "run_async": lambda: asyncio.run(sweep.run_async()),
+        }
+
+    def test_keep(self):
+        for way in self.WAYS:
+            server = self.serve("--uploads", f"{BUCKET}:300:{2 * DAY}:old/", "--uploads", f"{BUCKET}:5:60:young/")
+            asked = {}
+
+            def keep(candidate, asked=asked):
+                self.assertEqual((candidate.attempts, candidate.parts), (0, 0))
+                self.assertIsNotNone(candidate.initiated)
+                asked[candidate.key] = threading.get_ident()
+                return candidate.key.endswith("7")
+
+            with self.subTest(way):
+                sweep = self.client(server).sweep(BUCKET, older_than=DAY, measure=True, keep=keep)
+                self.ways(sweep)[way]()
+                report = sweep.report
+                self.assertEqual((report.aborted, report.kept, report.younger), (270, 35, 5))
+                self.assertEqual((len(asked), set(asked.values())), (300, {threading.get_ident()}))
+                self.assertEqual(self.left(server), 35)
+            server.stop()
+
+    def test_keep_that_raises(self):
+        """Or returns nothing, or cancels: nothing is sent for the upload that it was asked about."""
+        server = self.serve("--uploads", f"{BUCKET}:100:{2 * DAY}")
+        client = self.client(server)
+        cancellation = obsabort.Cancellation()
+
+        def ends(how):
+            def keep(candidate):
+                asked.append(candidate.key)
+                return how()
+
+            return keep
+
+        def fail():
+            raise LookupError("of keep")
+
+        for expected, how in (
+            (LookupError, fail),
+            (SystemExit, sys.exit),
+            (TypeError, lambda: None),
+            (obsabort.CancelledError, lambda: cancellation.cancel() or False),
+        ):
+            for way in self.WAYS:
+                with self.subTest(expected=expected.__name__, way=way):
+                    asked, cancellation = [], obsabort.Cancellation()
+                    sweep = client.sweep(BUCKET, idle=3600, keep=ends(how), cancellation=cancellation)
+                    self.assertRaises(expected, self.ways(sweep)[way])
+                    self.wait_until(lambda: not client._calls)
+                    self.assertEqual(len(asked), 1)
+                    self.assertEqual(self.left(server), 100)
+
+    def test_keep_on_another_thread(self):
+        server = self.serve("--uploads", f"{BUCKET}:20:{2 * DAY}")
+        client, threads, reports = self.client(server), [], []
+
+        def keep(candidate):
+            threads.append(threading.get_ident())
+            return candidate.key.endswith("7")
+
+        thread = threading.Thread(target=lambda: reports.append(client.sweep(BUCKET, idle=60, keep=keep).run()))
+        thread.start()
+        thread.join()
+        self.assertEqual(set(threads), {thread.ident})
+        self.assertEqual((reports[0].aborted, reports[0].kept), (18, 2))
+
+    def test_buckets(self):
+        server = self.serve("--bucket", "another-bucket")
+        client = self.client(server)
+        expected = ["another-bucket", BUCKET]
+        self.assertEqual(sorted(bucket.name for bucket in client.buckets()), expected)
+        self.assertEqual(sorted(bucket.name for bucket in asyncio.run(client.buckets_async())), expected)
+        cancellation = obsabort.Cancellation()
+        cancellation.cancel()
+        self.assertRaises(obsabort.CancelledError, client.buckets, cancellation=cancellation)
+        server.control("fault answer=403;error=AccessDenied;method=GET;always")
+        self.assertRaises(obsabort.AccessDeniedError, client.buckets)
+
+
 class Stopping(Case):
     """While the server hangs: within 300 ms."""
 
@@ -422,7 +582,7 @@ class Stopping(Case):
             raise raised[0]
 
         many = [lambda: client.abort_many(BUCKET, self.uploads, progress=progress())]
-        stale = [lambda: client.abort_stale(BUCKET, DAY).run(progress())]
+        stale = [lambda: client.abort_stale(BUCKET, DAY).run(progress()), lambda: client.sweep(BUCKET, idle=DAY).run(progress())]
         loop = [
             lambda: asyncio.run(client.abort_many_async(BUCKET, self.uploads, progress=progress())),
             lambda: asyncio.run(client.abort_stale(BUCKET, DAY).run_async(progress())),
