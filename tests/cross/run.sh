@@ -13,7 +13,7 @@ cross=$PWD/build/cross
 folder=${CARGO_TARGET_DIR:-target}
 case $folder in /*) ;; *) folder=$PWD/$folder ;; esac
 export OBS_LOCAL="${OBS_LOCAL:-$folder/release/obs-local}" INCLUDEDIR="$PWD/include"
-programs="abort_one abort_many abort_stale abort_cancel abort_threads"
+programs="abort_one abort_many abort_stale sweep abort_cancel abort_threads"
 
 install_packages() {
     missing=

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 
 from tool_servers import DAY, HOUR, Listener, WithServer
@@ -131,6 +132,66 @@ class Stale(Examples):
         done = self.stale(self.server.endpoint, "leftovers", "24")
         expected = "0 aborted, 0 gone already, 0 failed, 29 kept, 29 of them of unknown age\n"
         self.assertEqual((done.returncode, done.stdout), (0, expected))
+
+
+class Sweep(Examples):
+    options = ("--control", "--uploads", f"leftovers:25:{3 * DAY}:old/", "--uploads", f"leftovers:4:{2 * HOUR}:young/")
+
+    def sweep(self, *arguments, known=""):
+        with tempfile.TemporaryDirectory() as folder:
+            catalogue = os.path.join(folder, "catalogue")
+            with open(catalogue, "w", encoding="utf-8", newline="") as file:
+                file.write(known)
+            words = [catalogue if word == "CATALOGUE" else word for word in arguments]
+            return self.run_program("sweep", *words)
+
+    def with_parts(self, key, *parts):
+        """An old upload, with parts that were written just now."""
+        self.server.control(f"uploads leftovers:1:{3 * DAY}:{key}")
+        upload = self.left(key)[0]
+        for number, size in enumerate(parts, 1):
+            self.s3.upload_part("leftovers", upload.key, upload.upload_id, number, b"p" * size)
+        return upload
+
+    def test_active_and_known_uploads_are_kept(self):
+        active = self.with_parts("active", 1000, 1000, 500)
+        known = self.left("old/")[3]
+        catalogue = f"{known.upload_id}\nanother id\r\n"
+        done = self.sweep("-n", self.server.endpoint, "leftovers", "24", "CATALOGUE", known=catalogue)
+        last = "24 would be aborted, 0 bytes, 0 failed, 6 kept: 4 younger, 1 active"
+        self.assertEqual((done.returncode, done.stdout.splitlines()[-1], done.stderr), (0, last, ""))
+        self.assertEqual(len(self.left()), 30)
+        done = self.sweep(self.server.endpoint, "leftovers", "24", "CATALOGUE", known=catalogue)
+        lines = done.stdout.splitlines()
+        last = "24 aborted, 0 bytes, 0 failed, 6 kept: 4 younger, 1 active"
+        self.assertEqual((done.returncode, lines[-1], done.stderr), (0, last, ""))
+        self.assertEqual({line.split("/")[0] for line in lines[:-1]}, {"0 parts\t0 bytes\told"})
+        kept = {upload.upload_id for upload in self.left() if not upload.key.startswith("young/")}
+        self.assertEqual(kept, {active.upload_id, known.upload_id})
+
+    def test_bytes_are_counted(self):
+        self.with_parts("measured", 1000, 1000, 500)
+        self.server.control(f"clock-offset-s {2 * DAY}")
+        done = self.sweep(self.server.endpoint, "leftovers", "24", "CATALOGUE", "measured")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"^3 parts\t2500 bytes\tmeasured[^\n]*\n1 aborted, 2500 bytes, ")
+
+    def test_failures(self):
+        self.server.control("fault answer=403;error=AccessDenied;method=DELETE;key=old/000003;always")
+        done = self.sweep(self.server.endpoint, "leftovers", "24", "CATALOGUE")
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^old/000003: access_denied: [^\n]*\n$")
+        self.assertIn("24 aborted, 0 bytes, 1 failed, 4 kept: 4 younger, 0 active\n", done.stdout)
+
+    def test_no_catalogue_no_sweep(self):
+        for known in ("cut off", "\n", "a\n\nb\n", "i" * 2000 + "\n", "nul\0\n"):
+            done = self.sweep(self.server.endpoint, "leftovers", "24", "CATALOGUE", known=known)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), known)
+        self.assertEqual(self.sweep(self.server.endpoint, "leftovers", "24", "no/such/file").returncode, 2)
+        for words in (("0", "CATALOGUE"), ("1h", "CATALOGUE"), ("24",), ("24", "CATALOGUE", "")):
+            done = self.sweep(self.server.endpoint, "leftovers", *words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+        self.assertEqual(len(self.left()), 29)
 
 
 class Cancel(Examples):

@@ -86,7 +86,7 @@ run() {
 }
 
 build_programs() {
-    for program in abort_one abort_many abort_stale abort_cancel abort_threads; do
+    for program in abort_one abort_many abort_stale sweep abort_cancel abort_threads; do
         $compile -I"$root/include" "$root/examples-c/$program.c" -o "$out/$program" $link || exit 1
     done
     $compile -I"$root/include" "$root"/tools/obs-abort/[!s]*.c "$root/tools/obs-abort/system_posix.c" -o "$out/obs-abort" $link || exit 1
@@ -123,6 +123,10 @@ EOF
     run abort_cancel 0 "$endpoint" examples "$key" "$id"
     run abort_stale 0 -n "$endpoint" examples 24
     grep -q '^39 would be aborted, ' "$out/output" || fail "abort_stale: not what was expected"
+    tail -n 2 "$out/uploads" | head -n 1 | cut -f 2 >"$out/catalogue"
+    run sweep 0 -n "$endpoint" examples 24 "$out/catalogue"
+    grep -q '^38 would be aborted, ' "$out/output" || fail "sweep: not what was expected"
+    run sweep 0 "$endpoint" examples 24 "$out/catalogue" old/000008
     run abort_stale 0 "$endpoint" examples 24 old/000007
     run obs-abort 0 --endpoint "$endpoint" --stale 24h --yes --connections 8 obs://examples
     run obs-abort 0 --endpoint "$endpoint" --list obs://examples
