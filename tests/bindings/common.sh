@@ -50,6 +50,7 @@ prepare() {
 # OPTION...: starts obs-local with the bucket "hello". It ends with this script, or by stop_server. Descriptor 3 takes commands.
 start_server() {
     mkfifo "$folder/stdin"
+    : >"$folder/server"
     "$OBS_LOCAL" --control --access-key AK --secret-key SK --bucket hello "$@" <"$folder/stdin" >"$folder/server" &
     server=$!
     exec 3>"$folder/stdin"
