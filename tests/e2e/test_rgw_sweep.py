@@ -22,7 +22,7 @@ import sweeps
 HOUR = 3600
 AGE = 3 * HOUR
 ROUNDS = int(os.environ.get("SWEEP_ROUNDS", "3"))
-BUCKETS = ["forms", "lost", "filter", "bytes", "pages", "again", "idle", "unreadable", "swept", "bystander"]
+BUCKETS = ["forms", "lost", "filter", "bytes", "pages", "again", "idle", "clock", "unreadable", "swept", "bystander"]
 
 server = None
 old_port = None
@@ -253,6 +253,19 @@ class Running(Case):
 
 
 class Parts(Case):
+    def test_idle_time_is_measured_by_the_servers_clock(self):
+        """Written just now: to a server two hours ahead that was two hours ago."""
+        other = old_client()
+        self.addCleanup(other.close)
+        upload_id = other.initiate("clock", "key")
+        self.other.upload_part("clock", "key", upload_id, 1, b"part")
+        ahead = self.client(port=server.start_skewed("+2h"))
+        self.assert_counts(sweeps.sweep(self.client(), "clock", idle_seconds=HOUR), kept=1, active=1)
+        self.assert_counts(sweeps.sweep(ahead, "clock", idle_seconds=3 * HOUR), kept=1, active=1)
+        self.assertEqual(self.other.list_parts("clock", "key", upload_id), [1])
+        self.assert_counts(sweeps.sweep(ahead, "clock", idle_seconds=HOUR), aborted=1)
+        self.assert_same_uploads(self.listed("clock"), [])
+
     def test_the_only_young_part_is_on_the_second_page(self):
         other = old_client()
         self.addCleanup(other.close)
