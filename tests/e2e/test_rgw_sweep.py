@@ -8,6 +8,7 @@ SWEEP_ROUNDS=N: how often the writer must survive (3; `make soak-rgw`: 50).
 
 import collections
 import hashlib
+import json
 import os
 import threading
 import time
@@ -168,6 +169,13 @@ class Case(unittest.TestCase):
         self.assertEqual({name: getattr(answer.report, name) for name in expected}, expected, answer.report)
 
 
+def obs_abort(*arguments):
+    """The tool, with the keys of the test user. -> what support.run() gives"""
+    env = {"OBS_ACCESS_KEY_ID": rgw.ACCESS_KEY, "OBS_SECRET_ACCESS_KEY": rgw.SECRET_KEY, "LC_ALL": "C.UTF-8"}
+    endpoint = f"http://127.0.0.1:{server.port}"
+    return support.run([os.environ["OBS_ABORT_TOOL"], "--endpoint", endpoint, *arguments], env=env, check=False)
+
+
 # Each sweeps a bucket in which no more than old uploads and a writer are, whose keys are below "backup/".
 FORMS = {
     "age and idle time": lambda c: sweeps.sweep(c, "forms", older_than_seconds=HOUR, idle_seconds=HOUR),
@@ -177,6 +185,14 @@ FORMS = {
     "prefix": lambda c: sweeps.sweep(c, "forms", prefix="backup/", older_than_seconds=HOUR, idle_seconds=HOUR),
     "a filter that keeps none": lambda c: sweeps.sweep(c, "forms", keep=lambda _: False, older_than_seconds=HOUR, idle_seconds=HOUR),
     "live ones included": lambda c: sweeps.sweep(c, "forms", sweeps.INCLUDE_LIVE, idle_seconds=HOUR),
+}
+# By the tool: what else a sweep of the bucket is told.
+TOOL_FORMS = {
+    "obs-abort --stale, which is idle time, too": ["--stale", "1h"],
+    "obs-abort --idle": ["--stale", "2h", "--idle", "1h"],
+    "obs-abort --prefix": ["--stale", "1h", "--prefix", "backup/"],
+    "obs-abort --include-live": ["--stale", "0s", "--include-live", "--idle", "1h"],
+    "obs-abort --connections 1": ["--stale", "1h", "--idle", "1h", "--connections", "1"],
 }
 CLIENTS = [
     {},
@@ -199,7 +215,7 @@ class Running(Case):
         """One writer through all forms, while 2500 old uploads go. Each form gets the larger part of them in its turn."""
         key = f"backup/2026 {number}+%2F/数据"
         writer = self.writer("forms", key)
-        forms = list(FORMS)
+        forms = [*FORMS, *TOOL_FORMS]
         forms = forms[number % len(forms) :] + forms[: number % len(forms)]
         rest = self.OLD - self.FIRST
         shares = [self.FIRST] + [rest // (len(forms) - 1)] * (len(forms) - 2)
@@ -214,11 +230,19 @@ class Running(Case):
     def sweep_by(self, form, settings, writer, share):
         # Before the writer's key and behind it, in the order of the listing.
         old = make_old("forms", [f"backup/{'0' if i % 2 else '9'} {i % 60:02}" for i in range(share)])
-        answer = FORMS[form](self.client(**settings))
+        if form in FORMS:
+            answer = FORMS[form](self.client(**settings))
+            self.assert_counts(answer, aborted=share, kept=1, active=1)
+            self.assert_same_uploads([(o.key, o.upload_id) for o in answer.outcomes], old)
+            self.assertEqual(answer.report.complete, 1)
+        else:
+            done = obs_abort(*TOOL_FORMS[form], "--yes", "--json", "obs://forms")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            *aborted, summary = (json.loads(line) for line in done.stdout.splitlines())
+            self.assert_same_uploads([(o["key"], o["upload_id"]) for o in aborted], old)
+            counts = {name: summary[name] for name in ("aborted", "failed", "kept", "active", "complete")}
+            self.assertEqual(counts, {"aborted": share, "failed": 0, "kept": 1, "active": 1, "complete": True})
         self.assert_same_uploads(self.listed("forms"), [(writer.key, writer.upload_id)])
-        self.assert_counts(answer, aborted=share, kept=1, active=1)
-        self.assert_same_uploads([(o.key, o.upload_id) for o in answer.outcomes], old)
-        self.assertEqual(answer.report.complete, 1)
         self.assertIsNone(writer.refused)
 
     def test_a_dry_run_does_not_name_it(self):
@@ -366,13 +390,6 @@ class Filter(Case):
                 self.assertEqual({(o.parts, o.bytes, o.last_part, o.attempts) for o in asked}, {(0, 0, -1, 0)})
         self.assertEqual(threads, {threading.get_ident()})
         self.assert_same_uploads(self.listed("filter"), catalogue | young)
-
-
-def obs_abort(*arguments):
-    """The tool, with the keys of the test user. -> what support.run() gives"""
-    env = {"OBS_ACCESS_KEY_ID": rgw.ACCESS_KEY, "OBS_SECRET_ACCESS_KEY": rgw.SECRET_KEY, "LC_ALL": "C.UTF-8"}
-    endpoint = f"http://127.0.0.1:{server.port}"
-    return support.run([os.environ["OBS_ABORT_TOOL"], "--endpoint", endpoint, *arguments], env=env, check=False)
 
 
 class Buckets(Case):
