@@ -90,6 +90,10 @@ bench: library
 	$(CARGO) build --release --locked -p obs-local
 	$(test_env) python3 bench/run.py $(BENCHFLAGS)
 
+bench-sweep: obs-abort
+	$(CARGO) build --release --locked -p obs-local
+	$(test_env) python3 bench/sweep.py $(BENCHFLAGS)
+
 soak: tools
 	SOAK_ABORTS=$${SOAK_ABORTS:-1000000} SOAK_SWEEPS=$${SOAK_SWEEPS:-2000} $(CARGO) test --release --locked --test soak -- --nocapture
 
@@ -190,10 +194,11 @@ help:
 	@echo "make test-bindings     the bindings for other languages"
 	@echo "make test-cross        builds for every system, and runs what this machine can; one alone: make test-cross-TARGET"
 	@echo "make bench             side by side with libcurl and a bare socket; writes docs/performance.md (BENCHFLAGS=--no-write: not)"
+	@echo "make bench-sweep       a sweep of 2000 uploads on Ceph RGW and 20 ms away, side by side with rclone, s3cmd and boto3"
 	@echo "make soak              a million aborts and 2000 sweeps under faults"
 	@echo "make soak-rgw          an upload that is being written survives 50 rounds of sweeps on Ceph RGW"
 	@echo "make fuzz, mutants, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools wheel nupkg docs library examples obs-abort cross demo test test-cinstall test-cross header abi bench soak soak-rgw fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
+.PHONY: all tools wheel nupkg docs library examples obs-abort cross demo test test-cinstall test-cross header abi bench bench-sweep soak soak-rgw fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help

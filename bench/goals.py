@@ -17,3 +17,10 @@ MAX_SWEEP_KB = 2048  # more for 100 000 stale uploads than for 1000
 MAX_COLD_OF_CURL = 0.25
 MAX_SIZE = 2_500_000
 ALLOWED_LIBRARIES = r"lib(c|pthread|dl)\.so\.\d+|libgcc_s\.so\.1|ld-linux.*|ld64.*|ld\.so.*"  # libc's own parts, and libgcc_s
+
+# bench/sweep.py: 2000 stale uploads, obs-abort against other programs.
+MIN_SWEEP_OF_RCLONE = {"rgw": 3, "far": 20}  # times as fast
+MIN_SWEEP_OF_BOTO3 = 2.3
+MAX_SWEEP_PROCESSOR_OF_RCLONE = 0.2
+MAX_SWEEP_PEAK_KB = 10 * 1024
+MAX_SWEEP_IDLE = 2.2  # with idle checked: a ListParts before each DELETE

@@ -17,8 +17,13 @@ CELLS = (("http", 1, "HTTP, 1 thread"), ("tls", 1, "TLS 1.3, 1 thread"), ("http"
 
 NOT_MEASURED = (
     "Not measured here: the sizes of the DLL and of the static library, a sweep of 100 000 stale uploads of which 30 000 stay, "
-    "2000 stale uploads on Ceph RGW against rclone and boto3, and the least stack (48 KB) on which every function runs."
+    "and the least stack (48 KB) on which every function runs."
 )
+
+
+PAGE = "performance.md"
+# Of docs/performance.md, what another run writes than the rest of it: bench/sweep.py.
+SECTION_BEGIN, SECTION_END = "<!-- Written by `make bench-sweep`. -->", "<!-- The end of it. -->"
 
 
 def verdict(row):
@@ -110,8 +115,38 @@ def text(found, rows):
                      + plain(goals_table(rows)) + ["", "goals: " + tally(rows), NOT_MEASURED])
 
 
+def section_of(page):
+    """The lines from SECTION_BEGIN to SECTION_END, both of them included; none if there are none."""
+    lines = page.split("\n")
+    return lines[lines.index(SECTION_BEGIN):lines.index(SECTION_END) + 1] if SECTION_BEGIN in lines else []
+
+
+def read_page(folder):
+    try:
+        with open(os.path.join(folder, PAGE), encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def write_page(lines, folder):
+    with open(os.path.join(folder, PAGE), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+
+
+def write_section(lines, folder):
+    """Puts the lines into the page, in place of those of the run before, or at its end."""
+    page = read_page(folder)
+    old, new = section_of(page), [SECTION_BEGIN, "", *lines, "", SECTION_END]
+    if old:
+        write_page(page.replace("\n".join(old), "\n".join(new)).split("\n"), folder)
+    else:
+        write_page([page, *new, ""], folder)
+
+
 def write(found, rows, folder):
     os.makedirs(folder, exist_ok=True)
+    sweep = section_of(read_page(folder))
     lines = [
         "# Performance", "",
         "<!-- Written by `make bench`; what is changed here by hand is lost at the next run. -->", "",
@@ -148,8 +183,7 @@ def write(found, rows, folder):
         "before it loads the client.", "",
         "The figures that need no clock are gates of `make test` (`python3 bench/run.py gates`).", "",
     ]
-    with open(os.path.join(folder, "performance.md"), "w", encoding="utf-8") as file:
-        file.write("\n".join(lines))
+    write_page(lines + [*sweep, ""] if sweep else lines, folder)
     with open(os.path.join(folder, "performance.svg"), "w", encoding="utf-8") as file:
         file.write(svg(found))
 
