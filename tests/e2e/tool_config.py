@@ -237,6 +237,7 @@ class AwsFiles(WithHome):
                      plain.replace("\n", " ; of the test\n"), "# a\n; b\n\n" + plain.replace("\n", "\n# c\n; d\n\n"),
                      other + plain, plain + other, other + "\n" + plain + "\n" + profile("DEFAULT"),
                      plain.replace("]\n", "]\nregion = nowhere\ns3 =\n  aws_access_key_id = NESTED\n"),
+                     plain.replace("]\n", "]\noutput = json\n  that goes on\n"),
                      plain + "[x]\nregion = nowhere\n", "[x]\noutput = json\n" + plain,
                      other + plain.replace("\naws", "\n  aws")):
             self.taken(text)
@@ -378,6 +379,15 @@ class ObsutilFile(WithHome):
         self.uses("DEFAULT", "--quiet", endpoint=False)
         self.fails("--credentials", "obsutil", says=f"{self.obsutilconfig}: its keys are encrypted by obsutil")
         self.assertNotIn(text.split("sk=")[1].strip(), done.stderr)
+
+    def test_the_token_of_encrypted_keys(self):
+        """It is plain, and not the token of other keys."""
+        self.write(self.obsutilconfig, f"ak={encrypted('A' * 20)}\nsk={encrypted('S' * 40)}\ntoken=token\n")
+        self.write(self.credentials, profile("DEFAULT"))
+        done = self.tool("--quiet", OBS_ENDPOINT=self.origin.url)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (seen,) = self.origin.take()
+        self.assertEqual((seen.access_key, [name for name in seen.headers if "token" in name]), ("DEFAULT", []))
 
     def test_one_of_them_encrypted(self):
         for ak, sk in (("OBSUTIL", encrypted("S" * 40)), (encrypted("A" * 20), KEYS["OBSUTIL"])):
@@ -682,7 +692,8 @@ class WhatStaysInMemory(WithHome):
                 pieces = list(self.memory(process))
             finally:
                 process.kill()
-        return [sum(piece.count(needle.encode()) for piece in pieces) for needle in needles]
+        # The ends: malloc writes over the beginning of what is freed.
+        return [sum(piece.count(needle[-16:].encode()) for piece in pieces) for needle in needles]
 
     def test_secrets_that_are_not_used(self):
         used, other, ignored = (f"{name}/{os.urandom(16).hex()}" for name in ("used", "other", "ignored"))
