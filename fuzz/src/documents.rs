@@ -1,16 +1,16 @@
-//! Lists of parts and of buckets. Input: two lines (an upload id, the number of a part), then the document.
+//! Lists of parts and of buckets. Input: three lines (a key, an upload id, the number of a part), then the document.
 
 use std::io::Read;
 
 use obsabort::fuzzing::{Code, Error, NextBuckets, read_buckets, read_parts};
 
 pub fn run(data: &[u8]) {
-    let mut lines = data.splitn(3, |byte| *byte == b'\n');
+    let mut lines = data.splitn(4, |byte| *byte == b'\n');
     let mut line = || String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
-    let (upload_id, from) = (line(), line().parse().unwrap_or(0));
+    let (key, upload_id, from) = (line(), line(), line().parse().unwrap_or(0));
     let body = lines.next().unwrap_or_default();
 
-    let parts = |mut body: &[u8]| read_parts(&mut body, &upload_id, from);
+    let parts = |mut body: &[u8]| read_parts(&mut body, &key, &upload_id, from);
     let page = parts(body);
     if let Ok(page) = &page {
         assert!(page.next.is_none_or(|next| next > from), "the list would not end");
@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
         assert!(!body.ends_with(b">") || parts(&body[..body.len() - 1]).is_err(), "an incomplete list");
     }
     judge(page.as_ref().err());
-    let dripped = read_parts(&mut Dripping(body, body.len() % 7 + 1), &upload_id, from);
+    let dripped = read_parts(&mut Dripping(body, body.len() % 7 + 1), &key, &upload_id, from);
     assert_eq!((dripped.as_ref().ok(), dripped.is_err()), (page.as_ref().ok(), page.is_err()));
 
     let page = read_buckets(&mut { body });

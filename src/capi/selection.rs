@@ -97,6 +97,7 @@ impl SelectionFields {
             idle_seconds: self.idle_seconds,
             measure: self.measure,
             dry_run: flags & OBS_ABORT_DRY_RUN != 0,
+            include_live: flags & OBS_ABORT_INCLUDE_LIVE != 0,
         };
         if flags == 0 && !selection.depends_on_age() {
             return Err(Error::argument(

@@ -2,7 +2,6 @@
 
 use std::ffi::{c_char, c_void};
 
-use crate::base::error::Error;
 use crate::obs::bucket::check_bucket;
 use crate::operation::sweep::{KeepFilter, sweep};
 
@@ -45,8 +44,8 @@ use super::selection::{SelectionFields, obs_abort_selection};
 /// \param selection  The selection, which is copied: it may be changed or freed during the call.
 /// \param flags      0, OBS_ABORT_DRY_RUN, OBS_ABORT_INCLUDE_LIVE, or both combined with |. Other values are refused. In
 ///                   a dry run nothing is aborted, and the outcome of each upload that would be has code 0, HTTP status 0
-///                   and 0 attempts. Without a flag, a selection that sets no age, or only
-///                   obs_abort_selection_set_initiated_before() with a time that has not come yet, is refused with
+///                   and 0 attempts. Without a flag, a selection that sets no age, or that
+///                   sets obs_abort_selection_set_initiated_before() to a time that has not come yet, is refused with
 ///                   OBS_ABORT_INVALID_ARGUMENT, so that an atoi() that failed does not destroy a running backup.
 /// \param progress   A progress callback, or NULL.
 /// \param userdata   A pointer that is passed to `progress`. May be NULL.
@@ -87,12 +86,7 @@ pub unsafe extern "C" fn obs_abort_sweep(
             )
         };
         let bounds = selection.bounds(flags)?;
-        if flags == 0 && bounds.initiated_before.is_some_and(|bound| bound > client.0.now()) {
-            return Err(Error::argument(
-                "initiated_before is a time that has not come yet, which would take uploads in progress: \
-                 give Unix seconds, and set OBS_ABORT_INCLUDE_LIVE if that is meant",
-            ));
-        }
+        bounds.check_initiated_before(client.0.now())?;
         check_bucket(bucket)?;
         // SAFETY: functions that may be called, as the header requires.
         let mut progress = unsafe { progress_callback(progress, userdata) };

@@ -155,3 +155,12 @@ pub fn is_truncated<D: Document>(text: Option<&str>) -> Result<bool, Error> {
         None => Err(malformed::<D>("it lacks IsTruncated")),
     }
 }
+
+/// Reads EncodingType: whether keys are encoded as forms are.
+pub fn is_encoded<D: Document>(text: Option<&str>) -> Result<bool, Error> {
+    match text.unwrap_or_default().trim() {
+        "" => Ok(false),
+        name if name.eq_ignore_ascii_case("url") => Ok(true),
+        _ => Err(malformed::<D>("its keys have an encoding other than url")),
+    }
+}

@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::base::date;
 use crate::base::error::Error;
 use crate::base::text::holds_secret;
-use crate::obs::document::{self, Document, is_truncated};
+use crate::obs::document::{self, Document, is_encoded, is_truncated};
 
 /// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 in Go,
 /// 1970-01-01), and counts as unknown, not as old.
@@ -179,11 +179,7 @@ impl RawPage {
 
     fn decoded(self) -> Result<Page, Error> {
         let truncated = is_truncated::<RawPage>(self.truncated.as_deref())?;
-        let encoded = match self.encoding.as_deref().unwrap_or_default().trim() {
-            "" => false,
-            name if name.eq_ignore_ascii_case("url") => true,
-            _ => return Err(malformed("its keys have an encoding other than url")),
-        };
+        let encoded = is_encoded::<RawPage>(self.encoding.as_deref())?;
         let is_intact = |text: &str| !(self.is_lossy && text.contains(char::REPLACEMENT_CHARACTER));
         // With whether that could be done. If not, it stays as it stands on the page.
         let decoded = |text: String| match (is_intact(&text), encoded) {
@@ -218,7 +214,7 @@ pub fn plausible_time(text: &str) -> Option<i64> {
 }
 
 /// Decodes as forms are encoded: `+` is a space, `%2B` a plus. None: not well encoded, or not UTF-8.
-fn form_decoded(text: &str) -> Option<String> {
+pub fn form_decoded(text: &str) -> Option<String> {
     String::from_utf8(crate::base::percent::decode(&text.replace('+', "%20"))?).ok()
 }
 

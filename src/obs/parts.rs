@@ -3,8 +3,8 @@
 use std::io::Read;
 
 use crate::base::error::Error;
-use crate::obs::document::{self, Document, is_truncated};
-use crate::obs::listing::plausible_time;
+use crate::obs::document::{self, Document, is_encoded, is_truncated};
+use crate::obs::listing::{form_decoded, plausible_time};
 
 /// The parts of an upload, as far as they have been listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,12 +42,17 @@ pub fn malformed(why: impl std::fmt::Display) -> Error {
     document::malformed::<RawPage>(why)
 }
 
-/// Reads and validates the page of this upload that begins after the part `from`.
+/// Reads and validates the page of an upload that begins after the part `from`.
 ///
 /// Source: "Listing Uploaded Parts" in Huawei's OBS API reference.
-pub fn read_parts(body: &mut dyn Read, upload_id: &str, from: u32) -> Result<PartsPage, Error> {
+pub fn read_parts(body: &mut dyn Read, key: &str, upload_id: &str, from: u32) -> Result<PartsPage, Error> {
     let mut page = RawPage::default();
     document::read(body, &mut page)?;
+    let is_encoded = is_encoded::<RawPage>(page.encoding.as_deref())?;
+    let named = page.key.map(|text| if is_encoded { form_decoded(&text) } else { Some(text) });
+    if named.is_some_and(|named| named.as_deref() != Some(key)) {
+        return Err(malformed("it is of another key"));
+    }
     match page.upload_id.as_deref().map(str::trim) {
         Some(id) if id == upload_id => {}
         Some(_) => return Err(malformed("it is of another upload")),
@@ -67,6 +72,8 @@ pub fn read_parts(body: &mut dyn Read, upload_id: &str, from: u32) -> Result<Par
 /// The texts of a page, of which only sums stay.
 #[derive(Default)]
 struct RawPage {
+    encoding: Option<String>,
+    key: Option<String>,
     upload_id: Option<String>,
     truncated: Option<String>,
     next: Option<String>,
@@ -82,6 +89,8 @@ impl Document for RawPage {
     fn field(&mut self, path: &[String]) -> Option<&mut Option<String>> {
         match path {
             [_root, name] => match name.as_str() {
+                "EncodingType" => Some(&mut self.encoding),
+                "Key" => Some(&mut self.key),
                 "UploadId" => Some(&mut self.upload_id),
                 "IsTruncated" => Some(&mut self.truncated),
                 "NextPartNumberMarker" => Some(&mut self.next),
@@ -140,8 +149,8 @@ mod tests {
     }
 
     fn page(inner: &str, from: u32) -> Result<PartsPage, Error> {
-        let body = format!("<ListPartsResult><Key>k</Key>{inner}</ListPartsResult>");
-        read_parts(&mut body.as_bytes(), "id", from)
+        let body = format!("<ListPartsResult>{inner}</ListPartsResult>");
+        read_parts(&mut body.as_bytes(), "a b", "id", from)
     }
 
     const WHOLE: &str = "<UploadId>id</UploadId><IsTruncated>false</IsTruncated>";
@@ -168,6 +177,25 @@ mod tests {
                 Ok(PartsPage { parts: want, next: None }),
                 "{parts}"
             );
+        }
+    }
+
+    #[test]
+    fn the_key_that_it_names() {
+        for (inner, is_ours) in [
+            ("", true),
+            ("<Key>a b</Key>", true),
+            ("<Key>a+b</Key>", false),
+            ("<Key>a b</Key><EncodingType>url</EncodingType>", true),
+            ("<Key>a+b</Key><EncodingType>url</EncodingType>", true),
+            ("<Key>a%20b</Key><EncodingType>URL</EncodingType>", true),
+            ("<Key>a%2bb</Key><EncodingType>url</EncodingType>", false),
+            ("<Key>%</Key><EncodingType>url</EncodingType>", false),
+            ("<Key>a b</Key><EncodingType>gzip</EncodingType>", false),
+            ("<Key>a b </Key>", false),
+            ("<Key>b</Key>", false),
+        ] {
+            assert_eq!(page(&(WHOLE.to_owned() + inner), 0).is_ok(), is_ours, "{inner}");
         }
     }
 
@@ -213,7 +241,7 @@ mod tests {
             assert!(page(inner, 0).is_err(), "{inner}");
         }
         for body in ["", "<ListPartsResult>", "<Error/>", "<ListMultipartUploadsResult/>", "no XML"] {
-            assert!(read_parts(&mut body.as_bytes(), "id", 0).is_err(), "{body}");
+            assert!(read_parts(&mut body.as_bytes(), "a b", "id", 0).is_err(), "{body}");
         }
     }
 }

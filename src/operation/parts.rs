@@ -29,7 +29,7 @@ fn page(invocation: &Invocation<'_>, upload: &Upload, from: u32) -> Result<Parts
     let mut page = None;
     let mut read = |response: &Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
         trusted_date(&response.headers, signed.dated).map_err(malformed)?;
-        page = Some(read_parts(body, &upload.upload_id, from)?);
+        page = Some(read_parts(body, &upload.key, &upload.upload_id, from)?);
         Ok::<(), Error>(())
     };
     send(invocation, &mut target, &mut Attempts::default(), Some(&mut read))?;

@@ -49,6 +49,8 @@ pub struct Selection<'a> {
     pub measure: bool,
     /// Nothing is deleted.
     pub dry_run: bool,
+    /// Uploads in progress may be taken.
+    pub include_live: bool,
 }
 
 impl Selection<'_> {
@@ -62,7 +64,24 @@ impl Selection<'_> {
         let before_now = |seconds: u64| now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX));
         let written = before_now(self.idle_seconds);
         let initiated = before_now(self.older_than_seconds).min(written);
-        Cutoffs { initiated: initiated.min(self.initiated_before.unwrap_or(i64::MAX)), written }
+        Cutoffs {
+            initiated: initiated.min(self.initiated_before.unwrap_or(i64::MAX)),
+            written,
+            first_page: now,
+        }
+    }
+
+    /// Refuses a bound that would take uploads in progress, if they are not meant. `now`: the time, by the best clock that
+    /// is known.
+    pub fn check_initiated_before(&self, now: i64) -> Result<(), Error> {
+        let is_meant = self.dry_run || self.include_live;
+        if !is_meant && self.initiated_before.is_some_and(|bound| bound > now) {
+            return Err(Error::argument(
+                "initiated_before is a time that has not come yet, which would take uploads in progress: \
+                 give Unix seconds, and set OBS_ABORT_INCLUDE_LIVE if that is meant",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -72,6 +91,8 @@ impl Selection<'_> {
 struct Cutoffs {
     initiated: i64,
     written: i64,
+    /// That page's time.
+    first_page: i64,
 }
 
 /// Says whether the caller wants to keep an upload.
@@ -301,8 +322,9 @@ impl<'a> Sweep<'a> {
             },
             Ok(parts) => Inspection::Take(Some(parts)),
             Err(failure) if failure.error.code == Code::NoSuchUpload => Inspection::Gone(failure),
-            Err(Failure { error, .. }) => {
-                if pool.check_cut_off(error.code, false).is_err() {
+            Err(Failure { error, status, .. }) => {
+                // Throttled without a response: it got no turn.
+                if pool.check_cut_off(error.code, status != 0).is_err() {
                     return Inspection::CutOff;
                 }
                 let why = format!("its parts can't be listed: {}", error.detail);
@@ -365,6 +387,9 @@ impl<'a> Sweep<'a> {
     }
 
     fn take_over(&self, page: Page) -> Result<(), Error> {
+        // Before the service's clock was known, only this machine's could be asked.
+        let now = self.cutoffs.get().map_or(i64::MIN, |cutoffs| cutoffs.first_page);
+        self.selection.check_initiated_before(now)?;
         let state = &mut *self.lock();
         if let Some(next) = &page.next
             && state.circle.closes(next)

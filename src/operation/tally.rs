@@ -388,15 +388,15 @@ impl Tally {
     /// Adds up the sizes of the uploads that may be gone. One that is listed again was measured again.
     fn measure(&mut self, before: Last, last: Last, bytes: u64) {
         match (before.may_be_aborted(), last.may_be_aborted()) {
-            (false, true) => self.bytes += bytes,
+            (false, true) => self.bytes = self.bytes.saturating_add(bytes),
             (true, false) => self.bytes = self.bytes.saturating_sub(bytes),
             _ => {}
         }
         if last.may_be_aborted() {
-            self.pass.bytes += bytes;
+            self.pass.bytes = self.pass.bytes.saturating_add(bytes);
         }
         if last == Last::Uncertain {
-            self.pass.uncertain_bytes += bytes;
+            self.pass.uncertain_bytes = self.pass.uncertain_bytes.saturating_add(bytes);
         }
     }
 
