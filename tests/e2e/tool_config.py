@@ -133,6 +133,19 @@ class Precedence(WithHome):
             for source in ("env", "chain"):
                 self.uses(name, "--credentials", source, **family)
 
+    def test_the_agency_of_a_cloud_server(self):
+        """Only if that is asked for: the search is not to wait for a service that most machines do not have. Here is no
+        network, and so no agency."""
+        without_network = support.without_network()
+        self.write(self.credentials, profile("DEFAULT"))
+        env = dict(self.env, OBS_ENDPOINT=self.origin.url)
+        for source in ("ecs", "chain"):
+            done = support.run([*without_network, tool_path(), "-v", "--credentials", source, *ABORT], env=env, check=False)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn("keys: the agency of this cloud server\n", done.stderr)
+            self.assertRegex(done.stderr, "no_credentials: .*169\\.254\\.169\\.254")
+        self.uses("OBS", "--credentials", "chain", **OBS)
+
     def test_what_comes_later_is_not_looked_at(self):
         for path in (self.credentials, self.config, self.obsutilconfig):
             os.mkdir(path)
@@ -475,6 +488,12 @@ class Endpoint(WithHome):
         self.uses("OBSUTIL", endpoint=False)
         self.uses("OBSUTIL", "--credentials", "obsutil", endpoint=False, OBS_ENDPOINT=self.wrong)
 
+    def test_keys_of_obsutil_without_one(self):
+        self.write(self.obsutilconfig, obsutil("OBSUTIL"))
+        for variables in ({}, OBS):
+            self.fails(endpoint=False, says="no endpoint: give --endpoint URL or --region NAME, or set OBS_ENDPOINT",
+                       **variables)
+
     def test_a_password_in_it_is_not_shown(self):
         done = self.fails("-v", "--endpoint", "http://user:" + KEYS["OTHER"] + "@host", says="endpoint: not shown (--endpoint)",
                           **OBS)
@@ -528,11 +547,14 @@ class Region(WithHome):
         self.asks_for(endpoint, made_of=made_of, AWS_REGION="eu-west-101", AWS_DEFAULT_REGION="cn-north-1", **AWS)
         self.asks_for(endpoint, made_of=made_of, AWS_DEFAULT_REGION="eu-west-101", **AWS)
         self.uses("AWS", AWS_REGION="eu-west-101", **AWS)
+        self.write(self.config, "[default]\nregion = eu-west-101\n")
+        self.asks_for(endpoint, made_of="made of the region eu-west-101: the profile default", **AWS)
+        os.remove(self.config)
         self.fails(endpoint=False, says="no endpoint", AWS_REGION="not a region", **AWS)
         self.fails(endpoint=False, says="no endpoint", AWS_REGION="eu-west-101", **OBS)
 
     def test_no_names_of_regions(self):
-        for region in ("eu", "EU-101", "eu-101.evil.example", "eu-101/x", "a@b-1", "-eu-1", "eu-1-", "https://obs.eu-101",
+        for region in ("eu", "dublin", "EU-101", "eu-101.evil.example", "eu-101/x", "a@b-1", "-eu-1", "eu-1-", "https://obs.eu-101",
                        "eu 101", "x-" + "1" * 70, "eu-101:80", "eu-101\n"):
             with self.subTest(region):
                 self.fails("--region", region, status=2, says="--region: a name like eu-101", **OBS)
