@@ -184,7 +184,7 @@ class OneQuestion(WithBuckets):
     def test_yes(self):
         asked, status, output = self.answer("y\n")
         self.assertEqual((status, self.counts()), (0, [2, 0, 0]), output)
-        self.assertIn("15 unfinished uploads in 3 buckets", asked)
+        self.assertRegex(asked, r"15 uploads begun before .* \(24 hours ago\), 0 B, in 3 buckets")
         for name, count in (("bk-1", 5), ("bk-2", 7), ("bk-3", 3)):
             self.assertRegex(asked, rf"obs://{name}: {count},")
         self.assertEqual(output.count("[y/N"), 1)
@@ -207,7 +207,7 @@ class OneQuestion(WithBuckets):
         self.server.control("fault " + FORBIDDEN)
         asked, status, output = self.answer("y\n")
         self.assertEqual((status, self.counts("bk-1", "bk-3")), (1, [2, 0]), output)
-        self.assertIn("8 unfinished uploads in 2 buckets", asked)
+        self.assertRegex(asked, r"8 uploads begun before .* \(24 hours ago\), 0 B, in 2 buckets")
         self.assertIn("obs://bk-2 was not looked at: access_denied", asked)
 
     def test_nothing_to_ask_about(self):

@@ -13,6 +13,11 @@ import tool_terminal
 from tool_servers import DAY, WithServer
 from tool_terminal import Pty
 
+
+def counted_in(asked):
+    return int(re.search(r"(\d+) uploads? begun before |(\d+) uploads?, those in progress", asked).group(0).split()[0])
+
+
 LIVE = ("--stale", "0s", "--include-live", "obs://leftovers")
 
 
@@ -32,11 +37,11 @@ class Question(WithServer):
         """Has `meanwhile` run before the question is answered with yes. What the question counted,
         the exit status and all output."""
         with Pty(*options, *sweep, env=self.env) as terminal:
-            asked = terminal.read_until("[y/N]")
+            asked = terminal.read_until("[y/N/l]")
             meanwhile()
             terminal.type("y\n")
             status, output = terminal.finish()
-        return int(re.search(r"(\d+) unfinished upload", asked).group(1)), status, output
+        return counted_in(asked), status, output
 
     def test_what_turns_old_enough_meanwhile_stays(self):
         begun = []
@@ -83,8 +88,8 @@ class Question(WithServer):
             time.sleep(0.5)
             for key in ("aaa", "old/000002", "zzz"):
                 self.s3.initiate("leftovers", key)
-            asked = terminal.read_until("[y/N]")
-            counted = int(re.search(r"(\d+) unfinished upload", asked).group(1))
+            asked = terminal.read_until("[y/N/l]")
+            counted = counted_in(asked)
             self.assertTrue(22 <= counted <= 25, asked)
             self.server.control("latency-ms 0")
             terminal.type("y\n")
@@ -210,7 +215,7 @@ class Interrupted(WithServer):
     def test_while_the_question_waits(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number), Pty("--json", *self.sweep, env=self.env) as terminal:
-                terminal.read_until("[y/N]")
+                terminal.read_until("[y/N/l]")
                 terminal.process.send_signal(number)
                 output = self.ended(terminal, 128 + number)
                 self.assertIn("nothing was aborted", output)
@@ -221,7 +226,7 @@ class Interrupted(WithServer):
         """Both are there when the program is let go on."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(number), Pty(*self.sweep, env=self.env) as terminal:
-                terminal.read_until("[y/N]")
+                terminal.read_until("[y/N/l]")
                 terminal.process.send_signal(signal.SIGSTOP)
                 terminal.type("y\n")
                 terminal.process.send_signal(number)
@@ -232,7 +237,7 @@ class Interrupted(WithServer):
         """Then it is as with --yes: what is in flight finishes."""
         self.server.control("latency-ms 100")
         with Pty("--connections", "2", *self.sweep, env=self.env) as terminal:
-            terminal.read_until("[y/N]")
+            terminal.read_until("[y/N/l]")
             terminal.type("y\n")
             terminal.read_until("aborting")
             terminal.type("\x03")
@@ -244,7 +249,7 @@ class Interrupted(WithServer):
 
     def test_stopped_and_continued_it_still_waits(self):
         with Pty(*self.sweep, env=self.env) as terminal:
-            terminal.read_until("[y/N]")
+            terminal.read_until("[y/N/l]")
             terminal.process.send_signal(signal.SIGSTOP)
             time.sleep(0.2)
             terminal.process.send_signal(signal.SIGCONT)

@@ -134,9 +134,9 @@ class Pty:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a runner under nohup ignores it, and so would the tool
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    def read_until(self, text, seconds=10):
+    def read_until(self, text, seconds=10, times=1):
         deadline = time.monotonic() + seconds
-        while text.encode() not in self.output:
+        while self.output.count(text.encode()) < times:
             if not self._read(deadline):
                 raise AssertionError(f"{text!r} did not appear: {self.output!r}")
         return self.output.decode()

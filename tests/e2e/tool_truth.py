@@ -31,7 +31,7 @@ class Restarted(WithServer):
 
     def answer(self, text, *options, verb=QUESTION):
         with Pty(*options, *verb, env=dict(self.env, NO_COLOR="1")) as terminal:
-            terminal.read_until("[y/N]")
+            terminal.read_until("[y/N/l]")
             terminal.type(text)
             return terminal.finish()
 
@@ -191,7 +191,7 @@ class UnknownAge(Restarted):
         uploads, summary = self.objects(run("--json", "--dry-run", *live, env=self.env))
         self.assertEqual(([upload["age_seconds"] for upload in uploads], summary["unknown_age"]), ([None] * 3, 0))
         with Pty(*live, env=dict(self.env, NO_COLOR="1")) as terminal:
-            asked = terminal.read_until("[y/N]")
+            asked = terminal.read_until("[y/N/l]")
             self.assertIn("  of unknown age: 3", asked)
             self.assertNotIn("oldest", asked)
             terminal.type("y\n")
@@ -224,7 +224,7 @@ class UnknownAge(Restarted):
         done = run(*DRY_RUN, env=env)
         self.assertIn("1 would be aborted, 1 younger, 2 of unknown age kept (", done.stderr)
         with Pty(*QUESTION, env=env) as terminal:
-            self.assertIn("  of unknown age, and kept: 2", terminal.read_until("[y/N]"))
+            self.assertIn("  of unknown age, and kept: 2", terminal.read_until("[y/N/l]"))
             terminal.type("y\n")
             status, output = terminal.finish()
         self.assertEqual(status, 0)
@@ -338,7 +338,7 @@ class StillListed(Restarted):
         """It stays, and is told."""
         self.start("--control", "--uploads", f"leftovers:5:{3 * DAY}")
         with Pty(*QUESTION, env=dict(self.env, NO_COLOR="1")) as terminal:
-            terminal.read_until("[y/N]")
+            terminal.read_until("[y/N/l]")
             self.server.control(f"uploads leftovers:3:{4 * DAY}:late/")
             terminal.type("y\n")
             status, output = terminal.finish()
@@ -410,7 +410,7 @@ class Words(Restarted):
         self.start("--uploads", f"leftovers:5:{3 * DAY}", "--page-cap", "1", "--latency-ms", "100")
         with Pty(*QUESTION, env=self.env) as terminal:
             terminal.type("y\nyes\n")
-            terminal.read_until("[y/N]")
+            terminal.read_until("[y/N/l]")
             time.sleep(0.3)
             self.assertIsNone(terminal.process.poll(), "it still asks")
             terminal.type("n\n")

@@ -80,14 +80,15 @@ static void end_rest(struct bucket_runs *runs, const char *why)
 static void put_found(const struct bucket_run *one)
 {
     const struct preview *found = run_found(one->run);
-    char when[32], age[32];
+    char when[32], age[32], size[64];
 
     fprintf(stderr, "  obs://%s", one->options.bucket);
     if (one->options.prefix != NULL) {
         fputs(" under ", stderr);
         put_text(stderr, one->options.prefix);
     }
-    fprintf(stderr, ": %zu", found->list.count);
+    format_amount(size, sizeof size, &found->totals.all);
+    fprintf(stderr, ": %zu, %s", found->list.count, size);
     if (found->oldest >= 0) {
         format_time(when, sizeof when, found->oldest);
         format_age(age, sizeof age, (int64_t)time(NULL) - found->oldest);
@@ -101,18 +102,34 @@ static void put_found(const struct bucket_run *one)
 /* One question about all, with a line for each. */
 static bool confirmed_all(const struct bucket_runs *runs)
 {
-    size_t i, uploads = 0, buckets = 0;
+    struct amount sum = {0, 0, 0, 0, -1};
+    int64_t cutoff = -1;
+    size_t i, buckets = 0;
+    enum answer answer;
+    char text[256];
 
     for (i = 0; i < runs->count; i++) {
-        uploads += runs->all[i].ended ? 0 : run_found(runs->all[i].run)->list.count;
-        buckets += !runs->all[i].ended;
+        const struct preview *found = run_found(runs->all[i].run);
+
+        if (runs->all[i].ended)
+            continue;
+        sum.uploads += found->totals.all.uploads;
+        sum.sized += found->totals.all.sized;
+        sum.bytes += found->totals.all.bytes;
+        /* Of one that comes later it may be a minute later. */
+        cutoff = found->cutoff > cutoff ? found->cutoff : cutoff;
+        buckets++;
     }
-    fprintf(stderr, "%zu unfinished upload%s in %zu bucket%s, %s old or older\n", uploads, uploads == 1 ? "" : "s", buckets,
-            buckets == 1 ? "" : "s", runs->options->stale);
+    describe_found(text, sizeof text, runs->options, cutoff, &sum);
+    fprintf(stderr, "%s, in %zu bucket%s\n", text, buckets, buckets == 1 ? "" : "s");
     for (i = 0; i < runs->count; i++)
         if (!runs->all[i].ended)
             put_found(&runs->all[i]);
-    return ask_to_abort();
+    while ((answer = ask_to_abort()) == ANSWER_LIST)
+        for (i = 0; i < runs->count; i++)
+            if (!runs->all[i].ended)
+                view_list(&runs->all[i].options, &run_found(runs->all[i].run)->list);
+    return answer == ANSWER_YES;
 }
 
 /* Returns false if nothing was aborted, as the question was answered with no, or did not come to be asked. */
@@ -179,7 +196,12 @@ static struct summary sum_of(const struct bucket_runs *runs)
         sum.missing += one->missing;
         sum.failed += one->failed;
         sum.kept += one->kept;
+        sum.younger += one->younger;
+        sum.active += one->active;
         sum.unknown_age += one->unknown_age;
+        sum.measured |= one->measured;
+        sum.bytes += one->bytes;
+        sum.unmeasured += one->unmeasured;
         sum.left_out += one->left_out;
         sum.smaller += one->smaller;
         sum.unsized += one->unsized;

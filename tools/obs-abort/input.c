@@ -23,23 +23,23 @@ static const char *take_column(char *column)
     return unquote(column) ? NULL : malformed;
 }
 
-/* Splits a line in place. What --list prints is accepted with its two further columns, so that
+/* Splits a line in place. What --list prints is accepted with its further columns, two or five, so that
    it may be filtered and fed back; any other number of tabs might be a key with a tab in it. */
 static const char *split(char *line, size_t *count, char **upload_id)
 {
-    char *columns[4];
+    char *columns[7];
     const char *wrong;
     char *rest = line;
 
     for (*count = 0; rest != NULL; ++*count) {
-        if (*count == 4)
+        if (*count == 7)
             return malformed;
         columns[*count] = rest;
         rest = strchr(rest, '\t');
         if (rest != NULL)
             *rest++ = '\0';
     }
-    if (*count != 2 && !(*count == 4 && looks_like_time(columns[2])))
+    if (*count != 2 && !((*count == 4 || *count == 7) && looks_like_time(columns[2])))
         return malformed;
     *upload_id = columns[1];
     wrong = take_column(columns[0]);
@@ -68,6 +68,7 @@ static bool make_room(struct upload_list *list)
 
 bool upload_list_add(struct upload_list *list, const char *key, const char *upload_id, int64_t initiated)
 {
+    const struct measure unknown = {initiated, false, 0, 0, -1};
     size_t key_size = strlen(key) + 1, id_size = strlen(upload_id) + 1;
     char *copy = malloc(key_size + id_size);
 
@@ -82,6 +83,7 @@ bool upload_list_add(struct upload_list *list, const char *key, const char *uplo
     list->facts[list->count].initiated = initiated;
     list->facts[list->count].code = OBS_ABORT_CANCELLED;
     list->facts[list->count].listed = false;
+    list->facts[list->count].measure = unknown;
     list->count++;
     return true;
 }
@@ -95,7 +97,7 @@ static const char *add_line(struct upload_list *list, const struct options *opti
     const char *wrong = split(line, columns, &upload_id);
 
     /* An upload id that was cut would be one that does not exist, and count as gone. */
-    if (unended && before == 4 && *columns < 4)
+    if (unended && before > 2 && *columns < before)
         return "cut off: neither the columns of the line before nor a line end";
     if (wrong == NULL && !key_is_chosen(options, line))
         list->left_out++;

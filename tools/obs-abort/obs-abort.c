@@ -79,6 +79,8 @@ static int32_t on_progress(const obs_abort_outcome *outcome, uint64_t done, uint
             run->view.list->facts[obs_abort_outcome_index(outcome)].code = code;
         if (!run->view.finding || code != OBS_ABORT_OK || !is_too_small(run, outcome))
             view_outcome(&run->view, outcome);
+    } else {
+        view_idle(&run->view);
     }
     progress_update(done, total_so_far, run->failed);
     return stop_wanted(run);
@@ -91,11 +93,19 @@ static void add_to_preview(struct run *run, const obs_abort_outcome *outcome)
 
     run->no_memory |= !upload_list_add(&preview->list, obs_abort_outcome_key(outcome),
                                        obs_abort_outcome_upload_id(outcome), initiated);
+    if (run->no_memory)
+        return;
+    preview->list.facts[preview->list.count - 1].measure = measure_of(outcome, run->view.measures);
+    totals_add(&preview->totals, obs_abort_outcome_key(outcome), &preview->list.facts[preview->list.count - 1].measure);
     preview->unknown_age += initiated < 0;
-    if (initiated >= 0 && (preview->oldest < 0 || initiated < preview->oldest))
+    if (initiated >= 0 && (preview->oldest < 0 || initiated < preview->oldest)) {
         preview->oldest = initiated;
-    if (initiated > preview->newest)
+        preview->oldest_at = preview->list.count - 1;
+    }
+    if (initiated > preview->newest) {
         preview->newest = initiated;
+        preview->newest_at = preview->list.count - 1;
+    }
 }
 
 static int32_t on_preview(const obs_abort_outcome *outcome, uint64_t done, uint64_t total_so_far, void *userdata)
@@ -179,6 +189,7 @@ static struct summary summary_of(int32_t code, const char *error, const obs_abor
         .younger = obs_abort_report_younger(report),
         .active = obs_abort_report_active(report),
         .unknown_age = obs_abort_report_unknown_age(report),
+        .bytes = obs_abort_report_bytes(report),
         .throttled = obs_abort_report_throttled(report),
     };
 
@@ -365,6 +376,7 @@ static int32_t sweep(struct run *run, uint32_t flags, obs_abort_progress_fn prog
 {
     const struct options *options = run->options;
     obs_abort_selection *selection = obs_abort_selection_new();
+    bool measures;
     int32_t code;
 
     obs_abort_selection_set_prefix(selection, options->prefix);
@@ -372,7 +384,10 @@ static int32_t sweep(struct run *run, uint32_t flags, obs_abort_progress_fn prog
     obs_abort_selection_set_idle_seconds(selection, options->idle_seconds);
     if (run->preview.cutoff >= 0)
         obs_abort_selection_set_initiated_before(selection, run->preview.cutoff);
-    obs_abort_selection_set_measure(selection, options->larger != NULL && run->taken == ALL);
+    /* What --larger needs is known after the dry run. */
+    measures = options_measure(options) && (options->sizes || options->larger == NULL || run->taken == ALL);
+    obs_abort_selection_set_measure(selection, measures);
+    run->view.measures = measures || options->idle_seconds > 0;
     obs_abort_selection_set_filter(selection, is_left_out, run);
     notices_forget();
     code = obs_abort_sweep(run->client, run->call, options->bucket, selection, flags, progress, run, report, error);
@@ -571,6 +586,7 @@ struct run *run_new(const struct options *options, const obs_abort_client *clien
     run->options = options;
     run->client = client;
     run->call = call;
+    totals_open(&run->preview.totals, 1);
     run->preview.oldest = run->preview.newest = run->preview.cutoff = -1;
     view_open(&run->view, options, options->mode == MODE_LIST || options->dry_run, NULL);
     progress_stop();
@@ -582,6 +598,7 @@ void run_free(struct run *run)
     if (run == NULL)
         return;
     upload_list_free(&run->preview.list);
+    totals_free(&run->preview.totals);
     upload_set_free(&run->marked);
     upload_set_free(&run->uncounted);
     free(run);

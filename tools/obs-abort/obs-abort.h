@@ -66,6 +66,9 @@ struct options {
     const char *idle;
     uint64_t idle_seconds; /* what idle says, or as long as the age; 0: what parts there are does not matter */
     bool list, dry_run, yes, include_live;
+    bool sizes;
+    uint32_t totals; /* slashes, plus one; 0: no sums */
+    double price;    /* of a GiB for a month; 0: not known */
 
     const char *endpoint, *region, *credentials, *profile;
     const char *ca_file, *client_cert, *client_key, *proxy;
@@ -82,6 +85,10 @@ struct options {
 int options_parse(struct options *options, int argc, char **argv);
 void options_free(struct options *options);
 
+/* Whether the question is asked. */
+bool options_ask(const struct options *options);
+/* Whether the parts of what is found are listed. */
+bool options_measure(const struct options *options);
 /* Whether --match and --not leave it in. */
 bool key_is_chosen(const struct options *options, const char *key);
 
@@ -118,12 +125,52 @@ bool lines_complete(const struct lines *lines, int status, int32_t code, struct 
 /* Wipes what was read. */
 void lines_close(struct lines *lines);
 
+/* ---- totals.c: sums ---- */
+
+/* What a listing, and the list of an upload's parts, say about it. */
+struct measure {
+    int64_t initiated; /* Unix seconds; -1: not known */
+    bool sized;        /* false: what follows is not known */
+    uint64_t parts, bytes;
+    int64_t last_part; /* Unix seconds; -1: there is none, or it is not known */
+};
+
+struct amount {
+    uint64_t uploads, sized /* of them */, parts, bytes /* of these */;
+    int64_t oldest; /* -1: not known */
+};
+
+struct total {
+    struct amount amount;
+    char prefix[]; /* ends in a slash, or is empty */
+};
+
+#define TOTALS_MOST 1000
+
+struct totals {
+    uint32_t depth;
+    struct amount all, other; /* other: of the prefixes that came when there were as many as allowed */
+    struct total *rows[TOTALS_MOST]; /* in the order of their prefixes */
+    size_t count;
+};
+
+void amount_add(struct amount *amount, const struct measure *measure);
+/* A prefix ends at the slash of this number, or at a key's last one. */
+void totals_open(struct totals *totals, uint32_t depth);
+void totals_add(struct totals *totals, const char *key, const struct measure *measure);
+void totals_free(struct totals *totals);
+/* 38.8 GiB */
+void format_bytes(char *buffer, size_t size, uint64_t bytes);
+/* The same, and of how many the size is not known. */
+void format_amount(char *buffer, size_t size, const struct amount *amount);
+
 /* ---- input.c: a list of uploads ---- */
 
 struct upload_facts {
     int64_t initiated; /* Unix seconds; -1: not known */
     int32_t code;      /* of its abort; CANCELLED until there is one */
     bool listed;       /* by the sweep after the question */
+    struct measure measure;
 };
 
 struct upload_list {
@@ -192,47 +239,10 @@ bool parse_age(const char *text, uint64_t *seconds);
 const char *age_hint(const char *text);
 /* A number and a unit, which is a power of 1024: 1G is 1GiB. */
 bool parse_size(const char *text, uint64_t *bytes);
+bool parse_depth(const char *text, uint32_t *slashes);
+bool parse_price(const char *text, double *price);
 bool parse_milliseconds(const char *text, uint32_t *ms);
 bool parse_count(const char *text, uint32_t *count);
-
-/* ---- totals.c: sums ---- */
-
-/* What a listing, and the list of an upload's parts, say about it. */
-struct measure {
-    int64_t initiated; /* Unix seconds; -1: not known */
-    bool sized;        /* false: what follows is not known */
-    uint64_t parts, bytes;
-    int64_t last_part; /* Unix seconds; -1: there is none, or it is not known */
-};
-
-struct amount {
-    uint64_t uploads, sized /* of them */, parts, bytes /* of these */;
-    int64_t oldest; /* -1: not known */
-};
-
-struct total {
-    struct amount amount;
-    char prefix[]; /* ends in a slash, or is empty */
-};
-
-#define TOTALS_MOST 1000
-
-struct totals {
-    uint32_t depth;
-    struct amount all, other; /* other: of the prefixes that came when there were as many as allowed */
-    struct total *rows[TOTALS_MOST]; /* in the order of their prefixes */
-    size_t count;
-};
-
-void amount_add(struct amount *amount, const struct measure *measure);
-/* A prefix ends at the slash of this number, or at a key's last one. */
-void totals_open(struct totals *totals, uint32_t depth);
-void totals_add(struct totals *totals, const char *key, const struct measure *measure);
-void totals_free(struct totals *totals);
-/* 38.8 GiB */
-void format_bytes(char *buffer, size_t size, uint64_t bytes);
-/* The same, and of how many the size is not known. */
-void format_amount(char *buffer, size_t size, const struct amount *amount);
 
 /* ---- table.c: aligned columns on a terminal ---- */
 
@@ -247,7 +257,7 @@ struct table_column {
 
 struct table {
     FILE *out;
-    const struct table_column *columns;
+    struct table_column columns[TABLE_COLUMNS];
     size_t count;
     bool fold; /* the last column stands on a line of its own if the terminal is too narrow for all */
     bool bold, folded, settled;
@@ -275,6 +285,10 @@ struct view {
     bool output_failed; /* standard output can't be written: stop */
     uint64_t unknown_age; /* found */
     int64_t started_ms;
+    bool measures;
+    struct totals totals; /* of what was shown, or aborted */
+    struct table table;   /* on a terminal */
+    uint64_t shown;       /* aborted, and named on a terminal */
 };
 
 /* How it ended. */
@@ -287,6 +301,8 @@ struct summary {
     uint64_t younger, active, unknown_age;   /* of the kept; what remains was not begun, or not counted by the question */
     uint64_t left_out;                       /* of the kept: by --match and --not, if that is known */
     uint64_t smaller, unsized;               /* of the kept, by --larger: unsized if no size is known */
+    bool measured;
+    uint64_t bytes, unmeasured;              /* of the aborted: their size, and how many of them are of unknown size */
     uint64_t throttled;                      /* responses that ask to slow down */
     uint64_t buckets, incomplete;            /* of a sum: how many, and of how many complete is false */
     bool unreadable;                         /* some are kept whose parts could not be read */
@@ -297,6 +313,13 @@ struct summary {
 
 void view_open(struct view *view, const struct options *options, bool finding, struct upload_list *list);
 void view_outcome(struct view *view, const obs_abort_outcome *outcome);
+/* Shows what is held back; while nothing else happens. */
+void view_idle(struct view *view);
+/* The uploads that the question is about, on standard error. */
+void view_list(const struct options *options, const struct upload_list *list);
+struct measure measure_of(const obs_abort_outcome *outcome, bool measures);
+/* 0.93, or: less than 0.01 */
+void format_cost(char *buffer, size_t size, uint64_t bytes, double price);
 /* A failure that the report tells at the end. */
 void view_failure(struct view *view, const obs_abort_outcome *outcome);
 /* An upload that was found before, and that no listing shows any more. */
@@ -372,14 +395,20 @@ struct preview {
     struct upload_list list;
     int64_t cutoff;         /* all were begun before it, in Unix seconds; -1: age does not matter */
     int64_t oldest, newest; /* Unix seconds; -1: not known */
+    size_t oldest_at, newest_at; /* in the list */
+    struct totals totals;   /* by the first slash */
     uint64_t unknown_age;   /* in the list, if age does not matter; kept otherwise */
     uint64_t active;        /* kept */
 };
 
+enum answer { ANSWER_NO, ANSWER_YES, ANSWER_LIST };
+
 /* Shows what was found, and returns whether the answer is yes. */
 bool confirmed(const struct options *options, const struct preview *preview);
 /* The question alone. */
-bool ask_to_abort(void);
+enum answer ask_to_abort(void);
+/* 52 uploads begun before 2026-11-24T04:00Z (24 hours ago), 38.8 GiB */
+void describe_found(char *buffer, size_t size, const struct options *options, int64_t cutoff, const struct amount *amount);
 
 /* ---- obs-abort.c: the run on one bucket ---- */
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum option_kind { FLAG, REPEATED, TEXT, TEXT_OR_EMPTY, AGE, AGE_OR_0, TIME, COUNT, CHOICE, SIZE, GLOB };
+enum option_kind { FLAG, REPEATED, TEXT, TEXT_OR_EMPTY, AGE, AGE_OR_0, TIME, COUNT, CHOICE, SIZE, GLOB, DEPTH, PRICE };
 
 enum option_group { WHAT_TO_ABORT, CONNECTION, OUTPUT, GROUPS };
 

@@ -106,6 +106,16 @@ static bool set(struct options *options, const struct option_spec *spec, const c
             return true;
         complain("--%s: a time is a whole number above 0, in seconds or with a unit: 30, 30s, 500ms, 2m", spec->name);
         return false;
+    case DEPTH:
+        if (parse_depth(value, field))
+            return true;
+        complain("--%s=: the number of slashes that a prefix has, from 0 to 1000", spec->name);
+        return false;
+    case PRICE:
+        if (parse_price(value, field))
+            return true;
+        complain("--%s: a number above 0, as 0.024", spec->name);
+        return false;
     case COUNT:
         if (parse_count(value, field))
             return true;
@@ -129,6 +139,8 @@ static bool parse_long(struct options *options, const char *argument, char **arg
         return false;
     }
     if (spec->value == NULL) {
+        if (equals != NULL && spec->kind == DEPTH)
+            return set(options, spec, equals + 1);
         if (equals != NULL)
             complain("--%s takes no value", spec->name);
         return equals == NULL && set(options, spec, NULL);
@@ -269,6 +281,16 @@ static const char *misnamed(const struct options *options)
     return NULL;
 }
 
+bool options_ask(const struct options *options)
+{
+    return options->mode == MODE_STALE && !options->yes && !options->dry_run;
+}
+
+bool options_measure(const struct options *options)
+{
+    return options->sizes || options->totals > 0 || options->price > 0 || options->larger != NULL || options_ask(options);
+}
+
 /* 0 is none. */
 static bool is_short(uint64_t seconds)
 {
@@ -309,6 +331,10 @@ static const char *misfit(const struct options *options, size_t operands)
         return "--dry-run, --yes and --include-live go with --stale";
     if (options->idle != NULL && !stale && options->mode != MODE_LIST)
         return "--idle goes with --stale and --list";
+    if ((options->sizes || options->price > 0) && !stale && options->mode != MODE_LIST)
+        return "--sizes and --price go with --stale and --list";
+    if (options->totals > 0 && !options->dry_run && options->mode != MODE_LIST)
+        return "--totals goes with --list and --dry-run";
     if (options->include_live && options->age >= SHORTEST_AGE && !is_short(options->idle_seconds))
         return "--include-live goes with a --stale or --idle of less than 1h";
     if ((options->client_cert != NULL) != (options->client_key != NULL))

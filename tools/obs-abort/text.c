@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -374,6 +375,30 @@ bool parse_milliseconds(const char *text, uint32_t *ms)
         return false;
     *ms = (uint32_t)(number * each);
     return true;
+}
+
+/* Plus one, which is also what NULL stands for: a prefix up to the first slash. */
+bool parse_depth(const char *text, uint32_t *slashes)
+{
+    uint64_t number = 1;
+    const char *end = text != NULL ? parse_number(text, &number) : "";
+
+    if (end == NULL || *end != '\0' || number > 1000)
+        return false;
+    *slashes = (uint32_t)number + 1;
+    return true;
+}
+
+bool parse_price(const char *text, double *price)
+{
+    size_t length = strspn(text, "0123456789");
+
+    if (text[length] == '.' && length > 0)
+        length += 1 + strspn(text + length + 1, "0123456789");
+    if (length == 0 || length > 15 || text[length] != '\0' || text[length - 1] == '.')
+        return false;
+    *price = strtod(text, NULL);
+    return *price > 0;
 }
 
 bool parse_count(const char *text, uint32_t *count)

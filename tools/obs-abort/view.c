@@ -14,6 +14,8 @@ enum { PRIORITY_ERROR = 3, PRIORITY_WARNING = 4, PRIORITY_INFO = 6, PRIORITY_DEB
 #define RED "31"
 #define GREEN "32"
 #define YELLOW "33"
+#define WIDE 120 /* columns of a terminal on which there is room for everything */
+#define SHOWN_FIRST 5 /* of what is aborted, on a terminal */
 
 static const char *bucket_of_run; /* for what the library logs */
 
@@ -136,6 +138,7 @@ void view_open(struct view *view, const struct options *options, bool finding, s
     view->each = (finding && !options->json) || view->json || (!options->quiet && !(bar && is_terminal(stdout)));
     view->colour = colours_wanted(stderr);
     view->started_ms = monotonic_ms();
+    totals_open(&view->totals, options->totals > 0 ? options->totals - 1 : 0);
     if (bar)
         progress_start(options->several ? options->bucket : finding ? "finding" : "aborting", finding, list != NULL ? list->count : 0);
 }
@@ -161,9 +164,25 @@ static const char *result_name(const struct view *view, int32_t code)
 struct result {
     const char *key, *upload_id, *message, *service_code, *request_id, *host_id;
     int64_t initiated;
+    struct measure measure;
     int32_t code, http_status;
     uint32_t attempts;
 };
+
+struct measure measure_of(const obs_abort_outcome *outcome, bool measures)
+{
+    struct measure measure = {
+        .initiated = obs_abort_outcome_initiated(outcome),
+        .parts = obs_abort_outcome_parts(outcome),
+        .bytes = obs_abort_outcome_bytes(outcome),
+        .last_part = obs_abort_outcome_last_part(outcome),
+    };
+
+    /* Without parts, only the log tells whether that is so, or is not known. */
+    measure.sized = measures && obs_abort_outcome_code(outcome) == OBS_ABORT_OK &&
+                    (measure.parts > 0 || !notices_unsized(obs_abort_outcome_upload_id(outcome)));
+    return measure;
+}
 
 static struct result result_of(const struct view *view, const obs_abort_outcome *outcome)
 {
@@ -176,6 +195,7 @@ static struct result result_of(const struct view *view, const obs_abort_outcome 
         .request_id = obs_abort_outcome_request_id(outcome),
         .host_id = obs_abort_outcome_host_id(outcome),
         .initiated = obs_abort_outcome_initiated(outcome),
+        .measure = measure_of(outcome, view->measures),
         .code = obs_abort_outcome_code(outcome),
         .http_status = obs_abort_outcome_http_status(outcome),
         .attempts = obs_abort_outcome_attempts(outcome),
@@ -184,6 +204,21 @@ static struct result result_of(const struct view *view, const obs_abort_outcome 
     if (view->list != NULL && index >= 0) /* of an entry of a list only the list knows it */
         result.initiated = view->list->facts[index].initiated;
     return result;
+}
+
+static void put_json_size(FILE *out, const char *name, bool known, uint64_t size)
+{
+    if (known)
+        put_json_count(out, name, size);
+    else
+        fprintf(out, ",\"%s\":null", name);
+}
+
+static void put_json_measure(FILE *out, const struct measure *measure)
+{
+    put_json_size(out, "parts", measure->sized, measure->parts);
+    put_json_size(out, "bytes", measure->sized, measure->bytes);
+    put_json_time(out, "last_part", measure->sized ? measure->last_part : -1);
 }
 
 static void put_json_result(FILE *out, const struct view *view, const struct result *result)
@@ -200,6 +235,7 @@ static void put_json_result(FILE *out, const struct view *view, const struct res
         fputs(",\"age_seconds\":null", out);
     else
         put_json_count(out, "age_seconds", now > result->initiated ? (uint64_t)(now - result->initiated) : 0);
+    put_json_measure(out, &result->measure);
     if (!view->finding || result->code != OBS_ABORT_OK) {
         put_json_code(out, result->code);
         fprintf(out, ",\"http_status\":%d", (int)result->http_status);
@@ -232,7 +268,34 @@ static void put_found(const struct view *view, const struct result *result)
     put_text(stdout, result->key);
     putchar('\t');
     put_text(stdout, result->upload_id);
-    printf("\t%s\t%s\n", when, age);
+    printf("\t%s\t%s", when, age);
+    if (view->options->sizes && result->measure.sized) {
+        format_time(when, sizeof when, result->measure.last_part);
+        printf("\t%llu\t%llu\t%s", (unsigned long long)result->measure.parts,
+               (unsigned long long)result->measure.bytes, when);
+    } else if (view->options->sizes) {
+        fputs("\t-\t-\t-", stdout);
+    }
+    putchar('\n');
+}
+
+/* The first ones, on a terminal: the bar says how far it is, and not what it is. */
+static void put_briefly(struct view *view, const struct result *result)
+{
+    char size[32];
+
+    if (view->options->quiet || view->options->json || view->shown++ >= SHOWN_FIRST)
+        return;
+    progress_clear();
+    fflush(stderr);
+    printf("%-8s  ", result->code == OBS_ABORT_OK ? "aborted" : "gone");
+    put_bucket(view, stdout, ' ');
+    put_text(stdout, result->key);
+    if (result->measure.sized && result->measure.bytes > 0) {
+        format_bytes(size, sizeof size, result->measure.bytes);
+        printf("  %s", size);
+    }
+    putchar('\n');
 }
 
 static void put_aborted(const struct view *view, const struct result *result)
@@ -256,6 +319,199 @@ static void put_one(const struct options *options, const struct result *result)
     printf(" (HTTP %d, request id ", (int)result->http_status);
     put_text(stdout, result->request_id != NULL ? result->request_id : "unknown");
     fputs(")\n", stdout);
+}
+
+/* Returns the number of columns. */
+static size_t choose_columns(struct table_column *columns, const struct options *options)
+{
+    static const struct table_column bucket = {"BUCKET", false, false}, begun = {"BEGUN", false, true},
+                                     age = {"AGE", false, true}, parts = {"PARTS", true, true},
+                                     size = {"SIZE", true, true}, last = {"LAST PART", false, true},
+                                     key = {"KEY", false, false}, id = {"UPLOAD ID", false, false};
+    size_t count = 0;
+
+    if (options->several)
+        columns[count++] = bucket;
+    if (terminal_width() >= WIDE)
+        columns[count++] = begun;
+    columns[count++] = age;
+    if (options_measure(options)) {
+        columns[count++] = parts;
+        columns[count++] = size;
+        if (terminal_width() >= WIDE)
+            columns[count++] = last;
+    }
+    columns[count++] = key;
+    columns[count++] = id;
+    return count;
+}
+
+static void put_columns(struct table *table, const struct options *options, const char *upload_key, const char *upload_id,
+                        const struct measure *measure)
+{
+    char begun[32], age[32] = "-", parts[32] = "-", size[32] = "-", last[32] = "-";
+    const char *cells[TABLE_COLUMNS];
+    size_t count = 0;
+
+    format_time(begun, sizeof begun, measure->initiated);
+    if (measure->initiated >= 0)
+        format_age(age, sizeof age, (int64_t)time(NULL) - measure->initiated);
+    if (measure->sized) {
+        snprintf(parts, sizeof parts, "%llu", (unsigned long long)measure->parts);
+        format_bytes(size, sizeof size, measure->bytes);
+    }
+    if (measure->sized && measure->last_part >= 0) {
+        format_age(last, sizeof last, (int64_t)time(NULL) - measure->last_part);
+        strcat(last, " ago");
+    }
+    if (options->several)
+        cells[count++] = options->bucket;
+    if (table->terminal >= WIDE)
+        cells[count++] = begun;
+    cells[count++] = age;
+    if (options_measure(options)) {
+        cells[count++] = parts;
+        cells[count++] = size;
+        if (table->terminal >= WIDE)
+            cells[count++] = last;
+    }
+    cells[count++] = upload_key;
+    cells[count++] = upload_id;
+    table_row(table, cells);
+}
+
+static void open_uploads_table(struct table *table, FILE *out, const struct options *options)
+{
+    struct table_column columns[TABLE_COLUMNS];
+    size_t count = choose_columns(columns, options);
+
+    table_open(table, out, columns, count);
+    table->fold = true;
+}
+
+static void put_table_row(struct view *view, const struct result *result)
+{
+    if (view->table.out == NULL)
+        open_uploads_table(&view->table, stdout, view->options);
+    put_columns(&view->table, view->options, result->key, result->upload_id, &result->measure);
+}
+
+void view_idle(struct view *view)
+{
+    table_flush(&view->table);
+    if (view->table.out != NULL)
+        check_output(view);
+}
+
+void view_list(const struct options *options, const struct upload_list *list)
+{
+    struct table table;
+    size_t i;
+
+    open_uploads_table(&table, stderr, options);
+    for (i = 0; i < list->count && signals_seen == 0; i++)
+        put_columns(&table, options, list->uploads[i].key, list->uploads[i].upload_id, &list->facts[i].measure);
+    table_flush(&table);
+    fflush(stderr);
+}
+
+static void put_total_json(const struct view *view, const char *prefix, const struct amount *amount)
+{
+    fputs("{\"type\":\"total\"", stdout);
+    put_json_field(stdout, "bucket", view->options->bucket);
+    put_json_field(stdout, "prefix", prefix);
+    put_json_bool(stdout, "other", prefix == NULL);
+    put_json_count(stdout, "uploads", amount->uploads);
+    put_json_size(stdout, "bytes", amount->sized > 0, amount->bytes);
+    put_json_count(stdout, "unmeasured", amount->uploads - amount->sized);
+    put_json_time(stdout, "oldest", amount->oldest);
+    if (view->options->price > 0)
+        fprintf(stdout, ",\"cost_per_month\":%.6f",
+                (double)amount->bytes / (1024.0 * 1024 * 1024) * view->options->price);
+    put_json_time(stdout, "time", (int64_t)time(NULL));
+    fputs("}\n", stdout);
+}
+
+/* PREFIX, uploads, bytes of those that were measured, how many were not, the oldest, and the cost. */
+static void put_total_line(const struct view *view, const char *prefix, const struct amount *amount)
+{
+    char when[32], cost[64];
+
+    put_bucket(view, stdout, '\t');
+    if (prefix != NULL)
+        put_text(stdout, prefix);
+    else
+        fputs("(other)", stdout);
+    printf("\t%llu", (unsigned long long)amount->uploads);
+    if (amount->sized > 0)
+        printf("\t%llu", (unsigned long long)amount->bytes);
+    else
+        fputs("\t-", stdout);
+    format_time(when, sizeof when, amount->oldest);
+    printf("\t%llu\t%s", (unsigned long long)(amount->uploads - amount->sized), when);
+    if (view->options->price > 0) {
+        format_cost(cost, sizeof cost, amount->bytes, view->options->price);
+        printf("\t%s", cost);
+    }
+    putchar('\n');
+}
+
+static void put_total_row(struct view *view, struct table *table, const char *prefix, const struct amount *amount)
+{
+    char uploads[32], size[96], age[32] = "-", cost[64] = "";
+    const char *cells[TABLE_COLUMNS];
+    size_t count = 0;
+
+    snprintf(uploads, sizeof uploads, "%llu", (unsigned long long)amount->uploads);
+    if (amount->sized == 0)
+        snprintf(size, sizeof size, "unknown");
+    else
+        format_bytes(size, sizeof size, amount->bytes);
+    if (amount->sized > 0 && amount->sized < amount->uploads)
+        strcat(size, "+"); /* and what is not known */
+    if (amount->oldest >= 0)
+        format_age(age, sizeof age, (int64_t)time(NULL) - amount->oldest);
+    format_cost(cost, sizeof cost, amount->bytes, view->options->price);
+    cells[count++] = uploads;
+    cells[count++] = size;
+    if (view->options->price > 0)
+        cells[count++] = cost;
+    cells[count++] = age;
+    cells[count++] = prefix != NULL ? prefix : "(other)";
+    table_row(table, cells);
+}
+
+static void put_total(struct view *view, struct table *table, const char *prefix, const struct amount *amount)
+{
+    if (view->json)
+        put_total_json(view, prefix, amount);
+    else if (table->out != NULL)
+        put_total_row(view, table, prefix == NULL || *prefix != '\0' ? prefix : "(no slash)", amount);
+    else
+        put_total_line(view, prefix, amount);
+}
+
+static void put_totals(struct view *view)
+{
+    static const struct table_column columns[] = {
+        {"UPLOADS", true, true}, {"SIZE", true, true}, {"OLDEST", false, true}, {"PREFIX", false, false}};
+    static const struct table_column with_cost[] = {
+        {"UPLOADS", true, true}, {"SIZE", true, true}, {"A MONTH", true, true}, {"OLDEST", false, true},
+        {"PREFIX", false, false}};
+    struct table table = {.out = NULL};
+    size_t i;
+
+    if (view->options->json && !view->json)
+        return;
+    if (!view->json && is_terminal(stdout) && view->totals.all.uploads > 0)
+        table_open(&table, stdout, view->options->price > 0 ? with_cost : columns, view->options->price > 0 ? 5 : 4);
+    for (i = 0; i < view->totals.count; i++)
+        put_total(view, &table, view->totals.rows[i]->prefix, &view->totals.rows[i]->amount);
+    if (view->totals.other.uploads > 0)
+        put_total(view, &table, NULL, &view->totals.other);
+    table_flush(&table);
+    totals_free(&view->totals);
+    check_output(view);
 }
 
 /* Always shown, the bar or --quiet notwithstanding. */
@@ -304,12 +560,20 @@ static bool is_final(const struct view *view)
 
 static void show_gone(struct view *view, const struct result *result)
 {
+    if (result->code == OBS_ABORT_OK && view->options->totals > 0)
+        totals_add(&view->totals, result->key, &result->measure);
+    else if (result->code == OBS_ABORT_OK)
+        amount_add(&view->totals.all, &result->measure);
+    if (view->options->totals > 0)
+        return;
     if (view->json)
         put_json_result(stdout, view, result);
     else if (view->options->mode == MODE_ONE && !view->options->quiet)
         put_one(view->options, result);
     else if (!view->each)
-        return;
+        put_briefly(view, result);
+    else if (view->finding && is_terminal(stdout))
+        put_table_row(view, result);
     else if (view->finding)
         put_found(view, result);
     else
@@ -400,6 +664,11 @@ static void put_json_summary(FILE *out, const struct view *view, const struct su
     put_json_count(out, "left_out", summary->left_out);
     put_json_count(out, "smaller", summary->smaller);
     put_json_count(out, "unknown_size", summary->unsized);
+    put_json_size(out, "bytes", summary->measured && summary->unmeasured < summary->aborted + !summary->aborted,
+                  summary->bytes);
+    put_json_count(out, "unmeasured", summary->measured ? summary->unmeasured : summary->aborted);
+    if (view->options->price > 0)
+        fprintf(out, ",\"cost_per_month\":%.6f", (double)summary->bytes / (1024.0 * 1024 * 1024) * view->options->price);
     put_json_count(out, "throttled", summary->throttled);
     fprintf(out, ",\"seconds\":%.3f", (double)(monotonic_ms() - view->started_ms) / 1000);
     put_json_code(out, summary->code);
@@ -472,12 +741,30 @@ static void put_kept(const struct view *view, const struct summary *summary, con
     }
 }
 
+/* What was freed, or is there to be freed. */
+static void put_size(const struct view *view, const struct summary *summary)
+{
+    struct amount amount = {summary->aborted, summary->aborted - summary->unmeasured, 0, summary->bytes, -1};
+    char size[96], cost[64];
+
+    if (!summary->measured || (summary->bytes == 0 && summary->unmeasured == 0))
+        return;
+    format_amount(size, sizeof size, &amount);
+    fprintf(stderr, "; %s%s", size, view->finding ? "" : " freed");
+    if (view->options->price > 0) {
+        format_cost(cost, sizeof cost, summary->bytes, view->options->price);
+        fprintf(stderr, ", %s a month", cost);
+    }
+}
+
 static void put_text_summary(const struct view *view, const struct summary *summary)
 {
     bool cut_short = is_cut_short(view, summary);
     bool nothing = summary->aborted + summary->missing + summary->failed == 0;
 
     put_priority(summary->status == STATUS_GONE ? PRIORITY_INFO : PRIORITY_WARNING);
+    if (view->shown > SHOWN_FIRST)
+        fprintf(stderr, "          and %llu more\n", (unsigned long long)(view->shown - SHOWN_FIRST));
     fputs("obs-abort: ", stderr);
     if (summary->status > STATUS_SIGNALLED)
         put_coloured(stderr, view->colour, YELLOW, "interrupted: ");
@@ -493,6 +780,7 @@ static void put_text_summary(const struct view *view, const struct summary *summ
         put_taken(view, summary);
         put_kept(view, summary, ", ");
     }
+    put_size(view, summary);
     if (cut_short && is_listing(view))
         fprintf(stderr, "; the rest of obs://%s, if any, was not looked at", view->options->bucket);
     if (summary->throttled > 0)
@@ -544,11 +832,29 @@ static bool has_own_summary(const struct view *view, const struct summary *summa
     return !view->options->several && (view->options->mode != MODE_ONE || summary->status > STATUS_SIGNALLED);
 }
 
+/* A sweep may have tried an upload again, which the report counts once. */
+static void set_sizes(struct view *view, struct summary *summary)
+{
+    const struct amount *amount = &view->totals.all;
+
+    summary->measured = view->measures;
+    summary->unmeasured = amount->uploads - amount->sized;
+    if (summary->unmeasured > summary->aborted)
+        summary->unmeasured = summary->aborted;
+    if (view->finding)
+        summary->bytes = amount->bytes;
+}
+
 void view_summary(struct view *view, struct summary *summary)
 {
     bool quiet = view->options->quiet && summary->code == OBS_ABORT_OK;
 
     progress_stop();
+    table_flush(&view->table);
+    if (summary->buckets == 0)
+        set_sizes(view, summary);
+    if (view->options->totals > 0 && summary->begun)
+        put_totals(view);
     summary->complete = summary->buckets > 0 ? summary->incomplete == 0
                                              : summary->begun && !is_cut_short(view, summary) && !summary->unreadable;
     view_record(view, summary);

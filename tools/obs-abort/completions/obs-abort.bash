@@ -35,6 +35,7 @@ _obs_abort()
     --connect-timeout) option=value words="5s 10s" ;;
     --max-attempts) option=value ;;
     --connections) option=value ;;
+    --price) option=value ;;
     --log) option=value files=yes ;;
     --metrics) option=value files=yes ;;
     *)
@@ -68,6 +69,9 @@ _obs_abort()
             --connections
             --confirm
             --request-payer
+            --sizes
+            --totals
+            --price
             --json
             --log
             --metrics

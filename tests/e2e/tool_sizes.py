@@ -1,0 +1,187 @@
+"""What uploads weigh: --sizes, --totals, --price, what the question says of it and what a sweep freed."""
+
+import calendar
+import re
+import time
+
+from tool_servers import DAY, WithServer
+from tool_terminal import Pty, run
+
+BUCKET = "obs://leftovers"
+SWEEP = ("--stale", "24h", "--yes", BUCKET)
+MIB = 1024 * 1024
+
+
+class Weighed(WithServer):
+    """Three uploads of 40 MiB, two of 1 MiB, one without a part."""
+
+    options = ("--control", "--uploads", f"leftovers:3:{4 * DAY}:db/", "--parts", f"leftovers:db/:4:{10 * MIB}:{3 * DAY}",
+               "--uploads", f"leftovers:2:{2 * DAY}:web/img/", "--parts", f"leftovers:web/:1:{MIB}:{2 * DAY}",
+               "--uploads", f"leftovers:1:{5 * DAY}:top")
+    unreadable = "fault answer=403;error=AccessDenied;method=GET;query=uploadId;{}always"
+
+    def setUp(self):
+        super().setUp()
+        self.env["NO_COLOR"] = "1"
+
+
+class Sizes(Weighed):
+    def test_columns(self):
+        done = run("--list", "--sizes", BUCKET, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = [line.split("\t") for line in done.stdout.splitlines()]
+        self.assertEqual([row[4:6] for row in rows if row[0].startswith("db/")], [["4", str(40 * MIB)]] * 3)
+        self.assertEqual([row[4:6] for row in rows if row[0].startswith("web/")], [["1", str(MIB)]] * 2)
+        self.assertEqual([row[4:] for row in rows if row[0].startswith("top")], [["0", "0", "-"]])
+        for row in rows:
+            self.assertRegex("\t".join(row[2:4]), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\t\dd \d+h$")
+            self.assertRegex(row[6], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$|^-$")
+        self.assertIn("obs-abort: 6 unfinished; 122.0 MiB (", done.stderr)
+        self.assertNotIn("iB", run("--list", BUCKET, env=self.env).stderr, "not asked for, and not asked of the service")
+        done = run("--from", "-", BUCKET, env=self.env, stdin=done.stdout)
+        self.assertEqual((done.returncode, self.left()), (0, []), done.stderr)
+
+    def test_json(self):
+        uploads, summary = self.objects(run("--list", "--sizes", "--json", BUCKET, env=self.env))
+        found = {upload["key"].split("/")[0][:3]: (upload["parts"], upload["bytes"], upload["last_part"]) for upload in uploads}
+        self.assertEqual((found["db"][:2], found["web"][:2], found["top"]), ((4, 40 * MIB), (1, MIB), (0, 0, None)))
+        self.assertRegex(found["db"][2], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertEqual((summary["bytes"], summary["unmeasured"], summary["complete"]), (122 * MIB, 0, True))
+        uploads, summary = self.objects(run("--list", "--json", BUCKET, env=self.env))
+        self.assertEqual({(upload["parts"], upload["bytes"], upload["last_part"]) for upload in uploads}, {(None,) * 3})
+        self.assertEqual((summary["bytes"], summary["unmeasured"]), (None, 6))
+
+    def test_what_is_not_known_is_not_nothing(self):
+        self.server.control(self.unreadable.format("key=db/000001;"))
+        done = run("--list", "--sizes", BUCKET, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("obs-abort: 6 unfinished; 82.0 MiB and 1 of unknown size (", done.stderr)
+        self.assertEqual(len(re.findall("\t-\t-\t-\n", done.stdout)), 1)
+        uploads, summary = self.objects(run("--list", "--sizes", "--json", BUCKET, env=self.env))
+        self.assertEqual([upload["key"] for upload in uploads if upload["bytes"] is None], ["db/000001"])
+        self.assertEqual((summary["bytes"], summary["unmeasured"]), (82 * MIB, 1))
+        self.server.control(self.unreadable.format(""))
+        done = run("--list", "--sizes", BUCKET, env=self.env)
+        self.assertIn("obs-abort: 6 unfinished; of unknown size (", done.stderr)
+        self.assertIsNone(self.objects(run("--list", "--sizes", "--json", BUCKET, env=self.env))[1]["bytes"])
+        done = run("--idle", "0", "--sizes", *SWEEP, env=self.env)
+        self.assertEqual((done.returncode, self.left()), (0, []), done.stderr)
+        self.assertIn("6 aborted, 0 failed; of unknown size freed (", done.stderr)
+
+    def test_what_a_sweep_freed(self):
+        self.assertIn("6 would be aborted; 122.0 MiB (", run(*SWEEP, "--dry-run", env=self.env).stderr)
+        done = run(*SWEEP, env=self.env)
+        self.assertIn("6 aborted, 0 failed; 122.0 MiB freed (", done.stderr)
+        self.assertEqual(self.left(), [])
+
+    def test_nothing_is_said_to_be_freed_that_stays(self):
+        self.server.control("fault answer=403;error=AccessDenied;method=DELETE;key=db/000000;always")
+        self.assertIn("5 aborted, 1 failed; 82.0 MiB freed (", run(*SWEEP, env=self.env).stderr)
+        self.server.control("fault answer=204;method=DELETE;always")
+        done = run(*SWEEP, env=self.env)
+        self.assertIn("0 aborted, 1 failed (", done.stderr)
+
+    def test_price(self):
+        done = run("--list", "--price", "10.5", BUCKET, env=self.env)
+        self.assertIn("6 unfinished; 122.0 MiB, 1.25 a month (", done.stderr)
+        done = run("--list", "--price", "0.001", BUCKET, env=self.env)
+        self.assertIn("122.0 MiB, less than 0.01 a month (", done.stderr)
+        _, summary = self.objects(run("--list", "--json", "--price", "10.5", BUCKET, env=self.env))
+        self.assertAlmostEqual(summary["cost_per_month"], 10.5 * 122 / 1024, places=5)
+        self.assertIn("122.0 MiB freed, 1.25 a month (", run("--price=10.5", *SWEEP, env=self.env).stderr)
+
+    def test_usage(self):
+        for words, says in ((("--price", "0"), "--price"), (("--price", "-1"), "--price"), (("--price", "1,5"), "--price"),
+                            (("--price", "1."), "--price"), (("--price", "inf"), "--price"), (("--price", ""), "--price"),
+                            (("--totals=",), "--totals"), (("--totals=x",), "--totals"), (("--totals=1001",), "--totals"),
+                            (("--sizes=1",), "--sizes")):
+            done = run("--list", *words, BUCKET, env=self.env)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+            self.assertIn(says, done.stderr)
+        for words in (("--totals", *SWEEP), ("--sizes", "--from", "-", BUCKET), ("--price", "1", BUCKET + "/key", "ID")):
+            self.assertEqual(run(*words, env=self.env).returncode, 2, words)
+
+
+class Totals(Weighed):
+    def totals(self, *options, verb="--list"):
+        done = run(verb, *options, BUCKET, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def test_by_the_first_slash(self):
+        rows = self.totals("--totals")
+        self.assertEqual([row[:4] for row in rows], [['""', "1", "0", "0"], ["db/", "3", str(120 * MIB), "0"],
+                                                     ["web/", "2", str(2 * MIB), "0"]])
+        for row in rows:
+            self.assertRegex(row[4], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertEqual(self.totals("--totals", "--dry-run", verb="--stale=24h"), rows)
+
+    def test_depth(self):
+        self.assertEqual([row[0] for row in self.totals("--totals=2")], ['""', "db/", "web/img/"])
+        self.assertEqual([row[:3] for row in self.totals("--totals=0")], [['""', "6", str(122 * MIB)]])
+
+    def test_json(self):
+        done = run("--list", "--totals", "--json", "--price", "1024", BUCKET, env=self.env)
+        rows = [line for line in done.stdout.splitlines()]
+        self.assertEqual(len(rows), 4)
+        self.assertIn('"type":"total","bucket":"leftovers","prefix":"db/","other":false,"uploads":3,"bytes":125829120,', rows[1])
+        self.assertIn('"cost_per_month":120.000000', rows[1])
+        self.assertIn('"type":"summary"', rows[3])
+
+    def test_unknown_sizes(self):
+        self.server.control(self.unreadable.format("key=db/000001;"))
+        self.assertEqual(self.totals("--totals")[1][:4], ["db/", "3", str(80 * MIB), "1"])
+        self.server.control(self.unreadable.format(""))
+        self.assertEqual(self.totals("--totals")[1][:4], ["db/", "3", "-", "3"])
+
+    def test_no_more_than_a_thousand(self):
+        for n in range(1004):
+            self.s3.initiate("leftovers", f"many/{n:04}/x")
+        rows = self.totals("--totals=2")
+        self.assertEqual(len(rows), 1001)
+        self.assertEqual(rows[-1][0], "(other)")
+        self.assertEqual(sum(int(row[1]) for row in rows), 1010)
+
+
+class Asked(Weighed):
+    sweep = ("--stale", "24h", BUCKET)
+
+    def test_the_question_says_what_is_behind_it(self):
+        with Pty(*self.sweep, "--price", "10.5", env=self.env) as terminal:
+            asked = " ".join(terminal.read_until("[y/N/l]").split())
+            terminal.type("n\n")
+            self.assertEqual(terminal.finish()[0], 1)
+        self.assertRegex(asked, r"^6 uploads begun before \d{4}-\d\d-\d\dT\d\d:\d\dZ \(24 hours ago\), 122\.0 MiB, "
+                                r"1\.25 a month, in 3 prefixes of obs://leftovers oldest: \S+ \(5d 0h ago\) top\S+ "
+                                r"newest: \S+ \(2d 0h ago\) web/img/\S+ Abort them\?")
+        self.assertEqual(len(self.left()), 6)
+
+    def test_what_is_not_known_is_said(self):
+        self.server.control(self.unreadable.format("key=db/000001;"))
+        with Pty(*self.sweep, "--idle", "0", env=self.env) as terminal:
+            asked = " ".join(terminal.read_until("[y/N/l]").split())
+            terminal.type("n\n")
+            terminal.finish()
+        self.assertIn(", 82.0 MiB and 1 of unknown size, in 3 prefixes", asked)
+
+    def test_l_lists_and_asks_again(self):
+        ids = [upload.upload_id for upload in self.left()]
+        with Pty(*self.sweep, env=self.env) as terminal:
+            self.assertNotIn(ids[0], terminal.read_until("[y/N/l]"))
+            terminal.type("l\n")
+            listed = terminal.read_until("[y/N/l]", times=2)
+            self.assertTrue(all(upload_id in listed for upload_id in ids), listed)
+            self.assertEqual(len(self.left()), 6)
+            terminal.type("y\n")
+            status, output = terminal.finish()
+        self.assertEqual((status, self.left()), (0, []), output)
+        self.assertIn("6 aborted, 0 failed; 122.0 MiB freed (", output)
+
+    def test_the_cutoff_is_a_whole_minute_and_holds(self):
+        """An upload that is 24 hours and some seconds old may be younger than what the question names."""
+        with Pty(*self.sweep, env=self.env) as terminal:
+            asked = terminal.read_until("[y/N/l]")
+            terminal.type("y\n")
+            self.assertEqual(terminal.finish()[0], 0)
+        cutoff = calendar.timegm(time.strptime(re.search(r"begun\s+before\s+(\S+)", asked).group(1), "%Y-%m-%dT%H:%MZ"))
+        self.assertTrue(DAY <= time.time() - cutoff < DAY + 75)
