@@ -11,10 +11,12 @@ use obs_local::{Fault, Options, Server};
 use support::obs::server;
 use support::peer::refusing;
 use support::pki::Pki;
-use support::{Call, Client, Config, c, code, lib, outcome};
+use support::{Call, Client, Config, OBS_ABORT_DRY_RUN, Selection, c, code, lib, outcome};
 use support::{
     OBS_ABORT_ADDRESSING_PATH, OBS_ABORT_CREDENTIALS_ENV, OBS_ABORT_LOG_DEBUG, OBS_ABORT_SIGNATURE_AWS_V2,
 };
+
+const DRY_RUN: u32 = OBS_ABORT_DRY_RUN as u32;
 
 /// Callbacks may set errno: it is the caller's thread that they run on.
 fn set_errno() {
@@ -25,7 +27,7 @@ unsafe extern "C" fn log(_: i32, _: *const c_char, _: *mut c_void) {
     set_errno();
 }
 
-fn every_verb(client: &Client, call: Option<&Call>, key: &str, id: &str) -> [i32; 4] {
+fn every_verb(client: &Client, call: Option<&Call>, key: &str, id: &str) -> [i32; 6] {
     let plain = client.abort("backups", key, id).0;
     let outcome = client.outcome(call, "backups", key, id).code;
     let many = client.many(call, "backups", &[(key, id), ("key", "")], &mut |_, _, _| {
@@ -36,7 +38,26 @@ fn every_verb(client: &Client, call: Option<&Call>, key: &str, id: &str) -> [i32
         set_errno();
         false
     });
-    [plain, outcome, many.code, stale.code]
+    let selection = Selection::new().prefix("").older_than(60).initiated_before(1).idle(60).measure();
+    let sweep = client.filtered_sweep(
+        call,
+        "backups",
+        &selection,
+        DRY_RUN,
+        &mut |_| {
+            set_errno();
+            true
+        },
+        &mut |_, _, _| {
+            set_errno();
+            false
+        },
+    );
+    let (buckets, _) = client.buckets(call, &mut |_, _| {
+        set_errno();
+        false
+    });
+    [plain, outcome, many.code, stale.code, sweep.code, buckets]
 }
 
 #[test]
@@ -51,17 +72,17 @@ fn after_verbs_that_succeed_and_fail() {
     };
     let id = server.create_upload("backups", "key");
     let codes = every_verb(&config().client(), None, "key", &id);
-    assert_eq!(codes, [code::OK, code::NO_SUCH_UPLOAD, code::PARTIAL, code::OK]);
+    assert_eq!(codes, [code::OK, code::NO_SUCH_UPLOAD, code::PARTIAL, code::OK, code::OK, code::OK]);
     // Over connections that are kept, and with nothing to do.
     let client = config().client();
     for _ in 0..3 {
         every_verb(&client, Some(&Call::new()), "key", "id");
     }
     client.shutdown();
-    assert_eq!(every_verb(&client, None, "key", "id"), [code::CANCELLED; 4]);
+    assert_eq!(every_verb(&client, None, "key", "id"), [code::CANCELLED; 6]);
     let cancelled = Call::new();
     cancelled.cancel();
-    assert_eq!(every_verb(&config().client(), Some(&cancelled), "key", "id")[1..], [code::CANCELLED; 3]);
+    assert_eq!(every_verb(&config().client(), Some(&cancelled), "key", "id")[1..], [code::CANCELLED; 5]);
     assert_eq!(config().client().abort("", "key", "id").0, code::INVALID_ARGUMENT);
 
     server.fault(Fault::silence().delay(std::time::Duration::from_secs(5)).always());
