@@ -1,6 +1,6 @@
 """Installs the Debian packages of a folder in a clean system, uses them there, and removes them: chroot.py FOLDER
 
-The system is made by debootstrap, of the release that runs here. Nothing may be left of the packages. Needs root.
+Used by obs-abort, by programs in C, and by whoever follows docs/cpp.md, docs/csharp.md and docs/ffi.md. The system is made by debootstrap, of the release that runs here. Nothing may be left of the packages. Needs root.
 OBS_LOCAL is honoured.
 """
 
@@ -18,6 +18,8 @@ import support
 
 BUCKET = "packages"
 PACKAGES = ("libobsabort0", "libobsabort-dev", "obs-abort")
+# What a user of the pages has besides: what they name.
+NAMED = ("g++", "pkg-config", "mono-mcs", "mono-runtime", "libmono-system-core4.0-cil", "ruby")
 # What dpkg and ldconfig note down.
 NOTES = re.compile(r"/(var/lib/dpkg|var/log|var/cache|etc/ld\.so\.cache|proc|dev)(/|$)")
 
@@ -34,11 +36,13 @@ class System:
         release = re.search(r"^VERSION_CODENAME=(.*)$", open("/etc/os-release").read(), re.MULTILINE).group(1)
         cache = os.path.join(ROOT, "build", "debootstrap")
         os.makedirs(cache, exist_ok=True)
-        support.run(["debootstrap", "--variant=minbase", "--include=gcc,libc6-dev,pkg-config",
+        support.run(["debootstrap", "--variant=minbase", f"--include={','.join(NAMED)}",
                      f"--cache-dir={os.path.realpath(cache)}", release, self.root], 600)
 
-    def run(self, *command, check=True):
-        return support.run(["chroot", self.root, *command], 120, self.env, check=check)
+    def run(self, *command, check=True, **env):
+        # Mono does not run without /proc.
+        apart = ["unshare", "--pid", "--fork", f"--mount-proc={self.root}/proc"]
+        return support.run([*apart, "chroot", self.root, *command], 120, {**self.env, **env}, check=check)
 
     def files(self):
         found = {}
@@ -93,6 +97,53 @@ def build_programs(system, server, other):
     os.remove(f"{system.root}/tmp/main.c")
 
 
+def page(name, language):
+    """The text of a page, and its first program."""
+    with open(os.path.join(ROOT, "docs", name), encoding="utf-8") as file:
+        text = file.read()
+    return text, re.search(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL).group(1)
+
+
+def follow(system, server, other, file, program, build, run, second):
+    """Writes the program of a page, types what the page says, and aborts an upload twice."""
+    with open(f"{system.root}/tmp/page/{file}", "w", encoding="utf-8") as written:
+        written.write(program)
+
+    def typed(line, check=True):
+        line = f"cd /tmp/page && {line}"
+        return system.run("sh", "-c", line, check=check, OBS_ENDPOINT=server.endpoint, HOME="/tmp/page", LANG="C.UTF-8")
+
+    for line in build:
+        typed(line)
+    upload_id = other.initiate(BUCKET, file)
+    line = run.replace("BUCKET KEY UPLOAD_ID", f"{BUCKET} {file} {upload_id}")
+    expect(typed(line), 0, "gone\n")
+    assert other.list_parts(BUCKET, file, upload_id) is None, f"{file}: the upload is there"
+    expect(typed(line, check=False), *second)
+    print(f"followed: {'; '.join([*build, run])}")
+
+
+def follow_pages(system, server, other):
+    os.mkdir(f"{system.root}/tmp/page")
+    text, program = page("cpp.md", "cpp")
+    # The endpoint alone is another.
+    program = "#include <cstdlib>\n" + program.replace('"https://obs.eu-101.myhuaweicloud.com"', 'std::getenv("OBS_ENDPOINT")')
+    build = re.search(r"`(c\+\+ [^`]*)`", text).group(1)
+    follow(system, server, other, "main.cpp", program, [build], "./a.out BUCKET KEY UPLOAD_ID", (3, "no_such_upload"))
+
+    text, program = page("csharp.md", "csharp")
+    shutil.copytree(os.path.join(ROOT, "bindings", "csharp"), f"{system.root}/tmp/page/bindings/csharp")
+    build = [re.search(r"`(sh bindings/csharp/build.sh FOLDER)`", text).group(1).replace("FOLDER", "."),
+             re.search(r"`(mcs [^`]*)`", text).group(1)]
+    run = re.search(r"`(mono hello.exe [^`]*)`", text).group(1)
+    follow(system, server, other, "hello.cs", program, build, run, (0, "gone before"))
+
+    text, program = page("ffi.md", "ruby")
+    run = re.search(r"^    (ruby \S+ BUCKET KEY UPLOAD_ID)", text, re.MULTILINE).group(1)
+    follow(system, server, other, "abort.rb", program, [], run, (0, "gone before"))
+    shutil.rmtree(f"{system.root}/tmp/page")
+
+
 def main():
     folder = sys.argv[1]
     with support.ObsLocal("--bucket", BUCKET) as server:
@@ -106,6 +157,7 @@ def main():
         use_program(system, server, other)
         system.run("dpkg", "-i", "/tmp/libobsabort-dev.deb")
         build_programs(system, server, other)
+        follow_pages(system, server, other)
         system.run("dpkg", "-P", *PACKAGES)
         for package in PACKAGES:
             os.remove(f"{system.root}/tmp/{package}.deb")
