@@ -23,6 +23,7 @@ from tool_glob import Matcher
 from tool_idle import Idle
 from tool_input import CopiedIds, CredentialsFile, ListFiles
 from tool_looks import Bar
+from tool_list import Listed, LongLists, OnlyFailed, OwnJson, OwnJsonRefused
 from tool_options import Completions, Options
 from tool_question import Interrupted, Question
 from tool_records import Journal, Log, LogRefused, Metrics, QuietJson, Units
@@ -43,6 +44,7 @@ __all__ = [
     "Idle",
     "CopiedIds", "CredentialsFile", "ListFiles",
     "Bar",
+    "Listed", "LongLists", "OnlyFailed", "OwnJson", "OwnJsonRefused",
     "Completions", "Options",
     "Interrupted", "Question",
     "Journal", "Log", "LogRefused", "Metrics", "QuietJson", "Units",

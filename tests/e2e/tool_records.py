@@ -122,6 +122,27 @@ class Log(WithFolder):
         self.assertEqual((summary["exit_status"], summary["complete"]), (3, False))
         self.assertIn(summary["message"], done.stderr)
 
+    def test_what_is_kept_as_active(self):
+        """Of these only the library's log tells. Its quotes are not those of JSON."""
+        keys = ["plain", 'quo"te', "back\\slash", "line\nbreak", "\u202eleft", "钥匙 🗝", "it's", "\x7f", '": kept as active: "']
+        ids = {key: self.s3.initiate("leftovers", key) for key in keys}
+        self.server.control("clock-offset-s 172800")
+        self.s3.clock_offset = 172800
+        for key, upload_id in ids.items():
+            self.s3.upload_part("leftovers", key, upload_id, 1, b"part")
+        self.s3.initiate("leftovers", "young")
+        for options in ((), ("-v",), ("-vvv",)):
+            done = run("--log", self.log, *options, *SWEEP, env=self.env)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual("kept as active: its" in done.stderr, options == ("-vvv",))
+            uploads, summary = self.logged("begin", "upload", "summary")
+            self.assertEqual({upload["key"]: upload["upload_id"] for upload in uploads}, ids)
+            for upload in uploads:
+                self.assertEqual((upload["result"], upload["bucket"]), ("kept", "leftovers"))
+                self.assertRegex(upload["message"], "^kept as active: its last part came ")
+            self.assertEqual((summary["aborted"], summary["active"], summary["younger"]), (0, len(keys), 1))
+            os.remove(self.log)
+
     def test_hard_keys(self):
         keys = ["two words", 'quo"te', "line\nbreak", "\u202eleft", "钥匙 🗝"]
         for key in keys:
@@ -255,7 +276,8 @@ class Metrics(WithFolder):
         self.assertLess(samples.pop(("duration_seconds", None)), 10)
         uploads = {label: value for (name, label), value in samples.items() if name == "uploads"}
         self.assertEqual(uploads, {"aborted": 3, "found": 0, "missing": 0, "failed": 0, "kept": 1})
-        self.assertEqual(sum(value for (name, _), value in samples.items() if name == "kept_uploads"), 1)
+        kept = {label: value for (name, label), value in samples.items() if name == "kept_uploads"}
+        self.assertEqual(kept, {"active": 0, "younger": 1, "unknown_age": 0, "other": 0})
         self.assertEqual((samples["complete", None], samples["exit_status", None]), (1, 0))
         self.assertEqual(samples["throttled_responses", None], 0)
 

@@ -17,6 +17,8 @@ struct run {
     obs_abort_call *call;
     struct view view;
     struct summary summary; /* how it ended; its error is not kept */
+    struct upload_list *listed; /* what --from names, if --stale looks for it; or NULL */
+    uint64_t before;            /* uploads of the list's batches before this one */
     struct preview preview; /* filled by the dry run before the question */
     bool counted;           /* only what it found is aborted */
     struct upload_set uncounted; /* what else could be, what was active then included */
@@ -67,6 +69,8 @@ static int32_t on_progress(const obs_abort_outcome *outcome, uint64_t done, uint
 {
     struct run *run = userdata;
 
+    done += run->before;
+    total_so_far += run->before;
     if (outcome != NULL) {
         int32_t code = obs_abort_outcome_code(outcome);
 
@@ -258,17 +262,29 @@ static void note_strange_list(const struct run *run, struct summary *summary)
 
     if (summary->code != OBS_ABORT_OK || (options->mode != MODE_FROM && options->mode != MODE_ONE))
         return;
-    if (run->view.list->count == 0 && run->view.list->left_out > 0)
+    if (run->view.list->total == 0 && run->view.list->left_out > 0)
         return;
-    if (run->view.list->count == 0)
+    if (run->view.list->total == 0)
         add_note(summary, false, "the list is empty: there was nothing to abort");
-    else if (summary->missing == run->view.list->count && options->mode == MODE_ONE)
+    else if (summary->missing == run->view.list->total && options->mode == MODE_ONE)
         add_note(summary, true, "no such upload in obs://%s: aborted or completed earlier, or not this key's upload id",
                  options->bucket);
-    else if (summary->missing == run->view.list->count)
+    else if (summary->missing == run->view.list->total)
         add_note(summary, true,
                  "none of the %zu uploads existed: is obs://%s the right bucket, and are keys and ids whole?",
-                 run->view.list->count, options->bucket);
+                 run->view.list->total, options->bucket);
+}
+
+/* What a sweep keeps of a bucket is no matter of the list's. Of that, those are kept that are neither old enough nor gone;
+   which of both, no listing tells. */
+static void count_list_alone(const struct run *run, struct summary *summary)
+{
+    uint64_t tried = summary->aborted + summary->missing + summary->failed, total = run->listed->total;
+    uint64_t told = summary->active + summary->smaller + summary->unsized;
+
+    summary->kept = (total > tried + told ? total - tried : told) + run->listed->left_out;
+    summary->left_out = run->listed->left_out;
+    summary->younger = summary->unknown_age = 0;
 }
 
 static int show_end(struct run *run, struct summary *summary)
@@ -296,6 +312,8 @@ static bool note_unreadable(struct summary *summary)
 /* Shows how it ended. */
 static int conclude(struct run *run, struct summary *summary)
 {
+    if (run->listed != NULL)
+        count_list_alone(run, summary);
     summary->unreadable = note_unreadable(summary);
     summary->status = exit_status(run, summary);
     if (summary->unreadable && summary->status == STATUS_GONE)
@@ -319,24 +337,48 @@ static int finish(struct run *run, int32_t code, obs_abort_report *report, char 
     return status;
 }
 
+/* One batch, added to the summary. Returns whether the next one may be begun. */
+static bool abort_batch(struct run *run, struct upload_list *list, struct summary *summary, char **error)
+{
+    obs_abort_report *report = NULL;
+    char *batch_error = NULL;
+    int32_t code = obs_abort_many(run->client, run->call, run->options->bucket, list->uploads, list->count, on_progress, run,
+                                  &report, &batch_error);
+    struct summary batch = summary_of(code, NULL, report);
+
+    summary->aborted += batch.aborted;
+    summary->missing += batch.missing;
+    summary->failed += batch.failed;
+    summary->throttled += batch.throttled;
+    run->before += list->count;
+    obs_abort_report_free(report);
+    if (code != OBS_ABORT_OK) { /* PARTIAL is followed by something worse, or by more of it */
+        obs_abort_string_free(*error);
+        *error = batch_error;
+        summary->code = code;
+        summary->error = batch_error;
+    }
+    return code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL;
+}
+
 static int run_many(struct run *run, struct upload_list *list)
 {
-    const struct options *options = run->options;
-    obs_abort_report *report = NULL;
+    struct summary summary = {.code = OBS_ABORT_OK, .begun = true};
+    bool unreadable = false;
     char *error = NULL;
-    struct summary summary;
-    int32_t code;
     int status;
 
-    view_open(&run->view, options, false, list);
-    code = obs_abort_many(run->client, run->call, options->bucket, list->uploads, list->count, on_progress, run,
-                          &report, &error);
-    summary = summary_of(code, error, report);
-    summary.kept += list->left_out;
+    view_open(&run->view, run->options, false, list);
+    while (abort_batch(run, list, &summary, &error) && upload_list_next(list, &unreadable))
+        continue;
+    if (unreadable) {
+        summary.code = OBS_ABORT_INTERNAL;
+        summary.error = "the rest of the list can't be read back from its temporary file";
+    }
+    summary.kept = list->total - summary.aborted - summary.missing - summary.failed + list->left_out;
     summary.left_out = list->left_out;
     note_strange_list(run, &summary);
     status = conclude(run, &summary);
-    obs_abort_report_free(report);
     obs_abort_string_free(error);
     return status;
 }
@@ -363,6 +405,8 @@ static int32_t is_left_out(const obs_abort_outcome *candidate, void *userdata)
 
     if (!key_is_chosen(run->options, key))
         return true;
+    if (run->listed != NULL && !upload_set_has(&run->listed->listed, key, obs_abort_outcome_upload_id(candidate)))
+        return true;
     if (run->counted)
         return !is_counted(run, candidate);
     return run->taken != ALL && upload_set_has(&run->marked, key, obs_abort_outcome_upload_id(candidate)) !=
@@ -379,7 +423,7 @@ static int32_t sweep(struct run *run, uint32_t flags, obs_abort_progress_fn prog
     bool measures;
     int32_t code;
 
-    obs_abort_selection_set_prefix(selection, options->prefix);
+    obs_abort_selection_set_prefix(selection, run->listed != NULL ? run->listed->prefix : options->prefix);
     obs_abort_selection_set_older_than_seconds(selection, options->age);
     obs_abort_selection_set_idle_seconds(selection, options->idle_seconds);
     if (run->preview.cutoff >= 0)
@@ -556,6 +600,16 @@ static int run_larger(struct run *run, uint32_t flags)
     return status >= 0 ? status : run_sweep(run, flags);
 }
 
+/* A list without entries: there is nothing to look for. */
+static int run_nothing(struct run *run)
+{
+    struct summary summary = {.code = OBS_ABORT_OK, .begun = true};
+
+    view_open(&run->view, run->options, run->options->dry_run, NULL);
+    add_note(&summary, false, "the list is empty: there was nothing to abort");
+    return conclude(run, &summary);
+}
+
 int run_mode(struct run *run, struct upload_list *list)
 {
     const struct options *options = run->options;
@@ -568,6 +622,9 @@ int run_mode(struct run *run, struct upload_list *list)
     case MODE_LIST:
         return run_sweep(run, OBS_ABORT_DRY_RUN);
     case MODE_STALE:
+        run->listed = options->from != NULL ? list : NULL;
+        if (run->listed != NULL && run->listed->total == 0)
+            return run_nothing(run);
         if (options->dry_run)
             return run_sweep(run, live | OBS_ABORT_DRY_RUN);
         if (options->yes)
@@ -629,8 +686,9 @@ bool run_output_failed(const struct run *run)
 /* What the command line or the file of --from names; nothing if that is still to be found. */
 static bool make_list(struct upload_list *list, const struct options *options, struct failure *failure)
 {
-    if (options->mode == MODE_FROM)
+    if (options->from != NULL)
         return upload_list_read(list, options, failure);
+    list->total = 1;
     if (options->mode != MODE_ONE || upload_list_add(list, options->key, options->upload_id, -1))
         return true;
     fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INTERNAL, "out of memory");
@@ -657,11 +715,12 @@ static int run_client(const struct options *options, const obs_abort_client *cli
 
 static int run_options(const struct options *options)
 {
-    struct upload_list list = {NULL, NULL, NULL, 0, 0, 0};
+    struct upload_list list;
     struct failure failure = {0, 0, ""};
     obs_abort_client *client = NULL;
     int status;
 
+    memset(&list, 0, sizeof list);
     if (options->mode == MODE_STALE && !options->yes && !options->dry_run &&
         !(is_terminal(stdin) && is_terminal(stderr))) {
         complain("--stale asks before it aborts, and here is no terminal to ask on: --yes or --dry-run");

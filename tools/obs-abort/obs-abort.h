@@ -78,6 +78,7 @@ struct options {
 
     bool json, quiet, help, version;
     const char *log, *metrics; /* paths */
+    int32_t only_failed;
     uint32_t verbose;
 };
 
@@ -164,6 +165,22 @@ void format_bytes(char *buffer, size_t size, uint64_t bytes);
 /* The same, and of how many the size is not known. */
 void format_amount(char *buffer, size_t size, const struct amount *amount);
 
+/* ---- upload_set.c ---- */
+
+/* Zeroed, it is empty. */
+struct upload_set {
+    uint64_t *hashes; /* room of them, a power of two; 0: free */
+    size_t count, room;
+    uint64_t seed[2];
+};
+
+/* Returns false if there is no memory. */
+bool upload_set_add(struct upload_set *set, const char *key, const char *upload_id);
+/* Returns whether it was there. */
+bool upload_set_remove(struct upload_set *set, const char *key, const char *upload_id);
+bool upload_set_has(const struct upload_set *set, const char *key, const char *upload_id);
+void upload_set_free(struct upload_set *set);
+
 /* ---- input.c: a list of uploads ---- */
 
 struct upload_facts {
@@ -179,10 +196,14 @@ struct upload_list {
     const obs_abort_upload **sorted; /* after upload_list_sort */
     size_t count, room;
     size_t left_out; /* of what was read, by --match and --not */
+    /* Of --from, as list_file.c reads it: */
+    size_t total;             /* uploads, those after this batch included */
+    struct upload_set listed; /* those of --stale, all; with --only, those that are still to come */
+    char *prefix;             /* what all keys begin with; of --stale */
+    FILE *rest;               /* those after this batch; NULL: there are none */
+    bool checked;             /* only those of `rest` that are in `listed` are meant */
 };
 
-/* Reads the file of --from. Returns false on failure. */
-bool upload_list_read(struct upload_list *list, const struct options *options, struct failure *failure);
 /* Copies the strings. Returns false if there is no memory. */
 bool upload_list_add(struct upload_list *list, const char *key, const char *upload_id, int64_t initiated);
 /* Makes upload_list_find possible. Returns false if there is no memory. */
@@ -190,6 +211,23 @@ bool upload_list_sort(struct upload_list *list);
 /* Returns its facts, or NULL. */
 struct upload_facts *upload_list_find(const struct upload_list *list, const char *key, const char *upload_id);
 void upload_list_free(struct upload_list *list);
+
+/* ---- list_file.c: the file of --from ---- */
+
+/* Reads all of it, and keeps the first batch; of --stale, the set alone. Returns false on failure. */
+bool upload_list_read(struct upload_list *list, const struct options *options, struct failure *failure);
+/* Puts the next batch in the place of this one. Returns false if there is none; `failed`: it could not be read. */
+bool upload_list_next(struct upload_list *list, bool *failed);
+
+/* ---- json_line.c ---- */
+
+/* Members of an object, or NULL; they point into its text. */
+struct json_line {
+    char *type, *result, *bucket, *key, *upload_id, *initiated, *code_name, *attempts;
+};
+
+/* Takes the text apart in place. Returns false if it is no object. */
+bool json_line_parse(struct json_line *line, char *text);
 
 /* ---- glob.c: patterns ---- */
 
@@ -199,20 +237,6 @@ struct glob;
 struct glob *glob_new(const char *pattern, const char **wrong);
 bool glob_matches(const struct glob *glob, const char *text);
 void glob_free(struct glob *glob);
-
-/* ---- upload_set.c ---- */
-
-/* Zeroed, it is empty. */
-struct upload_set {
-    uint64_t *hashes; /* room of them, a power of two; 0: free */
-    size_t count, room;
-    uint64_t seed[2];
-};
-
-/* Returns false if there is no memory. */
-bool upload_set_add(struct upload_set *set, const char *key, const char *upload_id);
-bool upload_set_has(const struct upload_set *set, const char *key, const char *upload_id);
-void upload_set_free(struct upload_set *set);
 
 /* ---- text.c: strings and times ---- */
 
@@ -230,6 +254,8 @@ bool has_blank_edge(const char *text);
 /* Undoes put_text in place; false if the text is not well formed. */
 bool unquote(char *text);
 void put_json_string(FILE *out, const char *text /* NULL: null */);
+/* What format_time writes. -1: it is NULL, or something else. */
+int64_t parse_time(const char *text);
 void format_time(char *buffer, size_t size, int64_t unix_seconds);
 void format_age(char *buffer, size_t size, int64_t seconds);
 /* In whole units and in words: 3 minutes. */

@@ -9,6 +9,7 @@ static const struct option_choice addressings[] = {
     {"custom-domain", OBS_ABORT_ADDRESSING_CUSTOM_DOMAIN},
     {NULL, 0},
 };
+static const struct option_choice results[] = {{"failed", 1}, {NULL, 0}};
 static const struct option_choice signatures[] = {
     {"auto", OBS_ABORT_SIGNATURE_AUTO},
     {"obs", OBS_ABORT_SIGNATURE_OBS},
@@ -23,6 +24,8 @@ const struct option_spec option_table[] = {
      "find and abort the uploads begun this long ago"},
     {"from", 0, TEXT, FIELD(from), NULL, WHAT_TO_ABORT, false, "FILE", "-",
      "abort the uploads that this file lists; - is stdin"},
+    {"only", 0, CHOICE, FIELD(only_failed), results, WHAT_TO_ABORT, false, "RESULT", NULL,
+     "with --from: what its JSON says has failed"},
     {"list", 0, FLAG, FIELD(list), NULL, WHAT_TO_ABORT, false, NULL, NULL,
      "abort nothing, show the unfinished uploads"},
     {"prefix", 0, TEXT, FIELD(prefix), NULL, WHAT_TO_ABORT, true, "PREFIX", NULL,

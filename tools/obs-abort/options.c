@@ -304,8 +304,10 @@ static const char *misfit(const struct options *options, size_t operands)
     bool one = options->mode == MODE_ONE, stale = options->mode == MODE_STALE;
     const char *wrong = NULL;
 
-    if ((options->stale != NULL) + options->list + (options->from != NULL) > 1)
-        return "--stale, --list and --from exclude one another";
+    if (options->list && (options->stale != NULL || options->from != NULL))
+        return "--list goes neither with --stale nor with --from";
+    if (options->only_failed && options->from == NULL)
+        return "--only goes with --from";
     if (one && (options->key == NULL || operands != 2))
         return "one upload is obs://BUCKET/KEY and UPLOAD_ID; for more: --stale, --from or --list";
     /* The service would know no such upload, and it would count as gone. */
@@ -313,10 +315,10 @@ static const char *misfit(const struct options *options, size_t operands)
         return "the upload id begins or ends with white space or an invisible character (copied along?)";
     if (one && strncmp(options->upload_id, "obs://", 6) == 0)
         return "an upload id does not start with obs://; for several buckets: --stale or --list";
-    if (options->mode == MODE_FROM && (options->key != NULL || operands != 1))
+    if (options->from != NULL && (options->key != NULL || operands != 1))
         return "--from takes one bucket, obs://BUCKET; the keys are in its file";
-    if (options->prefix != NULL && !stale && options->mode != MODE_LIST)
-        return "--prefix goes with --stale and --list";
+    if (options->prefix != NULL && (options->from != NULL || (!stale && options->mode != MODE_LIST)))
+        return "--prefix goes with --stale and --list, without --from";
     if (one && options->match.count + options->not.count > 0)
         return "--match and --not go with --stale, --list and --from";
     if (options->larger != NULL && !stale && options->mode != MODE_LIST)

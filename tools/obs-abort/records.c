@@ -158,7 +158,8 @@ void records_kept(const char *bucket, const char *message)
 /* What is told of one bucket, or of one prefix. */
 struct sample {
     char *labels;
-    double aborted, found, missing, failed, kept, unknown_age, other, throttled, complete, exit_status, seconds;
+    double aborted, found, missing, failed, kept, active, younger, unknown_age, other;
+    double throttled, complete, exit_status, seconds;
     double last_run, last_success;
 };
 
@@ -175,8 +176,10 @@ static const struct metric {
     {"obs_abort_uploads", NULL, "result=\"missing\"", offsetof(struct sample, missing)},
     {"obs_abort_uploads", NULL, "result=\"failed\"", offsetof(struct sample, failed)},
     {"obs_abort_uploads", NULL, "result=\"kept\"", offsetof(struct sample, kept)},
-    {"obs_abort_kept_uploads", "Uploads that the last run kept by why.", "reason=\"unknown_age\"",
-     offsetof(struct sample, unknown_age)},
+    {"obs_abort_kept_uploads", "Uploads that the last run kept by why.", "reason=\"active\"",
+     offsetof(struct sample, active)},
+    {"obs_abort_kept_uploads", NULL, "reason=\"younger\"", offsetof(struct sample, younger)},
+    {"obs_abort_kept_uploads", NULL, "reason=\"unknown_age\"", offsetof(struct sample, unknown_age)},
     {"obs_abort_kept_uploads", NULL, "reason=\"other\"", offsetof(struct sample, other)},
     {"obs_abort_throttled_responses", "Responses of the last run that asked to slow down.", NULL,
      offsetof(struct sample, throttled)},
@@ -265,7 +268,9 @@ void records_summary(const struct view *view, const struct summary *summary)
     sample->failed = (double)summary->failed;
     sample->kept = (double)summary->kept;
     sample->unknown_age = (double)summary->unknown_age;
-    sample->other = sample->kept - sample->unknown_age;
+    sample->active = (double)summary->active;
+    sample->younger = (double)summary->younger;
+    sample->other = sample->kept - sample->active - sample->younger - sample->unknown_age;
     sample->throttled = (double)summary->throttled;
     sample->complete = summary->complete;
     sample->exit_status = summary->status;

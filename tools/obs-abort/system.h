@@ -52,6 +52,8 @@ size_t read_line(char **line, size_t *size, FILE *file);
 FILE *open_to_append(const char *path);
 /* For writing, new, and readable by everybody whatever the umask. */
 FILE *create_public_file(const char *path);
+/* For writing and reading, gone when it is closed; NULL with errno on failure. */
+FILE *temporary_file(void);
 /* Whether all is on the disk. */
 bool write_through(FILE *file);
 /* In the place of what is there. Returns false with errno on failure. */

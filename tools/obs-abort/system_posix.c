@@ -193,6 +193,29 @@ FILE *create_public_file(const char *path)
     return file;
 }
 
+FILE *temporary_file(void)
+{
+    const char *folder = getenv("TMPDIR");
+    char path[4096];
+    int length, descriptor;
+    FILE *file;
+
+    length = snprintf(path, sizeof path, "%s/obs-abort-XXXXXX", folder != NULL && *folder == '/' ? folder : "/tmp");
+    if (length < 0 || (size_t)length >= sizeof path) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    descriptor = mkstemp(path);
+    if (descriptor < 0)
+        return NULL;
+    unlink(path);
+    fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+    file = fdopen(descriptor, "w+");
+    if (file == NULL)
+        close(descriptor);
+    return file;
+}
+
 bool write_through(FILE *file)
 {
     return fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;

@@ -247,6 +247,18 @@ FILE *create_public_file(const char *path)
     return open_as(path, L"wb");
 }
 
+/* tmpfile makes it in the root folder, where not everybody may. D: removed when it is closed. */
+FILE *temporary_file(void)
+{
+    wchar_t folder[MAX_PATH + 1], path[MAX_PATH + 1];
+
+    if (GetTempPathW(MAX_PATH + 1, folder) == 0 || GetTempFileNameW(folder, L"obs", 0, path) == 0) {
+        errno = EACCES;
+        return NULL;
+    }
+    return _wfopen(path, L"w+bTD");
+}
+
 bool write_through(FILE *file)
 {
     return fflush(file) == 0 && !ferror(file) && _commit(_fileno(file)) == 0;

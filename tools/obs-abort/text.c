@@ -247,6 +247,23 @@ void put_json_string(FILE *out, const char *string)
     putc('"', out);
 }
 
+int64_t parse_time(const char *text)
+{
+    int year, month, day, hour, minute, second;
+    int64_t days;
+    char end;
+
+    if (text == NULL || strlen(text) != 20 ||
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%c", &year, &month, &day, &hour, &minute, &second, &end) != 7 || end != 'Z' ||
+        year < 1970 || month < 1 || month > 12)
+        return -1;
+    /* Years that begin in March have the leap day at their end. */
+    year -= month <= 2;
+    days = (int64_t)year * 365 + year / 4 - year / 100 + year / 400 + (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day -
+           719469;
+    return days * 86400 + hour * 3600 + minute * 60 + second;
+}
+
 void format_time(char *buffer, size_t size, int64_t unix_seconds)
 {
     time_t when = (time_t)unix_seconds;

@@ -116,6 +116,28 @@ bool upload_set_has(const struct upload_set *set, const char *key, const char *u
     return set->count > 0 && *place_of(set, hash(set, key, upload_id)) != 0;
 }
 
+bool upload_set_remove(struct upload_set *set, const char *key, const char *upload_id)
+{
+    uint64_t *place = set->count > 0 ? place_of(set, hash(set, key, upload_id)) : NULL;
+    size_t i, free_place, mask = set->room - 1;
+
+    if (place == NULL || *place == 0)
+        return false;
+    free_place = (size_t)(place - set->hashes);
+    /* Those behind it that would not be found past a free place move up. */
+    for (i = (free_place + 1) & mask; set->hashes[i] != 0; i = (i + 1) & mask) {
+        size_t wanted = (size_t)set->hashes[i] & mask;
+
+        if (((i - wanted) & mask) >= ((i - free_place) & mask)) {
+            set->hashes[free_place] = set->hashes[i];
+            free_place = i;
+        }
+    }
+    set->hashes[free_place] = 0;
+    set->count--;
+    return true;
+}
+
 void upload_set_free(struct upload_set *set)
 {
     free(set->hashes);

@@ -140,7 +140,7 @@ void view_open(struct view *view, const struct options *options, bool finding, s
     view->started_ms = monotonic_ms();
     totals_open(&view->totals, options->totals > 0 ? options->totals - 1 : 0);
     if (bar)
-        progress_start(options->several ? options->bucket : finding ? "finding" : "aborting", finding, list != NULL ? list->count : 0);
+        progress_start(options->several ? options->bucket : finding ? "finding" : "aborting", finding, list != NULL ? list->total : 0);
 }
 
 /* After each line: a full disk or a closed pipe must stop the sweep, not surface after it. */
@@ -719,7 +719,8 @@ static void put_kept(const struct view *view, const struct summary *summary, con
     }
     if (others > 0) {
         fprintf(stderr, "%s%llu %s", separator, (unsigned long long)others,
-                view->options->mode == MODE_LIST ? "not shown" : is_cut_short(view, summary) ? "not begun" : "kept");
+                view->options->mode == MODE_LIST ? "not shown" : is_cut_short(view, summary) ? "not begun"
+                : is_listing(view) && view->options->from != NULL ? "younger or gone already" : "kept");
         separator = ", ";
     }
     if (summary->left_out > 0) {

@@ -16,6 +16,7 @@ _obs_abort()
     case $option in
     --stale) option=value words="24h 7d 30d" ;;
     --from) option=value words="-" files=yes ;;
+    --only) option=value words="failed" ;;
     --prefix) option=value ;;
     --match) option=value ;;
     --not) option=value ;;
@@ -42,6 +43,7 @@ _obs_abort()
         [[ $current == -* && $files == "" ]] && words="
             --stale
             --from
+            --only
             --list
             --prefix
             --match

@@ -3,6 +3,7 @@
 complete -c obs-abort -f
 complete -c obs-abort -l stale -x -a '24h 7d 30d' -d 'find and abort the uploads begun this long ago'
 complete -c obs-abort -l from -r -F -a '-' -d 'abort the uploads that this file lists; - is stdin'
+complete -c obs-abort -l only -x -a 'failed' -d 'with --from: what its JSON says has failed'
 complete -c obs-abort -l list -d 'abort nothing, show the unfinished uploads'
 complete -c obs-abort -l prefix -x -d 'only keys that start with it (--stale, --list)'
 complete -c obs-abort -l match -x -d 'only keys that match; may be repeated'
