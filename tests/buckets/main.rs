@@ -32,8 +32,11 @@ fn client(server: &Server) -> Client {
     Config::new(&server.endpoint()).client()
 }
 
+/// Names and locations.
+type Told = Vec<(String, Option<String>)>;
+
 /// The code, the error, and what the callback was told.
-fn listed(client: &Client) -> (i32, Option<String>, Vec<(String, Option<String>)>) {
+fn listed(client: &Client) -> (i32, Option<String>, Told) {
     let mut told = Vec::new();
     let (code, error) = client.buckets(None, &mut |name, location| {
         told.push((name.to_owned(), location.map(str::to_owned)));

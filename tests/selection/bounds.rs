@@ -170,6 +170,22 @@ fn a_time_that_has_not_come_needs_a_flag() {
     }
 }
 
+/// The clock of this machine is a day ahead: an hour ago by it is a time that has not come by the service's.
+#[test]
+fn a_time_that_has_not_come_for_the_service_takes_nothing() {
+    for offset in [-(DAY as i64), -600] {
+        let server = server();
+        server.set_clock_offset_s(offset);
+        for age in [5, 30 * HOUR] {
+            server.create_upload_at("backups", &format!("{age} s old"), &ago(age));
+        }
+        let selection = Selection::new().initiated_before(unix_now() - 300);
+        let ending = swept(&client(&server), &selection);
+        assert_eq!((ending.code, left(&server).len()), (code::INVALID_ARGUMENT, 2), "{offset}: {ending:?}");
+        assert_eq!(requests(&server, is_abort), 0, "{offset}");
+    }
+}
+
 #[test]
 fn unknown_flags_are_refused() {
     let server = server();

@@ -9,6 +9,7 @@ use support::{Config, Selection, code};
 use super::*;
 
 /// What is wrong with the lists of parts of a server.
+#[allow(clippy::large_enum_variant, reason = "there are 60 of them")]
 enum Wrong {
     Nothing,
     Quirk(ListQuirk),
@@ -52,6 +53,7 @@ fn rows() -> Vec<(&'static str, Wrong)> {
         ("405", refused(405, "MethodNotAllowed")),
         ("501", refused(501, "NotImplemented")),
         ("500 again and again", refused(500, "InternalError")),
+        ("503 again and again", refused(503, "SlowDown")),
         ("301", refused(301, "PermanentRedirect")),
         ("204", fault(Fault::answer(204))),
         ("200 without a body", fault(Fault::answer(200))),
@@ -86,7 +88,7 @@ fn rows() -> Vec<(&'static str, Wrong)> {
         ),
     ];
     for (quirk, name, listings) in ListQuirk::TABLE {
-        if listings.contains(&Listing::Parts) && quirk != ListQuirk::OtherKey {
+        if listings.contains(&Listing::Parts) {
             rows.push((
                 name,
                 if name.ends_with("-markers") { Wrong::QuirkOfPages(quirk) } else { Wrong::Quirk(quirk) },

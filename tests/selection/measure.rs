@@ -87,6 +87,7 @@ fn it_never_changes_what_is_aborted() {
         Some(lists(Fault::answer(403).error("AccessDenied"))),
         Some(lists(Fault::answer(404).error("NoSuchBucket"))),
         Some(lists(Fault::answer(500))),
+        Some(lists(Fault::answer(503).error("SlowDown"))),
         Some(lists(Fault::answer(200).body("<html>"))),
         Some(lists(Fault::real().date_offset(2 * DAY as i64))),
         Some(lists(Fault::real().without("Date"))),
@@ -147,6 +148,17 @@ fn what_is_tried_twice_counts_once() {
     server.fault(Fault::answer(204).method("DELETE").key("seven"));
     let (ending, _) = told(&client(&server), &Selection::new().older_than(DAY).measure(), 0);
     assert_eq!((ending.code, report(&ending).aborted, report(&ending).bytes), (code::OK, 4, 35_000));
+}
+
+#[test]
+fn sizes_beyond_all_numbers_stay_at_the_largest() {
+    let server = server();
+    old(&server, "a", 3);
+    old(&server, "b", 3);
+    server.create_parts("backups", "", 2, u64::MAX, 60);
+    let (ending, outcomes) = told(&client(&server), &Selection::new().older_than(DAY).measure(), 0);
+    assert_eq!(ending.code, code::OK, "{ending:?}");
+    assert_eq!((report(&ending).bytes, outcomes["a"].bytes), (u64::MAX, u64::MAX));
 }
 
 #[test]
