@@ -50,6 +50,19 @@ static int32_t go_on(const obs_abort_outcome *outcome, uint64_t done, uint64_t t
     return done > total || (outcome != NULL && obs_abort_outcome_key(outcome) == NULL);
 }
 
+static int32_t keep(const obs_abort_outcome *candidate, void *userdata)
+{
+    (void)userdata;
+    return obs_abort_outcome_upload_id(candidate) == NULL;
+}
+
+static int32_t next_bucket(const char *name, const char *location, void *userdata)
+{
+    (void)location;
+    *(size_t *)userdata += strlen(name);
+    return 0;
+}
+
 static int32_t set(obs_abort_config *config, const char *name, const char *value)
 {
     static const char *certificate;
@@ -88,6 +101,29 @@ static void say(const char *verb, int32_t code, char *error)
     obs_abort_string_free(error);
 }
 
+/* By a selection, with the lists of parts. */
+static void call_sweep(const obs_abort_client *client, const obs_abort_call *call)
+{
+    obs_abort_selection *selection = obs_abort_selection_new();
+    obs_abort_report *report = NULL;
+    size_t letters = 0;
+    char *error = NULL;
+    int32_t code;
+
+    obs_abort_selection_set_prefix(selection, "");
+    obs_abort_selection_set_older_than_seconds(selection, 60);
+    obs_abort_selection_set_initiated_before(selection, 4102444800);
+    obs_abort_selection_set_idle_seconds(selection, 60);
+    obs_abort_selection_set_measure(selection, 1);
+    obs_abort_selection_set_filter(selection, keep, NULL);
+    code = obs_abort_sweep(client, call, bucket, selection, OBS_ABORT_INCLUDE_LIVE, go_on, NULL, &report, &error);
+    say("sweep", code, error);
+    obs_abort_selection_free(selection);
+    obs_abort_report_free(report);
+    code = obs_abort_buckets(client, call, next_bucket, &letters, &error);
+    say("buckets", code, error);
+}
+
 static void call_verbs(const obs_abort_client *client)
 {
     const char *key = uploads[0].key, *id = uploads[0].upload_id;
@@ -109,6 +145,7 @@ static void call_verbs(const obs_abort_client *client)
     code = obs_abort_stale(client, call, bucket, NULL, 60, 0, go_on, NULL, &report, &error);
     say("stale", code, error);
     obs_abort_report_free(report);
+    call_sweep(client, call);
     obs_abort_call_cancel(call);
     obs_abort_call_free(call);
 }

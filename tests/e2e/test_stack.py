@@ -100,6 +100,8 @@ class Stack(unittest.TestCase):
             said = dict(line.split() for line in done.stdout.splitlines())
             codes = [said[verb] for verb in ("multipart", "outcome", "many", "stale")]
             self.assertEqual(codes, expected, done.stderr)
+            # Both begin with a list, as obs_abort_stale does.
+            self.assertEqual([said["sweep"], said["buckets"]], [said["stale"]] * 2, done.stderr)
             self.assertGreater(int(said["logged"]), 0)
             Stack.most_used = max(Stack.most_used, int(said["used"]))
 

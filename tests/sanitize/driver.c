@@ -115,6 +115,14 @@ static void null_everywhere(void)
     CODE(obs_abort_multipart_outcome(NULL, NULL, "a", "b", "c", NULL), invalid, NULL);
     CODE(obs_abort_many(NULL, NULL, "a", NULL, 0, NULL, NULL, NULL, NULL), invalid, NULL);
     CODE(obs_abort_stale(NULL, NULL, "a", NULL, 1, 0, NULL, NULL, NULL, NULL), invalid, NULL);
+    CODE(obs_abort_sweep(NULL, NULL, "a", NULL, 0, NULL, NULL, NULL, NULL), invalid, NULL);
+    CODE(obs_abort_buckets(NULL, NULL, NULL, NULL, NULL), invalid, NULL);
+    CODE(obs_abort_selection_set_prefix(NULL, "a"), invalid, NULL);
+    CODE(obs_abort_selection_set_older_than_seconds(NULL, 1), invalid, NULL);
+    CODE(obs_abort_selection_set_initiated_before(NULL, 1), invalid, NULL);
+    CODE(obs_abort_selection_set_idle_seconds(NULL, 1), invalid, NULL);
+    CODE(obs_abort_selection_set_measure(NULL, 1), invalid, NULL);
+    CODE(obs_abort_selection_set_filter(NULL, NULL, NULL), invalid, NULL);
     CODE(obs_abort_call_set_timeout_ms(NULL, 1), invalid, NULL);
     obs_abort_client_shutdown(NULL);
     obs_abort_call_cancel(NULL);
@@ -128,9 +136,14 @@ static void null_everywhere(void)
     CHECK(obs_abort_report_total(NULL) + obs_abort_report_aborted(NULL) + obs_abort_report_missing(NULL) == 0);
     CHECK(obs_abort_report_failed(NULL) + obs_abort_report_kept(NULL) == 0);
     CHECK(obs_abort_report_throttled(NULL) + obs_abort_report_unknown_age(NULL) == 0);
+    CHECK(obs_abort_report_younger(NULL) + obs_abort_report_active(NULL) + obs_abort_report_bytes(NULL) == 0);
+    CHECK(obs_abort_report_complete(NULL) == 0);
+    CHECK(obs_abort_outcome_parts(NULL) + obs_abort_outcome_bytes(NULL) == 0);
+    CHECK(obs_abort_outcome_last_part(NULL) == -1);
     CHECK(obs_abort_report_failure_count(NULL) == 0 && obs_abort_report_failure(NULL, 0) == NULL);
     obs_abort_outcome_free(NULL);
     obs_abort_report_free(NULL);
+    obs_abort_selection_free(NULL);
     obs_abort_call_free(NULL);
     obs_abort_client_free(NULL);
     obs_abort_config_free(NULL);
@@ -313,6 +326,90 @@ static void stale(const obs_abort_client *client)
     code = obs_abort_stale(client, NULL, "no-such-bucket", NULL, 3600, 0, NULL, NULL, &report, &error);
     CODE(code, OBS_ABORT_NO_SUCH_BUCKET, error);
     obs_abort_report_free(report);
+    obs_abort_string_free(error);
+}
+
+/* Keeps every other upload. The first time, it frees the selection that the sweep has copied. */
+struct catalogue {
+    obs_abort_selection *selection;
+    size_t shown;
+};
+
+static int32_t keep_half(const obs_abort_outcome *candidate, void *userdata)
+{
+    struct catalogue *catalogue = userdata;
+
+    CHECK(strncmp(obs_abort_outcome_key(candidate), "stale/", 6) == 0);
+    CHECK(strlen(obs_abort_outcome_upload_id(candidate)) > 0 && obs_abort_outcome_initiated(candidate) > 0);
+    CHECK(obs_abort_outcome_attempts(candidate) == 0 && obs_abort_outcome_message(candidate) == NULL);
+    obs_abort_selection_free(catalogue->selection);
+    catalogue->selection = NULL;
+    return (int32_t)(catalogue->shown++ % 2);
+}
+
+static int32_t measured(const obs_abort_outcome *outcome, uint64_t done, uint64_t total, void *userdata)
+{
+    (void)userdata;
+    CHECK(done <= total);
+    if (outcome != NULL) {
+        CHECK(obs_abort_outcome_parts(outcome) == 0 && obs_abort_outcome_bytes(outcome) == 0);
+        CHECK(obs_abort_outcome_last_part(outcome) == -1);
+    }
+    return 0;
+}
+
+static void selected(const obs_abort_client *client)
+{
+    struct catalogue catalogue = {obs_abort_selection_new(), 0};
+    obs_abort_report *report = NULL;
+    char *error = NULL;
+    int32_t code;
+
+    CHECK(catalogue.selection != NULL);
+    code = obs_abort_sweep(client, NULL, bucket, catalogue.selection, 0, NULL, NULL, &report, &error);
+    CODE(code, OBS_ABORT_INVALID_ARGUMENT, error);
+    CHECK(report == NULL && error != NULL);
+    obs_abort_string_free(error);
+    CODE(obs_abort_selection_set_prefix(catalogue.selection, "\xff"), OBS_ABORT_INVALID_ARGUMENT, NULL);
+    CODE(obs_abort_selection_set_prefix(catalogue.selection, "stale/"), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_selection_set_older_than_seconds(catalogue.selection, 3600), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_selection_set_initiated_before(catalogue.selection, (int64_t)time(NULL) - 60), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_selection_set_idle_seconds(catalogue.selection, 1800), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_selection_set_measure(catalogue.selection, 1), OBS_ABORT_OK, NULL);
+    CODE(obs_abort_selection_set_filter(catalogue.selection, keep_half, &catalogue), OBS_ABORT_OK, NULL);
+    code = obs_abort_sweep(client, NULL, bucket, catalogue.selection, OBS_ABORT_DRY_RUN, measured, NULL, &report, &error);
+    CODE(code, OBS_ABORT_OK, error);
+    check_sum(report);
+    CHECK(catalogue.shown > 1 && obs_abort_report_kept(report) == catalogue.shown / 2);
+    CHECK(obs_abort_report_total(report) == catalogue.shown && obs_abort_report_complete(report) == 0);
+    CHECK(obs_abort_report_younger(report) + obs_abort_report_active(report) + obs_abort_report_bytes(report) == 0);
+    obs_abort_report_free(report);
+}
+
+static int32_t count_bucket(const char *name, const char *location, void *userdata)
+{
+    CHECK(strlen(name) >= 3 && (location == NULL || strlen(location) > 0));
+    *(size_t *)userdata += strcmp(name, bucket) == 0;
+    return 0;
+}
+
+static int32_t stop_at_once(const char *name, const char *location, void *userdata)
+{
+    (void)location;
+    (void)userdata;
+    return name != NULL;
+}
+
+static void buckets(const obs_abort_client *client)
+{
+    size_t found = 0;
+    char *error = NULL;
+    int32_t code = obs_abort_buckets(client, NULL, count_bucket, &found, &error);
+
+    CODE(code, OBS_ABORT_OK, error);
+    CHECK(found == 1);
+    code = obs_abort_buckets(client, NULL, stop_at_once, NULL, &error);
+    CODE(code, OBS_ABORT_CANCELLED, error);
     obs_abort_string_free(error);
 }
 
@@ -557,7 +654,9 @@ static void *everything(void *unused)
     threads(client);
     forked(client);
     many(client);
+    selected(client);
     stale(client);
+    buckets(client);
     obs_abort_client_free(client);
     cancelled();
     freed_in_flight(1);
