@@ -15,7 +15,7 @@ import unittest
 
 import support
 import tool_terminal
-from tool_buckets import OneQuestion, Prefixes, Several
+from tool_buckets import Account, OneQuestion, Prefixes, Regions, Several
 from tool_choice import BadChoice, Chosen, Larger
 from tool_config import (AwsFiles, Endpoint, Halves, ObsutilFile, OpenFiles, Precedence, Readers, Region,
                          WhatStaysInMemory)
@@ -36,7 +36,7 @@ from tool_wire import Connection, Start
 
 # Found here by the runner, a line for each file.
 __all__ = [
-    "OneQuestion", "Prefixes", "Several",
+    "Account", "OneQuestion", "Prefixes", "Regions", "Several",
     "BadChoice", "Chosen", "Larger",
     "AwsFiles", "Endpoint", "Halves", "ObsutilFile", "OpenFiles", "Precedence", "Readers", "Region",
     "WhatStaysInMemory",
@@ -113,6 +113,15 @@ class Usage(WithListener):
         self.refused("--list", "obs://bucket/a/b", "obs://bucket/a/", says="part of another")
         self.refused("--list", "obs://bucket/a", "obs://bucket", says="part of another")
         self.refused("--stale", "0s", "--include-live", "--yes", "obs://bucket", "obs://other", says="single bucket")
+        for which in (("--all-buckets",), ("--bucket-match", "a*")):
+            self.refused("--stale", "0s", "--include-live", "--yes", *which, says="single bucket")
+            self.refused("--list", *which, "obs://bucket", says="no other is named")
+            self.refused("--from", "-", *which, says="go with --stale and --list")
+            self.refused(*which, says="go with --stale and --list")
+            self.refused(*which, "obs://bucket/key", "ID", says="go with --stale and --list")
+            self.refused("--list", "--addressing", "custom-domain", *which, says="one bucket")
+        self.refused("--list", "--all-buckets", "--bucket-match", "a", says="exclude one another")
+        self.refused("--list", "--bucket-match", "[", says="--bucket-match [: a bracket is not closed")
         self.refused("--from", "-", "obs://bucket/key")
         self.refused("--stale", "1h", "--list", "obs://bucket")
         self.refused("--list", "--from", "-", "obs://bucket")

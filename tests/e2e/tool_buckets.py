@@ -1,13 +1,15 @@
 """Several buckets at once: each is looked at, none stops the others, and the exit status tells of the worst."""
 
 import json
-import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
+import support
 import tool_terminal
+from proxy_servers import ScriptedProxy, answering
 from tool_servers import DAY, HOUR, WithServer
 from tool_terminal import Pty, run
 
@@ -27,12 +29,12 @@ class WithBuckets(WithServer):
         return [len(self.s3.list_uploads(bucket)) for bucket in buckets or ("bk-1", "bk-2", "bk-3")]
 
     def rows(self, output):
-        """The lines of the table after its heading: numbers, and what stands behind them."""
+        """The lines of the table after its heading: numbers, -1 for what is not known, and what stands behind them."""
         lines = output.splitlines()
         heading = [n for n, line in enumerate(lines) if line.split()[-1:] == ["bucket"] and line.startswith("  found")]
         self.assertEqual(len(heading), 1, output)
-        rows = [re.fullmatch(r"((?: *\d+)+)  (.*)", line.rstrip("\r")) for line in lines[heading[0] + 1:]]
-        return [(tuple(map(int, row.group(1).split())), row.group(2)) for row in rows if row]
+        rows = [re.fullmatch(r"((?: +(?:\d+|-))+)  (.*)", line.rstrip("\r")) for line in lines[heading[0] + 1:]]
+        return [(tuple(-1 if cell == "-" else int(cell) for cell in row.group(1).split()), row.group(2)) for row in rows if row]
 
     def json_objects(self, done):
         lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -97,7 +99,7 @@ class Several(WithBuckets):
         done = run(*SWEEP, *THREE, env=self.env)
         self.assertEqual((done.returncode, self.counts("bk-1", "bk-3")), (1, [2, 0]), done.stderr)
         self.assertIn("obs-abort: obs://bk-2 was not looked at: access_denied", done.stderr)
-        self.assertIn(((0, 0, 0, 0), "obs://bk-2: access_denied"), self.rows(done.stderr))
+        self.assertIn(((-1, -1, -1, -1), "obs://bk-2: access_denied"), self.rows(done.stderr))
         self.assertIn("3 buckets, 1 of them not to the end", done.stderr)
         self.server.control("clear-faults")
         self.assertEqual(self.counts(), [2, 7, 0])
@@ -135,6 +137,7 @@ class Several(WithBuckets):
         self.server.stop()
         done = run(*SWEEP, "--max-attempts", "1", *THREE, env=self.env)
         self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual({numbers for numbers, _ in self.rows(done.stderr)}, {(-1, -1, -1, -1)})
         self.assertIn("3 buckets, 3 of them not to the end", done.stderr)
 
     def test_an_interrupt_stops_all(self):
@@ -162,6 +165,7 @@ class Several(WithBuckets):
         _, stderr = tool.communicate(timeout=20)
         names = [name for _, name in self.rows(stderr)]
         self.assertEqual(names[:3], ["obs://bk-1: interrupted", "obs://bk-2: not looked at", "obs://bk-3: not looked at"])
+        self.assertEqual([row for row, _ in self.rows(stderr)][1:3], [(-1, -1, -1, -1)] * 2)
 
     def test_output_that_can_not_be_written_stops_all(self):
         with open("/dev/full", "w") as full:
@@ -229,3 +233,163 @@ class OneQuestion(WithBuckets):
                 self.server.control("latency-ms 0")
                 self.assertEqual((status, self.counts()), (130, [7, 7, 3]), output)
                 self.assertIn("nothing was aborted", output)
+
+
+class Account(WithServer):
+    """The buckets that the account's list has: bk-1 with 5 old uploads and 2 young ones, bk-2 with 7, other with 3."""
+
+    options = ("--control", "--bucket", "bk-1", "--bucket", "bk-2", "--bucket", "other",
+               "--uploads", f"bk-1:5:{3 * DAY}:old/", "--uploads", f"bk-1:2:{2 * HOUR}:young/",
+               "--uploads", f"bk-2:7:{2 * DAY}:db/", "--uploads", f"other:3:{2 * DAY}:db/")
+    counts, rows, json_objects = WithBuckets.counts, WithBuckets.rows, WithBuckets.json_objects
+
+    def found(self):
+        return self.counts("bk-1", "bk-2", "other")
+
+    def test_all(self):
+        done = run(*SWEEP, "--all-buckets", env=self.env)
+        self.assertEqual((done.returncode, self.found()), (0, [2, 0, 0]), done.stderr)
+        self.assertEqual(sorted(name for _, name in self.rows(done.stderr))[-4:],
+                         ["obs://bk-1", "obs://bk-2", "obs://leftovers", "obs://other"])
+        self.assertEqual(self.rows(done.stderr)[-1][0], (17, 15, 2, 0))
+
+    def test_some(self):
+        for globs, expected in ((["bk-*"], [2, 0, 3]), (["*-2", "oth?r"], [7, 0, 0]), (["[!b]*"], [7, 7, 0])):
+            self.setUp()
+            options = [word for glob in globs for word in ("--bucket-match", glob)]
+            done = run(*SWEEP, *options, env=self.env)
+            self.assertEqual((done.returncode, self.found()), (0, expected), done.stderr)
+
+    def test_with_other_choices(self):
+        done = run(*DRY_RUN, "--json", "--bucket-match", "bk-*", "--bucket-match", "none*", "--prefix", "db/", "--not", "**3",
+                   env=self.env)
+        _, buckets, total = self.json_objects(done)
+        self.assertEqual([(b["bucket"], b["prefix"], b["found"]) for b in buckets], [("bk-1", "db/", 0), ("bk-2", "db/", 6)])
+        self.assertEqual((total["found"], total["left_out"], total["buckets"], total["dry_run"]), (6, 1, 2, True))
+        self.assertEqual(total["note"], "--bucket-match none* matches none of the buckets")
+
+    def test_none_matches(self):
+        for options in ((), ("--json",)):
+            done = run(*SWEEP, "--bucket-match", "kb-*", *options, env=self.env)
+            self.assertEqual((done.returncode, self.found()), (1, [7, 7, 3]))
+            self.assertIn("no bucket of the account matches --bucket-match", done.stderr)
+        total = json.loads(done.stdout)
+        self.assertEqual([total[name] for name in ("type", "buckets", "complete", "code_name", "exit_status")],
+                         ["summary", 0, False, "no_such_bucket", 1])
+
+    def test_an_account_that_can_not_be_listed(self):
+        for fault, says, status in (("answer=403;error=AccessDenied", "access_denied", 1), ("answer=200;body=<html>", "protocol", 1)):
+            self.server.control("clear-faults")
+            self.server.control(f"fault {fault};method=GET;target=/;always")
+            done = run(*SWEEP, "--all-buckets", "--max-attempts", "1", env=self.env)
+            self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
+            self.assertIn(f"the buckets of the account could not be listed: {says}", done.stderr)
+            done = run(*SWEEP, "--all-buckets", "--json", "--max-attempts", "1", env=self.env)
+            total = json.loads(done.stdout)
+            self.assertEqual((total["complete"], total["code_name"], total["exit_status"]), (False, says, status))
+        self.server.control("clear-faults")
+        self.assertEqual(self.found(), [7, 7, 3])
+        self.server.stop()
+        self.assertEqual(run(*SWEEP, "--all-buckets", "--max-attempts", "1", env=self.env).returncode, 3)
+
+    def test_an_interrupt_while_it_is_listed_ends_at_once(self):
+        self.server.control("fault silence;then=stall;method=GET;target=/;always")
+        tool = subprocess.Popen([tool_terminal.tool_path(), *SWEEP, "--all-buckets"], env=self.env, stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+        tool.send_signal(signal.SIGINT)
+        self.assertEqual(tool.wait(2), 130)
+
+    def test_the_question_comes_once(self):
+        with Pty("--stale", "24h", "--bucket-match", "bk-*", env=dict(self.env, NO_COLOR="1")) as terminal:
+            asked = terminal.read_until("[y/N")
+            terminal.type("y\n")
+            status, output = terminal.finish()
+        self.assertEqual((status, self.found()), (0, [2, 0, 3]), output)
+        self.assertRegex(asked, r"12 uploads begun before .* in 2 buckets")
+        self.assertEqual(output.count("[y/N"), 1)
+
+
+def relay(port, head):
+    """What the server says to the request of a proxy's client."""
+    method, target, rest = head.split(" ", 2)
+    path = "/" + target.split("/", 3)[3]
+    with socket.create_connection(("127.0.0.1", port)) as server:
+        server.sendall(f"{method} {path} {rest[:-2]}Connection: close\r\n\r\n".encode("latin-1"))
+        return b"".join(iter(lambda: server.recv(65536), b""))
+
+
+class Regions(WithServer):
+    """A service of two regions. Names of hosts lead to the right one through a proxy."""
+
+    domain = "cloud.test"
+    options = ("--control", "--domain", "obs.eu-101.cloud.test", "--bucket", "near:eu-101", "--bucket", "far:eu-102",
+               "--bucket", "odd:EU 103", "--uploads", f"near:4:{2 * DAY}", "--uploads", f"odd:2:{2 * DAY}")
+
+    def setUp(self):
+        super().setUp()
+        self.other = support.ObsLocal("--control", "--domain", "obs.eu-102.cloud.test", "--bucket", "far:eu-102", "--uploads",
+                                      f"far:6:{2 * DAY}")
+        self.addCleanup(self.other.stop)
+        self.proxy = ScriptedProxy(self.pass_on)
+        self.addCleanup(self.proxy.close)
+        self.env = dict(self.env, OBS_ENDPOINT="http://obs.eu-101.cloud.test", NO_COLOR="1")
+        del self.env["no_proxy"]
+        self.env["http_proxy"] = self.env["https_proxy"] = self.proxy.url
+
+    def pass_on(self, head):
+        host = head.split(" ", 2)[1].split("/")[2]
+        ports = {"eu-101": self.server.port, "eu-102": self.other.port}
+        return relay(ports[re.search(r"obs\.(.*)\.cloud\.test$", host).group(1)], head)
+
+    def hosts(self):
+        return {re.search(r"(?i)\r\nhost: (\S+)", head).group(1) for head in self.proxy.heads}
+
+    def left_there(self):
+        return [int(self.server.control(f"upload-count {bucket}")) for bucket in ("near", "odd")] + [int(self.other.control("upload-count far"))]
+
+    def test_each_through_its_endpoint(self):
+        done = run(*SWEEP, "--bucket-match", "*ar", env=self.env)
+        self.assertEqual((done.returncode, self.left_there()), (0, [0, 2, 0]), done.stderr)
+        self.assertEqual(self.hosts(), {"obs.eu-101.cloud.test", "near.obs.eu-101.cloud.test", "far.obs.eu-102.cloud.test"})
+
+    def test_a_region_that_makes_no_endpoint(self):
+        done = run(*SWEEP, "--all-buckets", env=self.env)
+        self.assertEqual((done.returncode, self.left_there()), (1, [0, 2, 0]), done.stderr)
+        self.assertIn("obs-abort: obs://odd: skipped, as no endpoint is known for its region, EU 103", done.stderr)
+        self.assertIn("1 of them not to the end", done.stderr)
+        self.assertFalse(any("odd" in host for host in self.hosts()))
+        done = run(*LIST, "--json", "--all-buckets", env=self.env)
+        buckets = [json.loads(line) for line in done.stdout.splitlines() if '"bucket"' in line]
+        odd = [bucket for bucket in buckets if bucket["type"] == "bucket" and bucket["bucket"] == "odd"][0]
+        self.assertEqual((odd["complete"], odd["code_name"], odd["exit_status"]), (False, "invalid_config", 1))
+
+    def test_a_region_that_is_not_reached(self):
+        self.other.stop()
+        self.proxy.answer = lambda head: answering("502 Bad Gateway") if "eu-102" in head else self.pass_on(head)
+        done = run(*SWEEP, "--max-attempts", "1", "--bucket-match", "*ar", env=self.env)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(int(self.server.control("upload-count near")), 0)
+        self.assertIn("obs://far was not looked at", done.stderr)
+
+    def test_an_endpoint_that_names_no_region_is_that_of_all(self):
+        env = dict(self.env, OBS_ENDPOINT=self.server.endpoint, no_proxy="*")
+        self.server.control(f"uploads far:1:{2 * DAY}")
+        done = run(*SWEEP, "--all-buckets", env=env)
+        self.assertEqual((done.returncode, self.left_there()), (0, [0, 0, 6]), done.stderr)
+        self.assertEqual(int(self.server.control("upload-count far")), 0)
+
+    def test_the_endpoint_of_all_regions(self):
+        """Whose hosts can't be played here: it is enough that they are asked for."""
+        listing = ("<ListAllMyBucketsResult><Owner><ID>i</ID></Owner><Buckets><Bucket><Name>near</Name><CreationDate>"
+                   "2020-01-01T00:00:00.000Z</CreationDate><Location>cn-north-4</Location></Bucket></Buckets>"
+                   "</ListAllMyBucketsResult>").encode()
+        page = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(listing) + listing
+        self.proxy.answer = lambda head: answering("403 Forbidden") if head.startswith("CONNECT") else page
+        for scheme in ("http://", "http://obs.cn-south-1."):
+            self.proxy.heads.clear()
+            endpoint = scheme + ("myhuaweicloud.com" if scheme[-1] == "." else "obs.myhuaweicloud.com")
+            done = run(*LIST, "--all-buckets", "--max-attempts", "1", env=dict(self.env, OBS_ENDPOINT=endpoint))
+            self.assertNotEqual(done.returncode, 0)
+            near = "CONNECT near.obs.cn-north-4.myhuaweicloud.com:443" if scheme == "http://" else \
+                "GET http://near.obs.cn-north-4.myhuaweicloud.com/"
+            self.assertTrue(self.proxy.targets()[-1].startswith(near), self.proxy.targets())

@@ -8,37 +8,35 @@
 
 struct bucket_run {
     struct options options; /* those of the command line, for this bucket */
+    const struct target *target;
     struct run *run;
     bool ended;
 };
 
 struct bucket_runs {
+    struct account *account;
     const struct options *options;
-    const obs_abort_client *client;
-    obs_abort_call *call;
     struct bucket_run *all;
     size_t count;
     int64_t started_ms;
 };
 
-static bool make_runs(struct bucket_runs *runs)
+static bool make_runs(struct bucket_runs *runs, const struct target *targets, size_t count)
 {
-    size_t i;
-
-    runs->all = calloc(runs->options->target_count + 1, sizeof *runs->all);
+    runs->all = calloc(count + 1, sizeof *runs->all);
     if (runs->all == NULL)
         return false;
-    for (i = 0; i < runs->options->target_count; i++) {
-        struct bucket_run *one = &runs->all[i];
+    for (; runs->count < count; runs->count++) {
+        struct bucket_run *one = &runs->all[runs->count];
 
+        one->target = &targets[runs->count];
         one->options = *runs->options;
-        one->options.bucket = runs->options->targets[i].bucket;
-        if (runs->options->targets[i].rest != NULL)
-            one->options.prefix = runs->options->targets[i].rest;
-        one->run = run_new(&one->options, runs->client, runs->call);
+        one->options.bucket = one->target->bucket;
+        if (one->target->rest != NULL)
+            one->options.prefix = one->target->rest;
+        one->run = run_new(&one->options, NULL, runs->account->call);
         if (one->run == NULL)
             return false;
-        runs->count++;
     }
     return true;
 }
@@ -61,6 +59,20 @@ static bool stopped(const struct bucket_runs *runs)
         if (run_output_failed(runs->all[i].run))
             return true;
     return signals_seen > 0 || records_failed();
+}
+
+/* Returns false if it is in a region that can't be reached; then it has ended. */
+static bool reach(const struct bucket_runs *runs, struct bucket_run *one)
+{
+    struct failure failure = {0, 0, ""};
+    const obs_abort_client *client = account_client(runs->account, one->target, &failure);
+    struct summary summary = {.code = failure.code, .error = failure.message, .status = STATUS_SOME_LEFT};
+
+    run_set_client(one->run, client);
+    if (client == NULL)
+        run_end(one->run, &summary);
+    one->ended = client == NULL;
+    return client != NULL;
 }
 
 /* The buckets that are still to come to an end, without a further request. */
@@ -138,7 +150,8 @@ static bool run_asking_once(struct bucket_runs *runs)
     size_t i, left = 0;
 
     for (i = 0; i < runs->count && !stopped(runs); i++) {
-        runs->all[i].ended = run_preview(runs->all[i].run, 0) >= 0;
+        if (reach(runs, &runs->all[i]))
+            runs->all[i].ended = run_preview(runs->all[i].run, 0) >= 0;
         left += !runs->all[i].ended;
     }
     if (left == 0 && !stopped(runs))
@@ -161,7 +174,8 @@ static void run_each(struct bucket_runs *runs)
     size_t i;
 
     for (i = 0; i < runs->count && !stopped(runs); i++) {
-        run_mode(runs->all[i].run, NULL);
+        if (reach(runs, &runs->all[i]))
+            run_mode(runs->all[i].run, NULL);
         runs->all[i].ended = true;
     }
 }
@@ -185,7 +199,7 @@ static int worst_status(const struct bucket_runs *runs)
 
 static struct summary sum_of(const struct bucket_runs *runs)
 {
-    struct summary sum = {.begun = true, .buckets = runs->count};
+    struct summary sum = {.begun = true, .sum = true, .buckets = runs->count};
     size_t i;
 
     sum.status = worst_status(runs);
@@ -213,12 +227,28 @@ static struct summary sum_of(const struct bucket_runs *runs)
     return sum;
 }
 
+/* "-" if nothing was looked at: 0 would look clean. */
+static void put_cell(int width, uint64_t count, bool known)
+{
+    char text[24] = "-";
+
+    if (known)
+        snprintf(text, sizeof text, "%llu", (unsigned long long)count);
+    fprintf(stderr, "%*s ", width, text);
+}
+
 static void put_row(const struct bucket_runs *runs, const struct summary *row)
 {
-    fprintf(stderr, "%7llu ", (unsigned long long)(row->aborted + row->missing + row->failed + row->kept));
-    if (runs->options->mode != MODE_LIST)
-        fprintf(stderr, "%8llu %8llu ", (unsigned long long)row->aborted, (unsigned long long)row->kept);
-    fprintf(stderr, "%7llu  ", (unsigned long long)row->failed);
+    uint64_t found = row->aborted + row->missing + row->failed + row->kept;
+    bool known = row->complete || found > 0;
+
+    put_cell(7, found, known);
+    if (runs->options->mode != MODE_LIST) {
+        put_cell(8, row->aborted, known);
+        put_cell(8, row->kept, known);
+    }
+    put_cell(7, row->failed, known);
+    putc(' ', stderr);
 }
 
 static void put_table(const struct bucket_runs *runs, const struct summary *sum)
@@ -246,16 +276,16 @@ static void put_table(const struct bucket_runs *runs, const struct summary *sum)
         putc('\n', stderr);
     }
     put_row(runs, sum);
-    fprintf(stderr, "%zu buckets", runs->count);
+    fprintf(stderr, "%zu bucket%s", runs->count, runs->count == 1 ? "" : "s");
     if (sum->incomplete > 0)
         fprintf(stderr, ", %llu of them not to the end", (unsigned long long)sum->incomplete);
     fprintf(stderr, " (%.1f s)\n", (double)(monotonic_ms() - runs->started_ms) / 1000);
     fflush(stderr);
 }
 
-static int conclude_all(const struct bucket_runs *runs, bool table)
+/* Shows how all of it ended. */
+static int show_sum(const struct bucket_runs *runs, struct summary *sum, bool table)
 {
-    struct summary sum = sum_of(runs);
     struct options options = *runs->options;
     struct view view;
 
@@ -264,26 +294,67 @@ static int conclude_all(const struct bucket_runs *runs, bool table)
     view_open(&view, &options, options.mode == MODE_LIST || options.dry_run, NULL);
     view.started_ms = runs->started_ms;
     if (options.json) {
-        view_summary(&view, &sum);
-        return view.output_failed ? STATUS_SOME_LEFT : sum.status;
+        view_summary(&view, sum);
+        return view.output_failed ? STATUS_SOME_LEFT : sum->status;
     }
-    sum.complete = sum.incomplete == 0;
-    view_record(&view, &sum);
-    if (table && (!runs->options->quiet || sum.status != STATUS_GONE || sum.unknown_age > 0))
-        put_table(runs, &sum);
-    return sum.status;
+    sum->complete = sum->incomplete == 0;
+    view_record(&view, sum);
+    if (table && (!runs->options->quiet || sum->status != STATUS_GONE || sum->unknown_age > 0))
+        put_table(runs, sum);
+    if (*sum->note != '\0' && (!runs->options->quiet || sum->note_matters))
+        complain("%s", sum->note);
+    return sum->status;
 }
 
-int run_buckets(const struct options *options, const obs_abort_client *client, obs_abort_call *call)
+static int conclude_all(const struct bucket_runs *runs, bool table)
 {
-    struct bucket_runs runs = {options, client, call, NULL, 0, monotonic_ms()};
-    bool asks = options->mode == MODE_STALE && !options->yes && !options->dry_run, table = true;
-    int status = STATUS_COULD_NOT_START;
+    struct summary sum = sum_of(runs);
 
-    if (!make_runs(&runs)) {
+    if (sum.incomplete == 0)
+        note_unmatched(runs->options, &sum);
+    note_unmatched_buckets(runs->options, &sum);
+    return show_sum(runs, &sum, table);
+}
+
+/* Nothing was looked at. */
+static int conclude_none(const struct bucket_runs *runs, int status, int32_t code, const char *why)
+{
+    struct summary sum = {.sum = true, .code = code, .error = why, .status = status, .incomplete = 1};
+
+    complain("%s", why);
+    return show_sum(runs, &sum, false);
+}
+
+/* Returns -1 if there are buckets to look at, or the exit status. */
+static int find_buckets(const struct bucket_runs *runs)
+{
+    struct failure failure = {0, 0, ""};
+
+    if (!account_list(runs->account, &failure))
+        return conclude_none(runs, failure.status, failure.code, failure.message);
+    if (runs->account->count > 0)
+        return -1;
+    if (runs->account->seen > 0) /* a typing error, or the keys of another account */
+        return conclude_none(runs, STATUS_SOME_LEFT, OBS_ABORT_NO_SUCH_BUCKET,
+                             "no bucket of the account matches --bucket-match");
+    return conclude_none(runs, STATUS_SOME_LEFT, OBS_ABORT_NO_SUCH_BUCKET,
+                         "the account has no bucket: are these the keys that are meant?");
+}
+
+int run_buckets(struct account *account)
+{
+    const struct options *options = account->options;
+    bool named = options->target_count > 0, table = true;
+    struct bucket_runs runs = {.account = account, .options = options, .started_ms = monotonic_ms()};
+    int status = named ? -1 : find_buckets(&runs);
+
+    signals_note();
+    if (status < 0 && !make_runs(&runs, named ? options->targets : account->targets,
+                                 named ? options->target_count : account->count)) {
         complain("out of memory");
-    } else {
-        if (asks)
+        status = STATUS_COULD_NOT_START;
+    } else if (status < 0) {
+        if (options->mode == MODE_STALE && !options->yes && !options->dry_run)
             table = run_asking_once(&runs);
         else
             run_each(&runs);

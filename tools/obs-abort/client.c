@@ -74,18 +74,22 @@ static obs_abort_client *client_new(const struct options *options, const struct 
     return client;
 }
 
-obs_abort_client *client_open(const struct options *options, struct failure *failure)
+obs_abort_client *client_open(const struct options *options, char **endpoint, struct failure *failure)
 {
-    struct endpoint endpoint = {.url = NULL};
+    struct endpoint found = {.url = NULL};
     struct source keys = {.words = ""};
     obs_abort_client *client = NULL;
 
     if (credentials_find(&keys, options, failure) == FOUND &&
-        endpoint_find(&endpoint, &keys, options, failure) == FOUND) {
-        tell_choice(&keys, &endpoint, options);
-        client = client_new(options, &keys, endpoint.url, failure);
+        endpoint_find(&found, &keys, options, failure) == FOUND) {
+        if (!options->again)
+            tell_choice(&keys, &found, options);
+        client = client_new(options, &keys, found.url, failure);
     }
     source_close(&keys);
-    wipe_string(endpoint.url);
+    if (client != NULL && endpoint != NULL)
+        *endpoint = found.url;
+    else
+        wipe_string(found.url);
     return client;
 }

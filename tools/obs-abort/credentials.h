@@ -60,6 +60,9 @@ enum found endpoint_find(struct endpoint *endpoint, const struct source *keys, c
                          struct failure *failure);
 /* The endpoint of a region. Returns false if it is no name of one. */
 bool region_endpoint(const char *region, char *url, size_t size);
+/* The endpoint of another region of the same service: that of obs.REGION.DOMAIN with another region. An endpoint that names
+   no region stays as it is. Returns false if it can't be told. */
+bool endpoint_in_region(const char *endpoint, const char *region, char *url, size_t size);
 /* Whether they are the same but for what does not matter: a missing "https://", the port 443 or a slash at the end of the
    first. */
 bool same_endpoint(const char *url, const char *other);

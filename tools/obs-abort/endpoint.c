@@ -55,6 +55,28 @@ bool same_endpoint(const char *url, const char *other)
     return strcmp(after(rest, "/"), "") == 0;
 }
 
+bool endpoint_in_region(const char *endpoint, const char *region, char *url, size_t size)
+{
+    const char *scheme_end = strstr(endpoint, "://"), *host = scheme_end != NULL ? scheme_end + 3 : endpoint;
+    const char *label = host + 4, *rest = label;
+    char name[64], public[256];
+
+    snprintf(url, size, "%s", endpoint);
+    if (strncmp(host, "obs.", 4) != 0)
+        return strlen(endpoint) < size;
+    rest += strcspn(label, ".:/");
+    snprintf(name, sizeof name, "%.*s", (int)(rest - label), label);
+    if (*rest != '.' || !is_region(name)) {
+        /* obs.myhuaweicloud.com is that of all its regions. */
+        if (region_endpoint(region, public, sizeof public) && same_endpoint(label, strchr(public, '.') + strlen(region) + 2))
+            snprintf(url, size, "%s", public);
+        return strlen(endpoint) < size;
+    }
+    if (!is_region(region))
+        return false;
+    return snprintf(url, size, "%.*s%s%s", (int)(label - endpoint), endpoint, region, rest) < (int)size;
+}
+
 /* Whether there is one; takes a copy, and notes where it is from. */
 static bool take(struct endpoint *endpoint, const char *url, const char *from)
 {

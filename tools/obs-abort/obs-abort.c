@@ -35,7 +35,7 @@ struct run {
     bool invalid;           /* some upload was refused for its key or id */
 };
 
-static bool is_start_failure(int32_t code)
+bool is_start_failure(int32_t code)
 {
     return code == OBS_ABORT_INVALID_CONFIG || code == OBS_ABORT_NO_CREDENTIALS || code == OBS_ABORT_RESOLVE ||
            code == OBS_ABORT_CONNECT || code == OBS_ABORT_TLS;
@@ -453,7 +453,8 @@ static int run_sweep(struct run *run, uint32_t flags)
 /* Nothing was begun: the reason on standard error, and for a script a summary all the same. */
 static int give_up(struct run *run, const struct failure *failure)
 {
-    struct summary summary = {.code = failure->code, .error = failure->message, .status = failure->status};
+    struct summary summary = {.code = failure->code, .error = failure->message, .status = failure->status,
+                              .sum = run->options->several && run->options->bucket == NULL, .incomplete = 1};
 
     complain("%s", failure->message);
     view_open(&run->view, run->options, false, NULL);
@@ -462,6 +463,8 @@ static int give_up(struct run *run, const struct failure *failure)
     else
         view_record(&run->view, &summary);
     progress_stop();
+    run->summary = summary;
+    run->summary.error = NULL;
     return failure->status;
 }
 
@@ -650,6 +653,11 @@ struct run *run_new(const struct options *options, const obs_abort_client *clien
     return run;
 }
 
+void run_set_client(struct run *run, const obs_abort_client *client)
+{
+    run->client = client;
+}
+
 void run_free(struct run *run)
 {
     if (run == NULL)
@@ -695,20 +703,26 @@ static bool make_list(struct upload_list *list, const struct options *options, s
     return false;
 }
 
-static int run_client(const struct options *options, const obs_abort_client *client, struct upload_list *list)
+static int run_client(const struct options *options, const obs_abort_client *client, const char *endpoint,
+                      struct upload_list *list)
 {
     obs_abort_call *call = obs_abort_call_new();
+    struct account account = {.options = options, .client = client, .endpoint = endpoint, .call = call};
     struct run *run = NULL;
     int status = STATUS_COULD_NOT_START;
 
-    signals_note();
-    if (options->several)
-        status = run_buckets(options, client, call);
-    else if ((run = run_new(options, client, call)) != NULL)
-        status = run_mode(run, list);
-    else
-        complain("out of memory");
+    if (options->several) {
+        status = run_buckets(&account);
+    } else {
+        signals_note();
+        run = run_new(options, client, call);
+        if (run != NULL)
+            status = run_mode(run, list);
+        else
+            complain("out of memory");
+    }
     run_free(run);
+    account_close(&account);
     obs_abort_call_free(call);
     return status;
 }
@@ -718,6 +732,7 @@ static int run_options(const struct options *options)
     struct upload_list list;
     struct failure failure = {0, 0, ""};
     obs_abort_client *client = NULL;
+    char *endpoint = NULL;
     int status;
 
     memset(&list, 0, sizeof list);
@@ -727,15 +742,16 @@ static int run_options(const struct options *options)
         return STATUS_USAGE;
     }
     if (records_open(options, &failure) && make_list(&list, options, &failure))
-        client = client_open(options, &failure);
+        client = client_open(options, &endpoint, &failure);
     if (client == NULL) {
         struct run run = {.options = options};
 
         status = give_up(&run, &failure);
     } else {
-        status = run_client(options, client, &list);
+        status = run_client(options, client, endpoint, &list);
     }
     obs_abort_client_free(client);
+    free(endpoint);
     upload_list_free(&list);
     return status;
 }

@@ -48,6 +48,7 @@ enum mode { MODE_ONE, MODE_LIST, MODE_STALE, MODE_FROM };
 struct target {
     char *bucket;
     const char *rest;
+    char *location; /* its region, if the account's list says; or NULL */
 };
 
 struct options {
@@ -69,6 +70,7 @@ struct options {
     bool sizes;
     uint32_t totals; /* slashes, plus one; 0: no sums */
     double price;    /* of a GiB for a month; 0: not known */
+    bool again; /* another client of the same run: nothing is told anew */
 
     const char *endpoint, *region, *credentials, *profile;
     const char *ca_file, *client_cert, *client_key, *proxy;
@@ -100,8 +102,8 @@ void help_print(bool line_for_each);
 
 /* ---- client.c: options to a client ---- */
 
-/* NULL on failure. */
-obs_abort_client *client_open(const struct options *options, struct failure *failure);
+/* NULL on failure. *endpoint becomes a copy of the endpoint, to be freed; or NULL. */
+obs_abort_client *client_open(const struct options *options, char **endpoint, struct failure *failure);
 
 /* ---- lines.c: text files ---- */
 
@@ -330,6 +332,7 @@ struct summary {
     bool measured;
     uint64_t bytes, unmeasured;              /* of the aborted: their size, and how many of them are of unknown size */
     uint64_t throttled;                      /* responses that ask to slow down */
+    bool sum;                                /* of several buckets */
     uint64_t buckets, incomplete;            /* of a sum: how many, and of how many complete is false */
     bool unreadable;                         /* some are kept whose parts could not be read */
     bool complete;                           /* it was looked at to the end; set by view_summary */
@@ -357,6 +360,7 @@ void view_record(const struct view *view, const struct summary *summary);
 void add_note(struct summary *summary, bool matters, const char *format, ...);
 /* The globs that nothing matched. */
 void note_unmatched(const struct options *options, struct summary *summary);
+void note_unmatched_buckets(const struct options *options, struct summary *summary);
 void fail(struct failure *failure, int status, int32_t code, const char *format, ...);
 /* A line on standard error that does not collide with the progress bar. */
 void complain(const char *format, ...);
@@ -455,9 +459,36 @@ const struct summary *run_summary(const struct run *run);
 bool run_output_failed(const struct run *run);
 void run_free(struct run *run);
 
+/* Before it is run. */
+void run_set_client(struct run *run, const obs_abort_client *client);
+bool is_start_failure(int32_t code);
+
+/* ---- account.c ---- */
+
+struct account {
+    const struct options *options;
+    const obs_abort_client *client; /* for `endpoint` */
+    const char *endpoint;
+    obs_abort_call *call;
+    struct target *targets; /* the buckets that are chosen */
+    size_t count;
+    uint64_t seen; /* buckets */
+    struct elsewhere {
+        char *endpoint;
+        obs_abort_client *client;
+    } *others;
+    size_t other_count;
+};
+
+/* Returns false on failure. account_close is called in either case. */
+bool account_list(struct account *account, struct failure *failure);
+/* The client for the bucket's region; NULL on failure. */
+const obs_abort_client *account_client(struct account *account, const struct target *target, struct failure *failure);
+void account_close(struct account *account);
+
 /* ---- buckets.c ---- */
 
-/* A run for each target. Returns the exit status. */
-int run_buckets(const struct options *options, const obs_abort_client *client, obs_abort_call *call);
+/* A run for each bucket that is named or chosen. Returns the exit status. */
+int run_buckets(struct account *account);
 
 #endif

@@ -245,6 +245,25 @@ static const char *misplaced(const struct options *options)
     return NULL;
 }
 
+static bool chooses_buckets(const struct options *options)
+{
+    return options->all_buckets || options->bucket_match.count > 0;
+}
+
+/* What is wrong with --all-buckets and --bucket-match, or NULL. */
+static const char *misfound(const struct options *options)
+{
+    if ((options->mode != MODE_STALE && options->mode != MODE_LIST) || options->from != NULL)
+        return "--all-buckets and --bucket-match go with --stale and --list";
+    if (options->all_buckets && options->bucket_match.count > 0)
+        return "--all-buckets and --bucket-match exclude one another";
+    if (options->target_count > 0)
+        return "--all-buckets and --bucket-match find the buckets: no other is named";
+    if (options->addressing == OBS_ABORT_ADDRESSING_CUSTOM_DOMAIN)
+        return "--addressing custom-domain is for one bucket";
+    return NULL;
+}
+
 /* The buckets, or one upload's bucket, key and id. */
 static bool take_operands(struct options *options, const char **operands, size_t count)
 {
@@ -258,10 +277,10 @@ static bool take_operands(struct options *options, const char **operands, size_t
     for (; options->target_count < targets; options->target_count++)
         if (!split_url(&options->targets[options->target_count], operands[options->target_count]))
             return false;
-    options->bucket = options->targets[0].bucket;
+    options->several = targets > 1 || chooses_buckets(options);
+    options->bucket = options->several ? NULL : options->targets[0].bucket;
     options->key = options->targets[0].rest;
     options->upload_id = options->mode == MODE_ONE ? operands[1] : NULL;
-    options->several = targets > 1;
     return true;
 }
 
@@ -308,6 +327,10 @@ static const char *misfit(const struct options *options, size_t operands)
         return "--list goes neither with --stale nor with --from";
     if (options->only_failed && options->from == NULL)
         return "--only goes with --from";
+    if (chooses_buckets(options))
+        wrong = misfound(options);
+    if (wrong != NULL)
+        return wrong;
     if (one && (options->key == NULL || operands != 2))
         return "one upload is obs://BUCKET/KEY and UPLOAD_ID; for more: --stale, --from or --list";
     /* The service would know no such upload, and it would count as gone. */
@@ -371,7 +394,7 @@ static bool settle(struct options *options, const char **operands, size_t count)
 
     options->mode = options->stale != NULL ? MODE_STALE : options->list ? MODE_LIST
                     : options->from != NULL ? MODE_FROM : MODE_ONE;
-    if (count == 0) {
+    if (count == 0 && !chooses_buckets(options)) {
         complain("no bucket named; see obs-abort --help");
         return false;
     }

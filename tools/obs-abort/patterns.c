@@ -48,28 +48,37 @@ bool key_is_chosen(const struct options *options, const char *key)
     return (taken || options->match.count == 0) && !left_out;
 }
 
-static void note_each(const struct patterns *patterns, const char *name, size_t *unmatched, struct summary *summary)
+static void note_each(const struct patterns *patterns, const char *name, const char *what, size_t *unmatched,
+                      struct summary *summary)
 {
     size_t i;
 
     for (i = 0; i < patterns->count; i++) {
         const char *text = patterns->items[i].text;
-        bool one_level = strchr(text, '*') != NULL && strstr(text, "**") == NULL;
+        bool one_level = strcmp(what, "uploads") == 0 && strchr(text, '*') != NULL && strstr(text, "**") == NULL;
 
         if (!patterns->items[i].matched && ++*unmatched <= MOST_NAMED)
-            add_note(summary, false, "--%s %.100s matches none of the uploads%s", name, text,
+            add_note(summary, false, "--%s %.100s matches none of the %s%s", name, text, what,
                      one_level ? " (* does not match a /, ** does)" : "");
     }
 }
-
 void note_unmatched(const struct options *options, struct summary *summary)
 {
     size_t unmatched = 0;
 
     if (summary->aborted + summary->missing + summary->failed + summary->kept == 0)
         return;
-    note_each(&options->match, "match", &unmatched, summary);
-    note_each(&options->not, "not", &unmatched, summary);
+    note_each(&options->match, "match", "uploads", &unmatched, summary);
+    note_each(&options->not, "not", "uploads", &unmatched, summary);
+    if (unmatched > MOST_NAMED)
+        add_note(summary, false, "nor do %zu others", unmatched - MOST_NAMED);
+}
+
+void note_unmatched_buckets(const struct options *options, struct summary *summary)
+{
+    size_t unmatched = 0;
+
+    note_each(&options->bucket_match, "bucket-match", "buckets", &unmatched, summary);
     if (unmatched > MOST_NAMED)
         add_note(summary, false, "nor do %zu others", unmatched - MOST_NAMED);
 }

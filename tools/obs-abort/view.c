@@ -641,13 +641,13 @@ static uint64_t looked_at(const struct summary *summary)
 
 static void put_json_summary(FILE *out, const struct view *view, const struct summary *summary)
 {
-    bool of_several = view->options->several && summary->buckets == 0;
+    bool of_several = view->options->several && !summary->sum;
 
     fputs(of_several ? "{\"type\":\"bucket\"" : "{\"type\":\"summary\"", out);
     put_json_field(out, "bucket", view->options->bucket);
     if (of_several)
         put_json_field(out, "prefix", view->options->prefix);
-    if (summary->buckets > 0)
+    if (summary->sum)
         put_json_count(out, "buckets", summary->buckets);
     put_json_bool(out, "dry_run", view->finding);
     put_json_bool(out, "interrupted", summary->status > STATUS_SIGNALLED);
@@ -852,11 +852,11 @@ void view_summary(struct view *view, struct summary *summary)
 
     progress_stop();
     table_flush(&view->table);
-    if (summary->buckets == 0)
+    if (!summary->sum)
         set_sizes(view, summary);
     if (view->options->totals > 0 && summary->begun)
         put_totals(view);
-    summary->complete = summary->buckets > 0 ? summary->incomplete == 0
+    summary->complete = summary->sum ? summary->incomplete == 0
                                              : summary->begun && !is_cut_short(view, summary) && !summary->unreadable;
     view_record(view, summary);
     if (view->options->json) {

@@ -21,6 +21,7 @@ _obs_abort()
     --match) option=value ;;
     --not) option=value ;;
     --larger) option=value words="1M 100M 1G" ;;
+    --bucket-match) option=value ;;
     --idle) option=value words="0 24h 7d" ;;
     --endpoint) option=value ;;
     --region) option=value ;;
@@ -49,6 +50,8 @@ _obs_abort()
             --match
             --not
             --larger
+            --all-buckets
+            --bucket-match
             -n
             --dry-run
             -y

@@ -9,6 +9,8 @@ complete -c obs-abort -l prefix -x -d 'only keys that start with it (--stale, --
 complete -c obs-abort -l match -x -d 'only keys that match; may be repeated'
 complete -c obs-abort -l not -x -d 'no keys that match; may be repeated'
 complete -c obs-abort -l larger -x -a '1M 100M 1G' -d 'only uploads whose parts sum to more than 1G, 500M'
+complete -c obs-abort -l all-buckets -d 'every bucket of the account'
+complete -c obs-abort -l bucket-match -x -d 'buckets of the account that match; may be repeated'
 complete -c obs-abort -s n -l dry-run -d 'with --stale: show what would go, abort nothing'
 complete -c obs-abort -s y -l yes -d 'with --stale: do not ask (needed off a terminal)'
 complete -c obs-abort -l include-live -d 'with --stale below 1h: uploads in progress, too'
