@@ -1,8 +1,13 @@
 """--match, --not and --larger: what they leave out is neither shown, nor counted as found, nor aborted."""
 
+import json
+import os
 import re
+import subprocess
+import threading
 import time
 
+import tool_terminal
 from tool_servers import DAY, HOUR, WithListener, WithServer
 from tool_terminal import Pty, run
 
@@ -134,10 +139,8 @@ class Larger(WithServer):
     def setUp(self):
         super().setUp()
         self.env["NO_COLOR"] = "1"
-        for upload in self.left():
-            size = int(upload.key.split("K/")[0]) * 1024
-            for number in (1, 2) if size else ():
-                self.s3.upload_part("leftovers", upload.key, upload.upload_id, number, b"x" * (size // 2))
+        for size in (2, 20, 200):
+            self.server.control(f"parts leftovers:{size}K/:2:{size * 512}:{3 * DAY}")
 
     def sizes_left(self):
         return sorted(int(upload.key.split("K/")[0]) for upload in self.left())
@@ -210,3 +213,29 @@ class Larger(WithServer):
         self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
         self.assertIn("nothing was aborted", done.stderr)
         self.assertEqual(len(self.left()), 16)
+
+    def peak(self, *options):
+        """What it takes of memory at most, in KiB, and what it says."""
+        tool = subprocess.Popen([tool_terminal.tool_path(), *SWEEP, "--json", *options, BUCKET], env=self.env, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        timer = threading.Timer(60, tool.kill)
+        timer.start()
+        summary = json.loads(tool.stdout.readlines()[-1])
+        timer.cancel()
+        tool.stdout.close()
+        _, status, usage = os.wait4(tool.pid, 0)
+        tool.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual((tool.returncode, summary["exit_status"]), (0, 0))
+        return usage.ru_maxrss, summary
+
+    def test_many_need_little_memory(self):
+        """Hashes are kept, not keys: with keys of a thousand bytes those would take 12 MB."""
+        peaks = []
+        for count in (500, 12000):
+            self.server.control(f"uploads leftovers:{count}:{3 * DAY}:many/{'k' * 990}")
+            self.server.control(f"uploads leftovers:{count // 10}:{3 * DAY}:small/")
+            self.server.control(f"parts leftovers:many/:1:1000000:{3 * DAY}")
+            peak, summary = self.peak("--larger", "900K", "--not", "*K/**")
+            self.assertEqual((summary["aborted"], summary["unknown_size"]), (count, len(self.left()) - 16))
+            peaks.append(peak)
+        self.assertLess(peaks[1] - peaks[0], 3000, peaks)
