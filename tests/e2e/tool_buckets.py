@@ -1,6 +1,7 @@
 """Several buckets at once: each is looked at, none stops the others, and the exit status tells of the worst."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -291,6 +292,15 @@ class Account(WithServer):
         self.assertEqual(self.found(), [7, 7, 3])
         self.server.stop()
         self.assertEqual(run(*SWEEP, "--all-buckets", "--max-attempts", "1", env=self.env).returncode, 3)
+
+    def test_metrics_of_an_account_that_can_not_be_listed(self):
+        self.server.control("fault answer=403;error=AccessDenied;method=GET;target=/;always")
+        path = os.path.join(support.temp_dir(), "metrics.prom")
+        self.assertEqual(run(*SWEEP, "--all-buckets", "--metrics", path, env=self.env).returncode, 1)
+        with open(path) as file:
+            text = file.read()
+        self.assertRegex(text, r'(?m)^obs_abort_exit_status\{bucket="",prefix=""\} 1$')
+        self.assertRegex(text, r'(?m)^obs_abort_last_success_timestamp_seconds\{.*\} 0$')
 
     def test_an_interrupt_while_it_is_listed_ends_at_once(self):
         self.server.control("fault silence;then=stall;method=GET;target=/;always")

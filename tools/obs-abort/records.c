@@ -348,16 +348,16 @@ static bool replace_metrics(const char *path)
 static bool write_metrics(const struct options *options, int status)
 {
     double now = (double)time(NULL);
+    bool begun = records.count > 0, good;
     size_t i;
-    bool good;
 
-    if (records.count == 0) { /* nothing was begun */
+    if (!begun) {
         struct sample *sample = sample_of(options);
 
         if (sample != NULL)
             sample->seconds = (double)(monotonic_ms() - records.started_ms) / 1000;
     }
-    if (records.count == 1 && !options->several)
+    if (records.count == 1 && (!begun || !options->several))
         records.samples[0].exit_status = status;
     for (i = 0; i < records.count; i++) {
         struct sample *sample = &records.samples[i];
