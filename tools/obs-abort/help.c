@@ -15,7 +15,7 @@ static const char head[] =
     "AGE is 90s, 90m, 24h or 7d. FILE has a line KEY<tab>UPLOAD_ID each; - is stdin.\n";
 
 static const char tail[] =
-    "Keys, without these: OBS_ACCESS_KEY_ID, HUAWEICLOUD_SDK_AK, AWS_ACCESS_KEY_ID,\n"
+    "Keys, if no option names them: OBS_*, HUAWEICLOUD_SDK_* and AWS_* variables,\n"
     "AWS_PROFILE, ~/.obsutilconfig, ~/.aws: the first is used, whole. -hv: more\n"
     "Exit: 0 all gone, 1 some are not, 2 usage, 3 could not start, 130 interrupted.\n";
 
