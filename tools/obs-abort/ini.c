@@ -67,7 +67,7 @@ bool text_read(struct text *text, const char *path, bool optional, struct failur
         text->content = calloc(MOST + 1, 1);
         if (text->content != NULL)
             text->size = fread(text->content, 1, MOST + 1, file);
-        error = text->content == NULL ? ENOMEM : ferror(file) ? errno : 0;
+        error = text->content == NULL ? ENOMEM : !ferror(file) ? 0 : errno != 0 ? errno : EIO;
         fclose(file);
     }
     if (error == 0)
