@@ -30,11 +30,14 @@ class WithBuckets(WithServer):
         return [len(self.s3.list_uploads(bucket)) for bucket in buckets or ("bk-1", "bk-2", "bk-3")]
 
     def rows(self, output):
-        """The lines of the table after its heading: numbers, -1 for what is not known, and what stands behind them."""
+        """The lines of the table after its heading: counts, -1 for what is not known, and what stands last."""
         lines = output.splitlines()
         heading = [n for n, line in enumerate(lines) if line.split()[-1:] == ["bucket"] and line.startswith("  found")]
         self.assertEqual(len(heading), 1, output)
-        rows = [re.fullmatch(r"((?: +(?:\d+|-))+)  (.*)", line.rstrip("\r")) for line in lines[heading[0] + 1:]]
+        counts = 4 if "kept" in lines[heading[0]] else 2
+        size = r" +(?:[\d.]+ \w+\+?|-)" if "size" in lines[heading[0]] else ""
+        pattern = rf"((?: +(?:\d+|-)){{{counts}}}){size}  (.*)"
+        rows = [re.fullmatch(pattern, line.rstrip("\r")) for line in lines[heading[0] + 1:]]
         return [(tuple(-1 if cell == "-" else int(cell) for cell in row.group(1).split()), row.group(2)) for row in rows if row]
 
     def json_objects(self, done):
@@ -85,6 +88,22 @@ class Several(WithBuckets):
             self.assertEqual([row[0] for row in self.rows(done.stderr)], numbers)
             self.assertEqual(len(done.stdout.splitlines()), numbers[-1][0] - numbers[-1][-2] if options == DRY_RUN else 17)
             self.assertEqual(self.counts(), [7, 7, 3])
+
+    def test_sizes(self):
+        self.server.control(f"parts bk-1:old/:3:1048576:{3 * DAY}")
+        self.server.control(f"parts bk-2:db/:2:1024:{2 * DAY}")
+        self.server.control("fault answer=403;error=AccessDenied;method=GET;query=uploadId;key=db/000004;bucket=bk-2;always")
+        for options, heading, rows in (
+            (("--list", "--sizes"), "found failed size bucket",
+             ["7 0 15.0 MiB obs://bk-1", "7 0 12.0 KiB+ obs://bk-2", "3 0 0 B obs://bk-3", "17 0 15.0 MiB+ 3 buckets"]),
+            ((*SWEEP, "--idle", "24h"), "found aborted kept failed size bucket",
+             ["7 5 2 0 15.0 MiB obs://bk-1", "7 6 1 0 12.0 KiB obs://bk-2: parts could not be read", "3 3 0 0 0 B obs://bk-3",
+              "17 14 3 0 15.0 MiB 3 buckets, 1 of them not to the end"]),
+        ):
+            done = run(*options, "--max-attempts", "1", *THREE, env=self.env)
+            lines = [" ".join(line.split()) for line in done.stderr.splitlines()]
+            table = lines[lines.index(heading) + 1:]
+            self.assertEqual([re.sub(r" \(.*", "", line) for line in table[:4]], rows, done.stderr)
 
     def test_lines_name_their_bucket_and_are_none_of_another(self):
         listed = run(*LIST, *THREE, env=self.env).stdout

@@ -237,7 +237,20 @@ static void put_cell(int width, uint64_t count, bool known)
     fprintf(stderr, "%*s ", width, text);
 }
 
-static void put_row(const struct bucket_runs *runs, const struct summary *row)
+/* With a + if that of some uploads is not known. */
+static void put_size(const struct summary *row, bool known)
+{
+    char size[32] = "-";
+
+    if (known && row->measured) {
+        format_bytes(size, sizeof size, row->bytes);
+        if (row->unmeasured > 0)
+            strcat(size, "+");
+    }
+    fprintf(stderr, "%11s ", size);
+}
+
+static void put_row(const struct bucket_runs *runs, const struct summary *row, bool sizes)
 {
     uint64_t found = row->aborted + row->missing + row->failed + row->kept;
     bool known = row->complete || found > 0;
@@ -248,6 +261,8 @@ static void put_row(const struct bucket_runs *runs, const struct summary *row)
         put_cell(8, row->kept, known);
     }
     put_cell(7, row->failed, known);
+    if (sizes)
+        put_size(row, known);
     putc(' ', stderr);
 }
 
@@ -256,15 +271,15 @@ static void put_table(const struct bucket_runs *runs, const struct summary *sum)
     bool list = runs->options->mode == MODE_LIST;
     size_t i;
 
-    fprintf(stderr, list ? "  found  failed  bucket\n" : "  found %s     kept  failed  bucket\n",
-            runs->options->dry_run ? "would go" : " aborted");
+    fprintf(stderr, list ? "  found" : "  found %s     kept", runs->options->dry_run ? "would go" : " aborted");
+    fprintf(stderr, "  failed%s  bucket\n", sum->measured ? "        size" : "");
     for (i = 0; i < runs->count; i++) {
         const struct options *options = &runs->all[i].options;
         const struct summary *row = run_summary(runs->all[i].run);
 
         if (runs->options->quiet && row->status == STATUS_GONE)
             continue;
-        put_row(runs, row);
+        put_row(runs, row, sum->measured);
         fprintf(stderr, "obs://%s", options->bucket);
         if (options->prefix != NULL) {
             putc('/', stderr);
@@ -275,7 +290,7 @@ static void put_table(const struct bucket_runs *runs, const struct summary *sum)
                                     : row->unreadable ? "parts could not be read" : obs_abort_code_name(row->code));
         putc('\n', stderr);
     }
-    put_row(runs, sum);
+    put_row(runs, sum, sum->measured);
     fprintf(stderr, "%zu bucket%s", runs->count, runs->count == 1 ? "" : "s");
     if (sum->incomplete > 0)
         fprintf(stderr, ", %llu of them not to the end", (unsigned long long)sum->incomplete);
