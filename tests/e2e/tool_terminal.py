@@ -78,15 +78,16 @@ class Tmux:
     def _tmux(self, *arguments):
         return support.run(["tmux", "-u", *arguments], env=self.env).stdout
 
-    def screen(self, colours=False):
-        return self._tmux("capture-pane", "-p", "-J", *(["-e"] if colours else []))
+    def screen(self, colours=False, joined=True):
+        """`joined`: lines that the terminal broke are whole again."""
+        return self._tmux("capture-pane", "-p", *(["-J"] if joined else []), *(["-e"] if colours else []))
 
-    def wait_for(self, text, seconds=10):
-        """The first screen that shows text."""
+    def wait_for(self, text, seconds=10, times=1):
+        """The first screen that shows text so many times."""
         deadline = time.monotonic() + seconds
         while True:
             screen = self.screen()
-            if text in screen:
+            if screen.count(text) >= times:
                 return screen
             if time.monotonic() > deadline:
                 raise AssertionError(f"{text!r} did not appear:\n{screen}")

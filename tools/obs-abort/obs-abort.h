@@ -287,12 +287,14 @@ struct table {
     FILE *out;
     struct table_column columns[TABLE_COLUMNS];
     size_t count;
-    bool fold; /* the last column stands on a line of its own if the terminal is too narrow for all */
-    bool bold, folded, settled;
+    size_t fold;   /* so many of the last columns may stand on lines of their own, on a narrow terminal */
+    size_t folded; /* and so many do */
+    bool bold, settled;
     size_t widths[TABLE_COLUMNS];
     size_t terminal; /* its width */
     char **rows[TABLE_HELD];
     size_t held;
+    int64_t held_since_ms;
 };
 
 void table_open(struct table *table, FILE *out, const struct table_column *columns, size_t count);
@@ -300,6 +302,8 @@ void table_open(struct table *table, FILE *out, const struct table_column *colum
 void table_row(struct table *table, const char *const *cells);
 /* Writes what is held back; to be called at the end. */
 void table_flush(struct table *table);
+/* On standard error, on a terminal broken between words. Colours take no columns. Returns the column that it ends in. */
+size_t put_wrapped(const char *text);
 
 /* ---- view.c: what the user sees ---- */
 
@@ -342,7 +346,7 @@ struct summary {
 
 void view_open(struct view *view, const struct options *options, bool finding, struct upload_list *list);
 void view_outcome(struct view *view, const obs_abort_outcome *outcome);
-/* Shows what is held back; while nothing else happens. */
+/* Shows what has been held back for long; while nothing else happens. */
 void view_idle(struct view *view);
 /* The uploads that the question is about, on standard error. */
 void view_list(const struct options *options, const struct upload_list *list);

@@ -44,28 +44,6 @@ static size_t width(void)
     return columns > 0 ? columns : 80;
 }
 
-/* Breaks the line between words. Returns the column it ends in. */
-static size_t put_wrapped(const char *text)
-{
-    size_t column = 0;
-
-    while (*text != '\0') {
-        size_t length = strcspn(text, " ");
-
-        if (column > 0 && column + 1 + length >= width()) {
-            fputs("\n  ", stderr);
-            column = 2;
-        } else if (column > 0) {
-            putc(' ', stderr);
-            column++;
-        }
-        fwrite(text, 1, length, stderr);
-        column += length;
-        text += length + (text[length] == ' ');
-    }
-    return column;
-}
-
 static void put_key(size_t column, const char *key)
 {
     if (column + 2 + put_text(NULL, key) < width())

@@ -41,14 +41,14 @@ static void put_padded(const struct table *table, size_t column, const char *cel
 
 static void put_row(const struct table *table, const char *const *cells)
 {
-    size_t i, in_line = table->count - (table->folded ? 1 : 0);
+    size_t i, in_line = table->count - table->folded;
 
     for (i = 0; i < in_line; i++)
         put_padded(table, i, cells[i], i + 1 == in_line);
-    if (table->folded) {
+    for (i = in_line; i < table->count; i++) {
         putc('\n', table->out);
         put_spaces(table->out, GAP);
-        put_cell(table, table->count - 1, cells[table->count - 1]);
+        put_cell(table, i, cells[i]);
     }
     putc('\n', table->out);
 }
@@ -77,7 +77,8 @@ static void settle(struct table *table)
 
     for (i = 0; i < table->count; i++)
         line += table->widths[i] + (i > 0 ? GAP : 0);
-    table->folded = table->fold && line > table->terminal;
+    while (line > table->terminal && table->folded < table->fold)
+        line -= table->widths[table->count - ++table->folded] + GAP;
     table->settled = true;
     put_header(table);
     for (i = 0; i < table->held; i++) {
@@ -142,6 +143,8 @@ void table_row(struct table *table, const char *const *cells)
         put_row(table, cells);
         return;
     }
+    if (table->held == 0)
+        table->held_since_ms = monotonic_ms();
     table->rows[table->held++] = copy;
     if (table->held == TABLE_HELD)
         settle(table);
@@ -151,4 +154,37 @@ void table_flush(struct table *table)
 {
     if (table->held > 0)
         settle(table);
+}
+
+static size_t word_length(const char *text, size_t *columns)
+{
+    size_t length = 0;
+
+    for (*columns = 0; text[length] != '\0' && text[length] != ' '; ++*columns) {
+        if (text[length] == '\033') {
+            length += strcspn(text + length, "m");
+            --*columns;
+        }
+        length += text[length] != '\0';
+    }
+    return length;
+}
+
+size_t put_wrapped(const char *text)
+{
+    size_t width = is_terminal(stderr) ? terminal_width() : 0, column = 0, columns, length;
+
+    for (; *text != '\0'; text += length + (text[length] == ' ')) {
+        length = word_length(text, &columns);
+        if (column > 0 && width > 0 && column + 1 + columns >= width) {
+            fputs("\n  ", stderr);
+            column = 2;
+        } else if (column > 0) {
+            putc(' ', stderr);
+            column++;
+        }
+        fwrite(text, 1, length, stderr);
+        column += columns;
+    }
+    return column;
 }

@@ -15,6 +15,7 @@ enum { PRIORITY_ERROR = 3, PRIORITY_WARNING = 4, PRIORITY_INFO = 6, PRIORITY_DEB
 #define GREEN "32"
 #define YELLOW "33"
 #define WIDE 120 /* columns of a terminal on which there is room for everything */
+#define HELD_FOR_MS 1000 /* rows, at most */
 #define SHOWN_FIRST 5 /* of what is aborted, on a terminal */
 
 static const char *bucket_of_run; /* for what the library logs */
@@ -282,19 +283,19 @@ static void put_found(const struct view *view, const struct result *result)
 /* The first ones, on a terminal: the bar says how far it is, and not what it is. */
 static void put_briefly(struct view *view, const struct result *result)
 {
-    char size[32];
+    char size[32] = "-";
 
     if (view->options->quiet || view->options->json || view->shown++ >= SHOWN_FIRST)
         return;
     progress_clear();
     fflush(stderr);
-    printf("%-8s  ", result->code == OBS_ABORT_OK ? "aborted" : "gone");
+    if (result->measure.sized)
+        format_bytes(size, sizeof size, result->measure.bytes);
+    fputs(result->code == OBS_ABORT_OK ? "aborted  " : "gone     ", stdout);
+    if (view->measures)
+        printf("%10s  ", size);
     put_bucket(view, stdout, ' ');
     put_text(stdout, result->key);
-    if (result->measure.sized && result->measure.bytes > 0) {
-        format_bytes(size, sizeof size, result->measure.bytes);
-        printf("  %s", size);
-    }
     putchar('\n');
 }
 
@@ -386,7 +387,7 @@ static void open_uploads_table(struct table *table, FILE *out, const struct opti
     size_t count = choose_columns(columns, options);
 
     table_open(table, out, columns, count);
-    table->fold = true;
+    table->fold = 2; /* the upload id, then the key */
 }
 
 static void put_table_row(struct view *view, const struct result *result)
@@ -396,11 +397,17 @@ static void put_table_row(struct view *view, const struct result *result)
     put_columns(&view->table, view->options, result->key, result->upload_id, &result->measure);
 }
 
-void view_idle(struct view *view)
+static void flush_table(struct view *view)
 {
     table_flush(&view->table);
     if (view->table.out != NULL)
         check_output(view);
+}
+
+void view_idle(struct view *view)
+{
+    if (view->table.held > 0 && monotonic_ms() - view->table.held_since_ms > HELD_FOR_MS)
+        flush_table(view);
 }
 
 void view_list(const struct options *options, const struct upload_list *list)
@@ -505,6 +512,7 @@ static void put_totals(struct view *view)
         return;
     if (!view->json && is_terminal(stdout) && view->totals.all.uploads > 0)
         table_open(&table, stdout, view->options->price > 0 ? with_cost : columns, view->options->price > 0 ? 5 : 4);
+    table.fold = 1;
     for (i = 0; i < view->totals.count; i++)
         put_total(view, &table, view->totals.rows[i]->prefix, &view->totals.rows[i]->amount);
     if (view->totals.other.uploads > 0)
@@ -679,12 +687,38 @@ static void put_json_summary(FILE *out, const struct view *view, const struct su
     fputs("}\n", out);
 }
 
+/* The line that is being made. */
+static struct {
+    char text[1024];
+    size_t used;
+} said;
+
+static void say(const char *format, ...)
+{
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length = vsnprintf(said.text + said.used, sizeof said.text - said.used, format, arguments);
+    va_end(arguments);
+    if (length > 0)
+        said.used += (size_t)length < sizeof said.text - said.used ? (size_t)length : sizeof said.text - said.used - 1;
+}
+
+static void say_coloured(bool colour, const char *code, const char *text)
+{
+    if (colour)
+        say("\033[%sm%s\033[0m", code, text);
+    else
+        say("%s", text);
+}
+
 static void put_count(uint64_t count, const char *what, bool colour, const char *code)
 {
     char text[64];
 
     snprintf(text, sizeof text, "%llu %s", (unsigned long long)count, what);
-    put_coloured(stderr, colour && count > 0, code, text);
+    say_coloured(colour && count > 0, code, text);
 }
 
 static void put_taken(const struct view *view, const struct summary *summary)
@@ -694,11 +728,11 @@ static void put_taken(const struct view *view, const struct summary *summary)
     put_count(summary->aborted, listing ? "unfinished" : view->finding ? "would be aborted" : "aborted", view->colour,
               GREEN);
     if (view->unknown_age > 0)
-        fprintf(stderr, ", %llu of them of unknown age", (unsigned long long)view->unknown_age);
+        say(", %llu of them of unknown age", (unsigned long long)view->unknown_age);
     if (summary->missing > 0)
-        fprintf(stderr, ", %llu gone already", (unsigned long long)summary->missing);
+        say(", %llu gone already", (unsigned long long)summary->missing);
     if (!view->finding || summary->failed > 0) {
-        fputs(", ", stderr);
+        say("%s", ", ");
         put_count(summary->failed, "failed", view->colour, RED);
     }
 }
@@ -709,35 +743,35 @@ static void put_kept(const struct view *view, const struct summary *summary, con
                       summary->left_out - summary->smaller - summary->unsized;
 
     if (summary->younger > 0) {
-        fprintf(stderr, "%s%llu younger", separator, (unsigned long long)summary->younger);
+        say("%s%llu younger", separator, (unsigned long long)summary->younger);
         separator = ", ";
     }
     if (summary->active > 0) {
-        fputs(separator, stderr);
+        say("%s", separator);
         put_count(summary->active, "kept as active", view->colour, YELLOW);
         separator = ", ";
     }
     if (others > 0) {
-        fprintf(stderr, "%s%llu %s", separator, (unsigned long long)others,
-                view->options->mode == MODE_LIST ? "not shown" : is_cut_short(view, summary) ? "not begun"
-                : is_listing(view) && view->options->from != NULL ? "younger or gone already" : "kept");
+        say("%s%llu %s", separator, (unsigned long long)others,
+            view->options->mode == MODE_LIST ? "not shown" : is_cut_short(view, summary) ? "not begun"
+            : is_listing(view) && view->options->from != NULL ? "younger or gone already" : "kept");
         separator = ", ";
     }
     if (summary->left_out > 0) {
-        fprintf(stderr, "%s%llu left out", separator, (unsigned long long)summary->left_out);
+        say("%s%llu left out", separator, (unsigned long long)summary->left_out);
         separator = ", ";
     }
     if (summary->smaller > 0) {
-        fprintf(stderr, "%s%llu not larger than %s", separator, (unsigned long long)summary->smaller, view->options->larger);
+        say("%s%llu not larger than %s", separator, (unsigned long long)summary->smaller, view->options->larger);
         separator = ", ";
     }
     if (summary->unsized > 0) {
-        fputs(separator, stderr);
+        say("%s", separator);
         put_count(summary->unsized, "without parts or of unknown size kept", view->colour, YELLOW);
         separator = ", ";
     }
     if (summary->unknown_age > 0) {
-        fputs(separator, stderr);
+        say("%s", separator);
         put_count(summary->unknown_age, "of unknown age kept", view->colour, YELLOW);
     }
 }
@@ -751,10 +785,10 @@ static void put_size(const struct view *view, const struct summary *summary)
     if (!summary->measured || (summary->bytes == 0 && summary->unmeasured == 0))
         return;
     format_amount(size, sizeof size, &amount);
-    fprintf(stderr, "; %s%s", size, view->finding ? "" : " freed");
+    say("; %s%s", size, view->finding ? "" : " freed");
     if (view->options->price > 0) {
         format_cost(cost, sizeof cost, summary->bytes, view->options->price);
-        fprintf(stderr, ", %s a month", cost);
+        say(", %s a month", cost);
     }
 }
 
@@ -763,19 +797,22 @@ static void put_text_summary(const struct view *view, const struct summary *summ
     bool cut_short = is_cut_short(view, summary);
     bool nothing = summary->aborted + summary->missing + summary->failed == 0;
 
-    put_priority(summary->status == STATUS_GONE ? PRIORITY_INFO : PRIORITY_WARNING);
     if (view->shown > SHOWN_FIRST)
-        fprintf(stderr, "          and %llu more\n", (unsigned long long)(view->shown - SHOWN_FIRST));
-    fputs("obs-abort: ", stderr);
-    if (summary->status > STATUS_SIGNALLED)
-        put_coloured(stderr, view->colour, YELLOW, "interrupted: ");
+        fprintf(stderr, "         and %llu more\n", (unsigned long long)(view->shown - SHOWN_FIRST));
+    put_priority(summary->status == STATUS_GONE ? PRIORITY_INFO : PRIORITY_WARNING);
+    said.used = 0;
+    say("obs-abort: ");
+    if (summary->status > STATUS_SIGNALLED) {
+        say_coloured(view->colour, YELLOW, "interrupted:");
+        say(" ");
+    }
     if (nothing && is_listing(view) && !cut_short) {
-        fputs(summary->left_out + summary->smaller + summary->unsized > 0 ? "nothing chosen is " : "nothing ", stderr);
+        say("%s", summary->left_out + summary->smaller + summary->unsized > 0 ? "nothing chosen is " : "nothing ");
         if (view->options->age > 0)
-            fprintf(stderr, "%s%s old%s", summary->unknown_age > 0 ? "known to be " : "", view->options->stale,
-                    summary->active > 0 ? " and idle" : "");
+            say("%s%s old%s", summary->unknown_age > 0 ? "known to be " : "", view->options->stale,
+                summary->active > 0 ? " and idle" : "");
         else
-            fputs("unfinished", stderr);
+            say("unfinished");
         put_kept(view, summary, "; ");
     } else {
         put_taken(view, summary);
@@ -783,10 +820,12 @@ static void put_text_summary(const struct view *view, const struct summary *summ
     }
     put_size(view, summary);
     if (cut_short && is_listing(view))
-        fprintf(stderr, "; the rest of obs://%s, if any, was not looked at", view->options->bucket);
+        say("; the rest of obs://%s, if any, was not looked at", view->options->bucket);
     if (summary->throttled > 0)
-        fprintf(stderr, "; throttled %llu times", (unsigned long long)summary->throttled);
-    fprintf(stderr, " (%.1f s)\n", (double)(monotonic_ms() - view->started_ms) / 1000);
+        say("; throttled %llu times", (unsigned long long)summary->throttled);
+    say(" (%.1f s)", (double)(monotonic_ms() - view->started_ms) / 1000);
+    put_wrapped(said.text);
+    putc('\n', stderr);
     fflush(stderr);
 }
 
@@ -851,7 +890,7 @@ void view_summary(struct view *view, struct summary *summary)
     bool quiet = view->options->quiet && summary->code == OBS_ABORT_OK;
 
     progress_stop();
-    table_flush(&view->table);
+    flush_table(view);
     if (!summary->sum)
         set_sizes(view, summary);
     if (view->options->totals > 0 && summary->begun)
