@@ -60,7 +60,7 @@ class Log(WithFolder):
         self.assertRegex(begin.pop("time"), TIME)
         self.assertRegex(begin.pop("version"), r"^\d+\.\d+\.\d+$")
         self.assertEqual(begin, {"type": "begin", "program": "obs-abort", "mode": "stale", "bucket": "leftovers",
-                                 "prefix": None, "stale": "24h", "from": None, "dry_run": False})
+                                 "prefix": None, "stale": "24h", "idle": None, "from": None, "dry_run": False})
         uploads, summary = self.logged("begin", "upload", "summary")
         self.assertEqual([upload["result"] for upload in uploads], ["aborted"] * 3)
         self.assertEqual((summary["aborted"], summary["kept"], summary["exit_status"]), (3, 1, 0))
@@ -280,6 +280,16 @@ class Metrics(WithFolder):
         self.assertEqual(kept, {"active": 0, "younger": 1, "unknown_age": 0, "other": 0})
         self.assertEqual((samples["complete", None], samples["exit_status", None]), (1, 0))
         self.assertEqual(samples["throttled_responses", None], 0)
+
+    def test_bytes(self):
+        upload_id = self.s3.initiate("leftovers", "key")
+        for number, size in (1, 1000), (2, 234):
+            self.s3.upload_part("leftovers", "key", upload_id, number, b"x" * size)
+        self.server.control("clock-offset-s 172800")
+        self.tool("--stale", "24h", "--dry-run", "obs://leftovers")
+        self.assertEqual((self.only()["found_bytes", None], self.only()["freed_bytes", None]), (1234, 0))
+        self.tool(*SWEEP)
+        self.assertEqual((self.only()["found_bytes", None], self.only()["freed_bytes", None]), (0, 1234))
 
     def test_a_list(self):
         self.stale(2)

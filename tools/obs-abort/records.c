@@ -69,6 +69,7 @@ static void put_begin(FILE *out, const struct options *options)
     put_json_field(out, "bucket", options->several ? NULL : options->bucket);
     put_json_field(out, "prefix", options->several ? NULL : options->prefix);
     put_json_field(out, "stale", options->stale);
+    put_json_field(out, "idle", options->idle);
     put_json_field(out, "from", options->from);
     put_json_bool(out, "dry_run", options->dry_run || options->list);
     put_json_time(out, "time", (int64_t)time(NULL));
@@ -159,7 +160,7 @@ void records_kept(const char *bucket, const char *message)
 struct sample {
     char *labels;
     double aborted, found, missing, failed, kept, active, younger, unknown_age, other;
-    double throttled, complete, exit_status, seconds;
+    double freed_bytes, found_bytes, throttled, complete, exit_status, seconds;
     double last_run, last_success;
 };
 
@@ -181,6 +182,10 @@ static const struct metric {
     {"obs_abort_kept_uploads", NULL, "reason=\"younger\"", offsetof(struct sample, younger)},
     {"obs_abort_kept_uploads", NULL, "reason=\"unknown_age\"", offsetof(struct sample, unknown_age)},
     {"obs_abort_kept_uploads", NULL, "reason=\"other\"", offsetof(struct sample, other)},
+    {"obs_abort_freed_bytes", "Size of the uploads that the last run aborted, as far as it was measured.", NULL,
+     offsetof(struct sample, freed_bytes)},
+    {"obs_abort_found_bytes", "Size of the uploads that the last list or dry run found, as far as it was measured.", NULL,
+     offsetof(struct sample, found_bytes)},
     {"obs_abort_throttled_responses", "Responses of the last run that asked to slow down.", NULL,
      offsetof(struct sample, throttled)},
     {"obs_abort_complete", "Whether the last run came to its end.", NULL, offsetof(struct sample, complete)},
@@ -271,6 +276,8 @@ void records_summary(const struct view *view, const struct summary *summary)
     sample->active = (double)summary->active;
     sample->younger = (double)summary->younger;
     sample->other = sample->kept - sample->active - sample->younger - sample->unknown_age;
+    sample->freed_bytes = view->finding ? 0 : (double)summary->bytes;
+    sample->found_bytes = view->finding ? (double)summary->bytes : 0;
     sample->throttled = (double)summary->throttled;
     sample->complete = summary->complete;
     sample->exit_status = summary->status;
