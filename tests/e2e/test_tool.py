@@ -22,7 +22,7 @@ from tool_config import (AwsFiles, Endpoint, Halves, ObsutilFile, OpenFiles, Pre
 from tool_glob import Matcher
 from tool_idle import Idle
 from tool_input import CopiedIds, CredentialsFile, ListFiles
-from tool_looks import Bar, Cron, Screens
+from tool_looks import Bar, Cron, Readme, Screens
 from tool_list import Listed, LongLists, OnlyFailed, OwnJson, OwnJsonRefused
 from tool_options import Completions, Options
 from tool_question import Interrupted, Question
@@ -43,7 +43,7 @@ __all__ = [
     "Matcher",
     "Idle",
     "CopiedIds", "CredentialsFile", "ListFiles",
-    "Bar", "Cron", "Screens",
+    "Bar", "Cron", "Readme", "Screens",
     "Listed", "LongLists", "OnlyFailed", "OwnJson", "OwnJsonRefused",
     "Completions", "Options",
     "Interrupted", "Question",

@@ -126,3 +126,27 @@ class Cron(WithServer):
             done = run(*verb, BUCKET, env=dict(self.env, TERM="xterm-256color"))
             self.assertEqual(done.returncode, 0)
             self.assertNotRegex(done.stdout + done.stderr, "\x1b|\r| {2}|KEY|UPLOADS")
+
+
+@not_on_windows
+class Readme(WithServer):
+    """What README shows is what comes, but for times and for what it leaves out with dots."""
+
+    options = ("--bucket", "backups",
+               "--uploads", f"backups:40:{4 * DAY}:db/", "--parts", f"backups:db/:3:{320 * MIB}:{3 * DAY}",
+               "--uploads", f"backups:1:{5 * DAY}:log/", "--uploads", f"backups:10:{3 * DAY}:web/",
+               "--uploads", f"backups:1:{2 * DAY}:web/last/", "--parts", f"backups:web/:1:{120 * MIB}:{2 * DAY}")
+
+    def test_its_transcript(self):
+        support.need(["tmux"], "tmux")
+        with open(os.path.join(SCREENS, "../../../README.md"), encoding="utf-8") as file:
+            command, shown = re.search(r"(?m)^    \$ obs-abort (.*)\n((?:    .*\n)+)", file.read()).groups()
+        with Tmux(*command.split(), env=dict(self.env, NO_COLOR="1"), width=200) as terminal:
+            terminal.wait_for("[y/N/l]")
+            upload = self.s3.list_uploads("backups", "db/")[7]
+            self.s3.upload_part("backups", upload.key, upload.upload_id, 4, b"still alive")
+            terminal.keys("y", "Enter")
+            terminal.wait_for("exit=0")
+            screen = settled(terminal.screen()).replace("exit=0\n", "")
+        expected = settled(re.sub("(?m)^    ", "", shown))
+        self.assertRegex(screen, "^" + re.escape(expected).replace(re.escape("\n...\n"), "\n(?:.*\n)+?") + "$")
