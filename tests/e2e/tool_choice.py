@@ -195,6 +195,13 @@ class Larger(WithServer):
                          [4, 12, 4, 4, 4, 16])
         self.assertEqual(self.sizes_left(), [0] * 4 + [2] * 4 + [20] * 4)
 
+    def test_of_a_list(self):
+        listed = "".join(line + "\n" for line in run("--list", BUCKET, env=self.env).stdout.splitlines() if "000001" not in line)
+        done = run("--from", "-", *SWEEP, "--larger", "2K", BUCKET, env=self.env, stdin=listed)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("6 aborted, 0 failed, 3 not larger than 2K, 3 without parts", done.stderr)
+        self.assertEqual(self.sizes_left(), [0] * 4 + [2] * 4 + [20, 200])
+
     def test_an_interrupt_while_it_measures_aborts_nothing(self):
         self.server.control("latency-ms 200")
         with Pty(*SWEEP, "--larger", "2K", "--connections", "1", BUCKET, env=self.env) as terminal:
@@ -229,9 +236,9 @@ class Larger(WithServer):
         return usage.ru_maxrss, summary
 
     def test_many_need_little_memory(self):
-        """Hashes are kept, not keys: with keys of a thousand bytes those would take 12 MB."""
+        """Hashes are kept, not keys: with keys of a thousand bytes those would take 6 MB."""
         peaks = []
-        for count in (500, 12000):
+        for count in (500, 6000):
             self.server.control(f"uploads leftovers:{count}:{3 * DAY}:many/{'k' * 990}")
             self.server.control(f"uploads leftovers:{count // 10}:{3 * DAY}:small/")
             self.server.control(f"parts leftovers:many/:1:1000000:{3 * DAY}")
