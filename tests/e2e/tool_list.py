@@ -77,7 +77,7 @@ class OwnJson(WithLists):
         self.stale(2)
         text = self.lines() + line_of("key", "ID", bucket="more") * 3
         done = self.give(text)
-        self.assertIn("standard input: 3 uploads of other buckets than obs://leftovers are passed over\n", done.stderr)
+        self.assertIn("standard input: passed over, as of other buckets than obs://leftovers: 3\n", done.stderr)
         self.assertIn("2 aborted, 0 failed", done.stderr)
         self.assertNotIn("other buckets", self.give(text, "--quiet").stderr)
 
@@ -88,7 +88,7 @@ class OwnJson(WithLists):
         self.s3.abort("leftovers", "old/a?b", shown)
         for only in ([], ["--only", "failed"]):
             done = self.give(listed, *only, "--json")
-            self.assertIn("1 uploads are left out, as their keys can't be named", done.stderr)
+            self.assertIn("left out, as their keys can't be named: 1\n", done.stderr)
             self.assertEqual(self.counts(done), (0, 0, 0 if only else 1, 0, 0))
 
 
@@ -204,7 +204,7 @@ class OnlyFailed(WithLists):
             file.write(line[:40] + "\n" + line + line[:30])
         done = self.resume()
         self.assertEqual(self.counts(done), (1, 0, 0, 0, 0), done.stderr)
-        self.assertIn(f"{self.log}: 2 lines that are cut off are passed over", done.stderr)
+        self.assertIn(f"{self.log}: lines passed over, as cut off: 2\n", done.stderr)
 
 
 class Listed(WithLists):
@@ -302,6 +302,7 @@ class LongLists(unittest.TestCase):
         with open(path + ".out", "w") as out:
             process = subprocess.Popen([tool_path(), "--from", path, "--json", "--quiet", *options, "obs://leftovers"],
                                        env=env, stdout=out)
+            self.addCleanup(process.kill)
             peak = 0
             while process.poll() is None:  # what wait4 tells has this interpreter's memory in it, from before the exec
                 peak = max(peak, self.high_water(process.pid))

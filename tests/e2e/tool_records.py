@@ -180,6 +180,7 @@ class Log(WithFolder):
         self.server.control("latency-ms 20")
         process = subprocess.Popen([tool_path(), "--log", self.log, "--connections", "2", *SWEEP], env=self.env,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
         deadline = time.monotonic() + 10
         while not os.path.exists(self.log) or os.path.getsize(self.log) < 10000:
             self.assertLess(time.monotonic(), deadline)

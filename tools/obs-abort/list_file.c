@@ -222,7 +222,7 @@ static bool is_json(const char *line)
 static void tell_oddities(const struct reader *reader, const struct lines *lines)
 {
     if (reader->unnamed > 0)
-        remark("%s: %llu uploads are left out, as their keys can't be named", lines->name,
+        remark("%s: left out, as their keys can't be named: %llu", lines->name,
                (unsigned long long)reader->unnamed);
     if (reader->options->quiet)
         return;
@@ -231,10 +231,10 @@ static void tell_oddities(const struct reader *reader, const struct lines *lines
     if (lines->unended && reader->columns == 2)
         remark("%s: the last line has no end; if the list was cut off, so was its last upload id", lines->name);
     if (reader->elsewhere > 0)
-        remark("%s: %llu uploads of other buckets than obs://%s are passed over", lines->name,
-               (unsigned long long)reader->elsewhere, reader->options->bucket);
+        remark("%s: passed over, as of other buckets than obs://%s: %llu", lines->name, reader->options->bucket,
+               (unsigned long long)reader->elsewhere);
     if (reader->broken > 0)
-        remark("%s: %llu lines that are cut off are passed over", lines->name, (unsigned long long)reader->broken);
+        remark("%s: lines passed over, as cut off: %llu", lines->name, (unsigned long long)reader->broken);
 }
 
 /* What is in memory already, and was superseded by a later line. */
