@@ -30,3 +30,11 @@ void put_json_time(FILE *out, const char *name, int64_t unix_seconds)
     format_time(when, sizeof when, unix_seconds);
     put_json_field(out, name, unix_seconds < 0 ? NULL : when);
 }
+
+void put_json_size(FILE *out, const char *name, bool known, uint64_t size)
+{
+    if (known)
+        put_json_count(out, name, size);
+    else
+        fprintf(out, ",\"%s\":null", name);
+}

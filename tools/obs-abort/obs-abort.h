@@ -164,7 +164,9 @@ void totals_add(struct totals *totals, const char *key, const struct measure *me
 void totals_free(struct totals *totals);
 /* 38.8 GiB */
 void format_bytes(char *buffer, size_t size, uint64_t bytes);
-/* The same, and of how many the size is not known. */
+/* 0.93, or: less than 0.01 */
+void format_cost(char *buffer, size_t size, uint64_t bytes, double price);
+/* The size, and of how many it is not known. */
 void format_amount(char *buffer, size_t size, const struct amount *amount);
 
 /* ---- upload_set.c ---- */
@@ -307,6 +309,8 @@ size_t put_wrapped(const char *text);
 
 /* ---- view.c: what the user sees ---- */
 
+#define SHOWN_FIRST 5 /* of what is aborted, on a terminal */
+
 struct view {
     const struct options *options;
     struct upload_list *list; /* what is aborted, if it is known from the start; NULL: a listing finds it */
@@ -348,18 +352,28 @@ void view_open(struct view *view, const struct options *options, bool finding, s
 void view_outcome(struct view *view, const obs_abort_outcome *outcome);
 /* Shows what has been held back for long; while nothing else happens. */
 void view_idle(struct view *view);
-/* The uploads that the question is about, on standard error. */
-void view_list(const struct options *options, const struct upload_list *list);
+/* For those who write to standard output: stops the run if that fails. */
+void view_check_output(struct view *view);
+/* The bucket of the line, if there are several. */
+void view_put_bucket(const struct view *view, FILE *out, char after);
+void view_flush_table(struct view *view);
 struct measure measure_of(const obs_abort_outcome *outcome, bool measures);
-/* 0.93, or: less than 0.01 */
-void format_cost(char *buffer, size_t size, uint64_t bytes, double price);
 /* A failure that the report tells at the end. */
 void view_failure(struct view *view, const obs_abort_outcome *outcome);
 /* An upload that was found before, and that no listing shows any more. */
 void view_unlisted(struct view *view, const char *key, const char *upload_id, int64_t initiated);
-void view_summary(struct view *view, struct summary *summary);
 /* In the records alone. */
 void view_record(const struct view *view, const struct summary *summary);
+
+/* Of syslog, as the journal takes them. */
+enum { PRIORITY_ERROR = 3, PRIORITY_WARNING = 4, PRIORITY_INFO = 6, PRIORITY_DEBUG = 7 };
+
+#define RED "31"
+#define GREEN "32"
+#define YELLOW "33"
+
+/* The journal takes a line's priority from its start. */
+void put_priority(int priority);
 /* Adds a sentence. */
 void add_note(struct summary *summary, bool matters, const char *format, ...);
 /* The globs that nothing matched. */
@@ -374,6 +388,23 @@ void remark(const char *format, ...);
 int32_t log_level(const struct options *options);
 /* Writes a line of the library's log, if it is wanted. */
 void show_log_line(const struct options *options, int32_t level, const char *message);
+
+/* ---- summary.c ---- */
+
+void view_summary(struct view *view, struct summary *summary);
+
+/* ---- view_totals.c ---- */
+
+/* Shows the sums, and frees them. */
+void view_totals(struct view *view);
+
+/* ---- uploads_table.c ---- */
+
+void uploads_table_open(struct table *table, FILE *out, const struct options *options);
+void uploads_table_row(struct table *table, const struct options *options, const char *upload_key,
+                       const char *upload_id, const struct measure *measure);
+/* The uploads that the question is about, on standard error. */
+void view_list(const struct options *options, const struct upload_list *list);
 
 /* ---- notices.c: what only the library's log tells ---- */
 
@@ -392,6 +423,8 @@ void put_json_count(FILE *out, const char *name, uint64_t count);
 void put_json_bool(FILE *out, const char *name, bool value);
 void put_json_code(FILE *out, int32_t code);
 void put_json_time(FILE *out, const char *name, int64_t unix_seconds);
+/* Null if it is not known. */
+void put_json_size(FILE *out, const char *name, bool known, uint64_t size);
 
 /* ---- records.c: --log and --metrics ---- */
 

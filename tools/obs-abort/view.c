@@ -8,20 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-/* Of syslog, as the journal takes them. */
-enum { PRIORITY_ERROR = 3, PRIORITY_WARNING = 4, PRIORITY_INFO = 6, PRIORITY_DEBUG = 7 };
-
-#define RED "31"
-#define GREEN "32"
-#define YELLOW "33"
-#define WIDE 120 /* columns of a terminal on which there is room for everything */
 #define HELD_FOR_MS 1000 /* rows, at most */
-#define SHOWN_FIRST 5 /* of what is aborted, on a terminal */
 
 static const char *bucket_of_run; /* for what the library logs */
 
 /* The journal takes a line's priority from its start. */
-static void put_priority(int priority)
+void put_priority(int priority)
 {
     if (is_journal(stderr))
         fprintf(stderr, "<%d>", priority);
@@ -145,7 +137,7 @@ void view_open(struct view *view, const struct options *options, bool finding, s
 }
 
 /* After each line: a full disk or a closed pipe must stop the sweep, not surface after it. */
-static void check_output(struct view *view)
+void view_check_output(struct view *view)
 {
     if (!view->output_failed && fflush(stdout) != 0) {
         view->output_failed = true;
@@ -207,14 +199,6 @@ static struct result result_of(const struct view *view, const obs_abort_outcome 
     return result;
 }
 
-static void put_json_size(FILE *out, const char *name, bool known, uint64_t size)
-{
-    if (known)
-        put_json_count(out, name, size);
-    else
-        fprintf(out, ",\"%s\":null", name);
-}
-
 static void put_json_measure(FILE *out, const struct measure *measure)
 {
     put_json_size(out, "parts", measure->sized, measure->parts);
@@ -251,7 +235,7 @@ static void put_json_result(FILE *out, const struct view *view, const struct res
 }
 
 /* Of several buckets each line names its own, so that no line is taken for one of another bucket. */
-static void put_bucket(const struct view *view, FILE *out, char after)
+void view_put_bucket(const struct view *view, FILE *out, char after)
 {
     if (view->options->several)
         fprintf(out, "obs://%s%c", view->options->bucket, after);
@@ -265,7 +249,7 @@ static void put_found(const struct view *view, const struct result *result)
     format_time(when, sizeof when, result->initiated);
     if (result->initiated >= 0)
         format_age(age, sizeof age, (int64_t)time(NULL) - result->initiated);
-    put_bucket(view, stdout, '\t');
+    view_put_bucket(view, stdout, '\t');
     put_text(stdout, result->key);
     putchar('\t');
     put_text(stdout, result->upload_id);
@@ -294,7 +278,7 @@ static void put_briefly(struct view *view, const struct result *result)
     fputs(result->code == OBS_ABORT_OK ? "aborted  " : "gone     ", stdout);
     if (view->measures)
         printf("%10s  ", size);
-    put_bucket(view, stdout, ' ');
+    view_put_bucket(view, stdout, ' ');
     put_text(stdout, result->key);
     putchar('\n');
 }
@@ -302,7 +286,7 @@ static void put_briefly(struct view *view, const struct result *result)
 static void put_aborted(const struct view *view, const struct result *result)
 {
     fputs(result->code == OBS_ABORT_OK ? "aborted\t" : "gone already\t", stdout);
-    put_bucket(view, stdout, '\t');
+    view_put_bucket(view, stdout, '\t');
     put_text(stdout, result->key);
     putchar('\t');
     put_text(stdout, result->upload_id);
@@ -322,204 +306,24 @@ static void put_one(const struct options *options, const struct result *result)
     fputs(")\n", stdout);
 }
 
-/* Returns the number of columns. */
-static size_t choose_columns(struct table_column *columns, const struct options *options)
-{
-    static const struct table_column bucket = {"BUCKET", false, false}, begun = {"BEGUN", false, true},
-                                     age = {"AGE", false, true}, parts = {"PARTS", true, true},
-                                     size = {"SIZE", true, true}, last = {"LAST PART", false, true},
-                                     key = {"KEY", false, false}, id = {"UPLOAD ID", false, false};
-    size_t count = 0;
-
-    if (options->several)
-        columns[count++] = bucket;
-    if (terminal_width() >= WIDE)
-        columns[count++] = begun;
-    columns[count++] = age;
-    if (options_measure(options)) {
-        columns[count++] = parts;
-        columns[count++] = size;
-        if (terminal_width() >= WIDE)
-            columns[count++] = last;
-    }
-    columns[count++] = key;
-    columns[count++] = id;
-    return count;
-}
-
-static void put_columns(struct table *table, const struct options *options, const char *upload_key, const char *upload_id,
-                        const struct measure *measure)
-{
-    char begun[32], age[32] = "-", parts[32] = "-", size[32] = "-", last[32] = "-";
-    const char *cells[TABLE_COLUMNS];
-    size_t count = 0;
-
-    format_time(begun, sizeof begun, measure->initiated);
-    if (measure->initiated >= 0)
-        format_age(age, sizeof age, (int64_t)time(NULL) - measure->initiated);
-    if (measure->sized) {
-        snprintf(parts, sizeof parts, "%llu", (unsigned long long)measure->parts);
-        format_bytes(size, sizeof size, measure->bytes);
-    }
-    if (measure->sized && measure->last_part >= 0) {
-        format_age(last, sizeof last, (int64_t)time(NULL) - measure->last_part);
-        strcat(last, " ago");
-    }
-    if (options->several)
-        cells[count++] = options->bucket;
-    if (table->terminal >= WIDE)
-        cells[count++] = begun;
-    cells[count++] = age;
-    if (options_measure(options)) {
-        cells[count++] = parts;
-        cells[count++] = size;
-        if (table->terminal >= WIDE)
-            cells[count++] = last;
-    }
-    cells[count++] = upload_key;
-    cells[count++] = upload_id;
-    table_row(table, cells);
-}
-
-static void open_uploads_table(struct table *table, FILE *out, const struct options *options)
-{
-    struct table_column columns[TABLE_COLUMNS];
-    size_t count = choose_columns(columns, options);
-
-    table_open(table, out, columns, count);
-    table->fold = 2; /* the upload id, then the key */
-}
-
 static void put_table_row(struct view *view, const struct result *result)
 {
     if (view->table.out == NULL)
-        open_uploads_table(&view->table, stdout, view->options);
-    put_columns(&view->table, view->options, result->key, result->upload_id, &result->measure);
+        uploads_table_open(&view->table, stdout, view->options);
+    uploads_table_row(&view->table, view->options, result->key, result->upload_id, &result->measure);
 }
 
-static void flush_table(struct view *view)
+void view_flush_table(struct view *view)
 {
     table_flush(&view->table);
     if (view->table.out != NULL)
-        check_output(view);
+        view_check_output(view);
 }
 
 void view_idle(struct view *view)
 {
     if (view->table.held > 0 && monotonic_ms() - view->table.held_since_ms > HELD_FOR_MS)
-        flush_table(view);
-}
-
-void view_list(const struct options *options, const struct upload_list *list)
-{
-    struct table table;
-    size_t i;
-
-    open_uploads_table(&table, stderr, options);
-    for (i = 0; i < list->count && signals_seen == 0; i++)
-        put_columns(&table, options, list->uploads[i].key, list->uploads[i].upload_id, &list->facts[i].measure);
-    table_flush(&table);
-    fflush(stderr);
-}
-
-static void put_total_json(const struct view *view, const char *prefix, const struct amount *amount)
-{
-    fputs("{\"type\":\"total\"", stdout);
-    put_json_field(stdout, "bucket", view->options->bucket);
-    put_json_field(stdout, "prefix", prefix);
-    put_json_bool(stdout, "other", prefix == NULL);
-    put_json_count(stdout, "uploads", amount->uploads);
-    put_json_size(stdout, "bytes", amount->sized > 0, amount->bytes);
-    put_json_count(stdout, "unmeasured", amount->uploads - amount->sized);
-    put_json_time(stdout, "oldest", amount->oldest);
-    if (view->options->price > 0)
-        fprintf(stdout, ",\"cost_per_month\":%.6f",
-                (double)amount->bytes / (1024.0 * 1024 * 1024) * view->options->price);
-    put_json_time(stdout, "time", (int64_t)time(NULL));
-    fputs("}\n", stdout);
-}
-
-/* PREFIX, uploads, bytes of those that were measured, how many were not, the oldest, and the cost. */
-static void put_total_line(const struct view *view, const char *prefix, const struct amount *amount)
-{
-    char when[32], cost[64];
-
-    put_bucket(view, stdout, '\t');
-    if (prefix != NULL)
-        put_text(stdout, prefix);
-    else
-        fputs("(other)", stdout);
-    printf("\t%llu", (unsigned long long)amount->uploads);
-    if (amount->sized > 0)
-        printf("\t%llu", (unsigned long long)amount->bytes);
-    else
-        fputs("\t-", stdout);
-    format_time(when, sizeof when, amount->oldest);
-    printf("\t%llu\t%s", (unsigned long long)(amount->uploads - amount->sized), when);
-    if (view->options->price > 0) {
-        format_cost(cost, sizeof cost, amount->bytes, view->options->price);
-        printf("\t%s", cost);
-    }
-    putchar('\n');
-}
-
-static void put_total_row(struct view *view, struct table *table, const char *prefix, const struct amount *amount)
-{
-    char uploads[32], size[96], age[32] = "-", cost[64] = "";
-    const char *cells[TABLE_COLUMNS];
-    size_t count = 0;
-
-    snprintf(uploads, sizeof uploads, "%llu", (unsigned long long)amount->uploads);
-    if (amount->sized == 0)
-        snprintf(size, sizeof size, "unknown");
-    else
-        format_bytes(size, sizeof size, amount->bytes);
-    if (amount->sized > 0 && amount->sized < amount->uploads)
-        strcat(size, "+"); /* and what is not known */
-    if (amount->oldest >= 0)
-        format_age(age, sizeof age, (int64_t)time(NULL) - amount->oldest);
-    format_cost(cost, sizeof cost, amount->bytes, view->options->price);
-    cells[count++] = uploads;
-    cells[count++] = size;
-    if (view->options->price > 0)
-        cells[count++] = cost;
-    cells[count++] = age;
-    cells[count++] = prefix != NULL ? prefix : "(other)";
-    table_row(table, cells);
-}
-
-static void put_total(struct view *view, struct table *table, const char *prefix, const struct amount *amount)
-{
-    if (view->json)
-        put_total_json(view, prefix, amount);
-    else if (table->out != NULL)
-        put_total_row(view, table, prefix == NULL || *prefix != '\0' ? prefix : "(no slash)", amount);
-    else
-        put_total_line(view, prefix, amount);
-}
-
-static void put_totals(struct view *view)
-{
-    static const struct table_column columns[] = {
-        {"UPLOADS", true, true}, {"SIZE", true, true}, {"OLDEST", false, true}, {"PREFIX", false, false}};
-    static const struct table_column with_cost[] = {
-        {"UPLOADS", true, true}, {"SIZE", true, true}, {"A MONTH", true, true}, {"OLDEST", false, true},
-        {"PREFIX", false, false}};
-    struct table table = {.out = NULL};
-    size_t i;
-
-    if (view->options->json && !view->json)
-        return;
-    if (!view->json && is_terminal(stdout) && view->totals.all.uploads > 0)
-        table_open(&table, stdout, view->options->price > 0 ? with_cost : columns, view->options->price > 0 ? 5 : 4);
-    table.fold = 1;
-    for (i = 0; i < view->totals.count; i++)
-        put_total(view, &table, view->totals.rows[i]->prefix, &view->totals.rows[i]->amount);
-    if (view->totals.other.uploads > 0)
-        put_total(view, &table, NULL, &view->totals.other);
-    table_flush(&table);
-    totals_free(&view->totals);
-    check_output(view);
+        view_flush_table(view);
 }
 
 /* Always shown, the bar or --quiet notwithstanding. */
@@ -529,7 +333,7 @@ static void put_failure(const struct view *view, const struct result *result)
     put_priority(PRIORITY_ERROR);
     fputs("obs-abort: ", stderr);
     put_coloured(stderr, view->colour, RED, "failed: ");
-    put_bucket(view, stderr, ' ');
+    view_put_bucket(view, stderr, ' ');
     put_text(stderr, result->key);
     putc(' ', stderr);
     put_text(stderr, result->upload_id);
@@ -543,7 +347,7 @@ static void show_failure(struct view *view, const struct result *result)
 {
     if (view->json) {
         put_json_result(stdout, view, result);
-        check_output(view);
+        view_check_output(view);
     } else {
         put_failure(view, result);
     }
@@ -586,7 +390,7 @@ static void show_gone(struct view *view, const struct result *result)
         put_found(view, result);
     else
         put_aborted(view, result);
-    check_output(view);
+    view_check_output(view);
 }
 
 void view_outcome(struct view *view, const obs_abort_outcome *outcome)
@@ -629,285 +433,4 @@ void view_unlisted(struct view *view, const char *key, const char *upload_id, in
 
     record(view, &result);
     show_gone(view, &result);
-}
-
-/* Whether the verb lists what is there, and did not get to the end. */
-static bool is_cut_short(const struct view *view, const struct summary *summary)
-{
-    return view->output_failed || (summary->code != OBS_ABORT_OK && summary->code != OBS_ABORT_PARTIAL);
-}
-
-static bool is_listing(const struct view *view)
-{
-    return view->list == NULL && (view->options->mode == MODE_LIST || view->options->mode == MODE_STALE);
-}
-
-static uint64_t looked_at(const struct summary *summary)
-{
-    return summary->aborted + summary->missing + summary->failed + summary->kept;
-}
-
-static void put_json_summary(FILE *out, const struct view *view, const struct summary *summary)
-{
-    bool of_several = view->options->several && !summary->sum;
-
-    fputs(of_several ? "{\"type\":\"bucket\"" : "{\"type\":\"summary\"", out);
-    put_json_field(out, "bucket", view->options->bucket);
-    if (of_several)
-        put_json_field(out, "prefix", view->options->prefix);
-    if (summary->sum)
-        put_json_count(out, "buckets", summary->buckets);
-    put_json_bool(out, "dry_run", view->finding);
-    put_json_bool(out, "interrupted", summary->status > STATUS_SIGNALLED);
-    put_json_bool(out, "complete", summary->complete);
-    put_json_count(out, "total", looked_at(summary));
-    put_json_count(out, "aborted", view->finding ? 0 : summary->aborted);
-    put_json_count(out, "found", view->finding ? summary->aborted : 0);
-    put_json_count(out, "missing", summary->missing);
-    put_json_count(out, "failed", summary->failed);
-    put_json_count(out, "kept", summary->kept);
-    put_json_count(out, "younger", summary->younger);
-    put_json_count(out, "active", summary->active);
-    put_json_count(out, "unknown_age", summary->unknown_age);
-    put_json_count(out, "left_out", summary->left_out);
-    put_json_count(out, "smaller", summary->smaller);
-    put_json_count(out, "unknown_size", summary->unsized);
-    put_json_size(out, "bytes", summary->measured && summary->unmeasured < summary->aborted + !summary->aborted,
-                  summary->bytes);
-    put_json_count(out, "unmeasured", summary->measured ? summary->unmeasured : summary->aborted);
-    if (view->options->price > 0)
-        fprintf(out, ",\"cost_per_month\":%.6f", (double)summary->bytes / (1024.0 * 1024 * 1024) * view->options->price);
-    put_json_count(out, "throttled", summary->throttled);
-    fprintf(out, ",\"seconds\":%.3f", (double)(monotonic_ms() - view->started_ms) / 1000);
-    put_json_code(out, summary->code);
-    put_json_field(out, "message", summary->error);
-    put_json_field(out, "note", *summary->note != '\0' ? summary->note : NULL);
-    fprintf(out, ",\"exit_status\":%d", summary->status);
-    put_json_time(out, "time", (int64_t)time(NULL));
-    fputs("}\n", out);
-}
-
-/* The line that is being made. */
-static struct {
-    char text[1024];
-    size_t used;
-} said;
-
-static void say(const char *format, ...)
-{
-    va_list arguments;
-    int length;
-
-    va_start(arguments, format);
-    length = vsnprintf(said.text + said.used, sizeof said.text - said.used, format, arguments);
-    va_end(arguments);
-    if (length > 0)
-        said.used += (size_t)length < sizeof said.text - said.used ? (size_t)length : sizeof said.text - said.used - 1;
-}
-
-static void say_coloured(bool colour, const char *code, const char *text)
-{
-    if (colour)
-        say("\033[%sm%s\033[0m", code, text);
-    else
-        say("%s", text);
-}
-
-static void put_count(uint64_t count, const char *what, bool colour, const char *code)
-{
-    char text[64];
-
-    snprintf(text, sizeof text, "%llu %s", (unsigned long long)count, what);
-    say_coloured(colour && count > 0, code, text);
-}
-
-static void put_taken(const struct view *view, const struct summary *summary)
-{
-    bool listing = view->options->mode == MODE_LIST;
-
-    put_count(summary->aborted, listing ? "unfinished" : view->finding ? "would be aborted" : "aborted", view->colour,
-              GREEN);
-    if (view->unknown_age > 0)
-        say(", %llu of them of unknown age", (unsigned long long)view->unknown_age);
-    if (summary->missing > 0)
-        say(", %llu gone already", (unsigned long long)summary->missing);
-    if (!view->finding || summary->failed > 0) {
-        say("%s", ", ");
-        put_count(summary->failed, "failed", view->colour, RED);
-    }
-}
-
-static void put_kept(const struct view *view, const struct summary *summary, const char *separator)
-{
-    uint64_t others = summary->kept - summary->younger - summary->active - summary->unknown_age -
-                      summary->left_out - summary->smaller - summary->unsized;
-
-    if (summary->younger > 0) {
-        say("%s%llu younger", separator, (unsigned long long)summary->younger);
-        separator = ", ";
-    }
-    if (summary->active > 0) {
-        say("%s", separator);
-        put_count(summary->active, "kept as active", view->colour, YELLOW);
-        separator = ", ";
-    }
-    if (others > 0) {
-        say("%s%llu %s", separator, (unsigned long long)others,
-            view->options->mode == MODE_LIST ? "not shown" : is_cut_short(view, summary) ? "not begun"
-            : is_listing(view) && view->options->from != NULL ? "younger or gone already" : "kept");
-        separator = ", ";
-    }
-    if (summary->left_out > 0) {
-        say("%s%llu left out", separator, (unsigned long long)summary->left_out);
-        separator = ", ";
-    }
-    if (summary->smaller > 0) {
-        say("%s%llu not larger than %s", separator, (unsigned long long)summary->smaller, view->options->larger);
-        separator = ", ";
-    }
-    if (summary->unsized > 0) {
-        say("%s", separator);
-        put_count(summary->unsized, "without parts or of unknown size kept", view->colour, YELLOW);
-        separator = ", ";
-    }
-    if (summary->unknown_age > 0) {
-        say("%s", separator);
-        put_count(summary->unknown_age, "of unknown age kept", view->colour, YELLOW);
-    }
-}
-
-/* What was freed, or is there to be freed. */
-static void put_size(const struct view *view, const struct summary *summary)
-{
-    struct amount amount = {summary->aborted, summary->aborted - summary->unmeasured, 0, summary->bytes, -1};
-    char size[96], cost[64];
-
-    if (!summary->measured || (summary->bytes == 0 && summary->unmeasured == 0))
-        return;
-    format_amount(size, sizeof size, &amount);
-    say("; %s%s", size, view->finding ? "" : " freed");
-    if (view->options->price > 0) {
-        format_cost(cost, sizeof cost, summary->bytes, view->options->price);
-        say(", %s a month", cost);
-    }
-}
-
-static void put_text_summary(const struct view *view, const struct summary *summary)
-{
-    bool cut_short = is_cut_short(view, summary);
-    bool nothing = summary->aborted + summary->missing + summary->failed == 0;
-
-    if (view->shown > SHOWN_FIRST)
-        fprintf(stderr, "         and %llu more\n", (unsigned long long)(view->shown - SHOWN_FIRST));
-    put_priority(summary->status == STATUS_GONE ? PRIORITY_INFO : PRIORITY_WARNING);
-    said.used = 0;
-    say("obs-abort: ");
-    if (summary->status > STATUS_SIGNALLED) {
-        say_coloured(view->colour, YELLOW, "interrupted:");
-        say(" ");
-    }
-    if (nothing && is_listing(view) && !cut_short) {
-        say("%s", summary->left_out + summary->smaller + summary->unsized > 0 ? "nothing chosen is " : "nothing ");
-        if (view->options->age > 0)
-            say("%s%s old%s", summary->unknown_age > 0 ? "known to be " : "", view->options->stale,
-                summary->active > 0 ? " and idle" : "");
-        else
-            say("unfinished");
-        put_kept(view, summary, "; ");
-    } else {
-        put_taken(view, summary);
-        put_kept(view, summary, ", ");
-    }
-    put_size(view, summary);
-    if (cut_short && is_listing(view))
-        say("; the rest of obs://%s, if any, was not looked at", view->options->bucket);
-    if (summary->throttled > 0)
-        say("; throttled %llu times", (unsigned long long)summary->throttled);
-    say(" (%.1f s)", (double)(monotonic_ms() - view->started_ms) / 1000);
-    put_wrapped(said.text);
-    putc('\n', stderr);
-    fflush(stderr);
-}
-
-static void tell_of(void (*tell)(const char *format, ...), const struct view *view, const char *text)
-{
-    if (view->options->several)
-        tell("obs://%s: %s", view->options->bucket, text);
-    else
-        tell("%s", text);
-}
-
-/* Why it ended. PARTIAL says no more than the lines above it and the counts below, and CANCELLED no more than the user
-   knows. Returns false if nothing was looked at, so that a count of it would look clean. */
-static bool put_reason(const struct view *view, const struct summary *summary)
-{
-    const char *bucket = view->options->bucket;
-
-    if (summary->begun && is_listing(view) && looked_at(summary) == 0 && is_cut_short(view, summary)) {
-        if (summary->status > STATUS_SIGNALLED)
-            complain("interrupted: obs://%s was not looked at", bucket);
-        else
-            complain("obs://%s was not looked at: %s", bucket, summary->error);
-        return false;
-    }
-    if (summary->error != NULL && summary->code != OBS_ABORT_PARTIAL && summary->code != OBS_ABORT_CANCELLED)
-        tell_of(complain, view, summary->error);
-    return summary->begun;
-}
-
-void view_record(const struct view *view, const struct summary *summary)
-{
-    FILE *log = records_line();
-
-    if (log != NULL) {
-        put_json_summary(log, view, summary);
-        records_line_end();
-    }
-    records_summary(view, summary);
-}
-
-/* One upload's own line says all, and of several buckets there is a table at the end. */
-static bool has_own_summary(const struct view *view, const struct summary *summary)
-{
-    return !view->options->several && (view->options->mode != MODE_ONE || summary->status > STATUS_SIGNALLED);
-}
-
-/* A sweep may have tried an upload again, which the report counts once. */
-static void set_sizes(struct view *view, struct summary *summary)
-{
-    const struct amount *amount = &view->totals.all;
-
-    summary->measured = view->measures;
-    summary->unmeasured = amount->uploads - amount->sized;
-    if (summary->unmeasured > summary->aborted)
-        summary->unmeasured = summary->aborted;
-    if (view->finding)
-        summary->bytes = amount->bytes;
-}
-
-void view_summary(struct view *view, struct summary *summary)
-{
-    bool quiet = view->options->quiet && summary->code == OBS_ABORT_OK;
-
-    progress_stop();
-    flush_table(view);
-    if (!summary->sum)
-        set_sizes(view, summary);
-    if (view->options->totals > 0 && summary->begun)
-        put_totals(view);
-    summary->complete = summary->sum ? summary->incomplete == 0
-                                             : summary->begun && !is_cut_short(view, summary) && !summary->unreadable;
-    view_record(view, summary);
-    if (view->options->json) {
-        put_json_summary(stdout, view, summary);
-        check_output(view);
-        return;
-    }
-    if (!put_reason(view, summary))
-        return;
-    if ((!quiet || summary->unknown_age > 0) && has_own_summary(view, summary))
-        put_text_summary(view, summary);
-    if (*summary->note != '\0' && (!quiet || summary->note_matters) &&
-        (view->options->mode != MODE_ONE || view->options->quiet))
-        tell_of(remark, view, summary->note);
 }
