@@ -4,7 +4,7 @@ import calendar
 import re
 import time
 
-from tool_servers import DAY, WithServer
+from tool_servers import DAY, HOUR, WithServer
 from tool_terminal import Pty, run
 
 BUCKET = "obs://leftovers"
@@ -185,3 +185,26 @@ class Asked(Weighed):
             self.assertEqual(terminal.finish()[0], 0)
         cutoff = calendar.timegm(time.strptime(re.search(r"begun\s+before\s+(\S+)", asked).group(1), "%Y-%m-%dT%H:%MZ"))
         self.assertTrue(DAY <= time.time() - cutoff < DAY + 75)
+
+
+class Clocks(WithServer):
+    """This machine's clock is ahead of the service's, or behind it: the service's decides what is old."""
+
+    def setUp(self):
+        pass
+
+    def test_by_two_hours(self):
+        for offset in (-2 * HOUR, 2 * HOUR):
+            self.options = ("--clock-offset-s", str(offset), "--control", "--uploads", f"leftovers:3:{3 * DAY}:old/",
+                            "--uploads", f"leftovers:2:{23 * HOUR}:young/")
+            super().setUp()
+            self.s3.clock_offset = offset
+            with self.subTest(offset), Pty("--stale", "24h", "--idle", "0", BUCKET,
+                                                 env=dict(self.env, NO_COLOR="1")) as terminal:
+                self.assertIn("3 uploads begun before ", terminal.read_until("[y/N/l]"))
+                self.server.control(f"uploads leftovers:2:{23 * HOUR}:late/")
+                terminal.type("y\n")
+                status, output = terminal.finish()
+                self.assertEqual(status, 0, output)
+                self.assertIn("3 aborted, 0 failed, 4 younger", output)
+                self.assertEqual({upload.key.split("/")[0] for upload in self.left()}, {"young", "late"})
