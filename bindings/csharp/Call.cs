@@ -29,7 +29,6 @@ namespace ObsAbort
         private readonly int thread = Thread.CurrentThread.ManagedThreadId;
         private CallHandle handle;
         private Exception thrown;
-        private volatile bool ended;
 
         // Those that the library has named.
         internal readonly List<ObsBucket> Buckets = new List<ObsBucket>();
@@ -114,7 +113,6 @@ namespace ObsAbort
 
         private void Cancel()
         {
-            ended = true;
             Native.obs_abort_call_cancel(handle);
         }
 
@@ -163,7 +161,7 @@ namespace ObsAbort
         private static int Candidate(IntPtr candidate, IntPtr userdata)
         {
             Call call = current;
-            if (call.ended)
+            if (call.thrown != null)
                 return 1;
             try
             {

@@ -22,7 +22,6 @@ type call struct {
 	keep      func(*Outcome) bool
 	buckets   []Bucket // that the library has named
 	stopped   bool     // progress returned false
-	ended     bool     // by the context
 	callbacks chan func() bool
 	replies   chan bool
 	finished  chan struct{}
@@ -104,7 +103,6 @@ func (k *call) wait(ctx context.Context) {
 
 // interrupt ends a call whose context is done.
 func (k *call) interrupt(ctx context.Context) {
-	k.ended = true
 	// At the deadline, the library ends the call by itself, and says Timeout rather than Cancelled.
 	if !k.hasBudget || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		C.obs_abort_call_cancel(k.handle)
@@ -165,7 +163,7 @@ func obsabortGoKeep(id C.uintptr_t, candidate *C.obs_abort_outcome) C.int32_t {
 	// An upload that the function was not asked about, or did not return for, is kept.
 	keep := true
 	k.run(func() bool {
-		if !k.stopped && !k.ended {
+		if !k.stopped {
 			keep = k.keep(&copied)
 		}
 		return !k.stopped

@@ -404,7 +404,7 @@ class Sweeping(Case):
         specs = (a % (4, 2 * DAY), a % (3, 90000), b % (2, 2 * DAY), a % (1, 60))
         server = self.serve(*(word for spec in specs for word in ("--uploads", spec)))
         client, now = self.client(server), datetime.now(timezone.utc)
-        elsewhere = now.astimezone(timezone(timedelta(hours=5)))
+        elsewhere = now.astimezone(timezone(timedelta(hours=8)))
         for aborted, younger, bounds in (
             (9, 1, {"older_than": DAY}),
             (6, 4, {"initiated_before": now - timedelta(hours=30)}),
