@@ -128,19 +128,14 @@ static int sweep(const obs_abort_client *client, const char *bucket, const char 
     obs_abort_selection *selection = obs_abort_selection_new();
     obs_abort_report *report = NULL;
     char *error = NULL;
-    int32_t code = obs_abort_selection_set_prefix(selection, prefix);
+    int32_t code;
 
-    /* Both times hold. The time of the last part is asked for right before each abort. */
-    if (code == OBS_ABORT_OK)
-        code = obs_abort_selection_set_older_than_seconds(selection, seconds);
-    if (code == OBS_ABORT_OK)
-        code = obs_abort_selection_set_idle_seconds(selection, seconds);
-    if (code == OBS_ABORT_OK)
-        code = obs_abort_selection_set_measure(selection, 1);
-    if (code == OBS_ABORT_OK)
-        code = obs_abort_selection_set_filter(selection, keep, known);
-    if (code == OBS_ABORT_OK)
-        code = obs_abort_sweep(client, NULL, bucket, selection, flags, on_progress, NULL, &report, &error);
+    /* The selection remembers what a setter refuses, and obs_abort_sweep says what that was. */
+    obs_abort_selection_set_prefix(selection, prefix);
+    /* By the initiation and by the parts, which are listed right before each abort; they are measured, too. */
+    obs_abort_selection_set_idle_seconds(selection, seconds);
+    obs_abort_selection_set_filter(selection, keep, known);
+    code = obs_abort_sweep(client, NULL, bucket, selection, flags, on_progress, NULL, &report, &error);
     obs_abort_selection_free(selection);
     if (code == OBS_ABORT_OK || obs_abort_report_total(report) > 0)
         print_report(report, flags);

@@ -155,19 +155,19 @@ class Sweep(Examples):
 
     def test_active_and_known_uploads_are_kept(self):
         active = self.with_parts("active", 1000, 1000, 500)
-        known = self.left("old/")[3]
-        catalogue = f"{known.upload_id}\nanother id\r\n"
+        known = {upload.upload_id for upload in self.left("old/")[3:20]}
+        catalogue = "".join(f"{upload_id}\n" for upload_id in sorted(known, reverse=True)) + "another id\r\n"
         done = self.sweep("-n", self.server.endpoint, "leftovers", "24", "CATALOGUE", known=catalogue)
-        last = "24 would be aborted, 0 bytes, 0 failed, 6 kept: 4 younger, 1 active"
+        last = "8 would be aborted, 0 bytes, 0 failed, 22 kept: 4 younger, 1 active"
         self.assertEqual((done.returncode, done.stdout.splitlines()[-1], done.stderr), (0, last, ""))
         self.assertEqual(len(self.left()), 30)
         done = self.sweep(self.server.endpoint, "leftovers", "24", "CATALOGUE", known=catalogue)
         lines = done.stdout.splitlines()
-        last = "24 aborted, 0 bytes, 0 failed, 6 kept: 4 younger, 1 active"
+        last = "8 aborted, 0 bytes, 0 failed, 22 kept: 4 younger, 1 active"
         self.assertEqual((done.returncode, lines[-1], done.stderr), (0, last, ""))
         self.assertEqual({line.split("/")[0] for line in lines[:-1]}, {"0 parts\t0 bytes\told"})
         kept = {upload.upload_id for upload in self.left() if not upload.key.startswith("young/")}
-        self.assertEqual(kept, {active.upload_id, known.upload_id})
+        self.assertEqual(kept, {active.upload_id, *known})
 
     def test_bytes_are_counted(self):
         self.with_parts("measured", 1000, 1000, 500)
