@@ -2,10 +2,11 @@
 
 import calendar
 import re
+import subprocess
 import time
 
 from tool_servers import DAY, HOUR, WithServer
-from tool_terminal import Pty, run
+from tool_terminal import Pty, not_on_windows, run, tool_path
 
 BUCKET = "obs://leftovers"
 SWEEP = ("--stale", "24h", "--yes", BUCKET)
@@ -208,3 +209,37 @@ class Clocks(WithServer):
                 self.assertEqual(status, 0, output)
                 self.assertIn("3 aborted, 0 failed, 4 younger", output)
                 self.assertEqual({upload.key.split("/")[0] for upload in self.left()}, {"young", "late"})
+
+
+@not_on_windows
+class Flat(WithServer):
+    """Sums and sizes need no more memory for many uploads than for few."""
+
+    def setUp(self):
+        pass
+
+    def peak(self, count, *verb):
+        """In KiB, as its process had it, the interpreter that started it aside."""
+        self.options = ("--uploads", f"leftovers:{count}:{3 * DAY}:some/prefix/and/more/")
+        super().setUp()
+        process = subprocess.Popen([tool_path(), *verb, BUCKET], env=self.env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        peak = 0
+        while process.poll() is None:
+            with open(f"/proc/{process.pid}/cmdline") as file:
+                started = verb[0] in file.read().split("\0")
+            with open(f"/proc/{process.pid}/status") as file:
+                found = re.search(r"VmHWM:\s+(\d+)", file.read())
+            peak = max(peak, int(found.group(1)) if found and started else 0)
+            time.sleep(0.002)
+        told = process.stderr.read()
+        process.stderr.close()
+        self.server.stop()
+        self.assertIn(f"obs-abort: {count} ", told)
+        self.assertGreater(peak, 1000)
+        return peak
+
+    def test_thirty_times_as_many(self):
+        for verb in (("--list", "--totals=9"), ("--list", "--sizes"), ("--stale", "24h", "--yes")):
+            with self.subTest(verb):
+                self.assertLess(self.peak(30000, *verb) - self.peak(1000, *verb), 2048)
