@@ -224,6 +224,7 @@ class Flat(WithServer):
         super().setUp()
         process = subprocess.Popen([tool_path(), *verb, BUCKET], env=self.env, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
         peak = 0
         while process.poll() is None:
             with open(f"/proc/{process.pid}/cmdline") as file:
