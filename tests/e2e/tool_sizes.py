@@ -135,6 +135,17 @@ class Totals(Weighed):
         self.server.control(self.unreadable.format(""))
         self.assertEqual(self.totals("--totals")[1][:4], ["db/", "3", "-", "3"])
 
+    def test_of_several_buckets(self):
+        self.s3.create_bucket("second")
+        self.s3.initiate("second", "x/y")
+        done = run("--list", "--totals", BUCKET, "obs://second", env=self.env)
+        rows = [line.split("\t")[:3] for line in done.stdout.splitlines()]
+        self.assertEqual([rows[1], rows[-1]], [["obs://leftovers", "db/", "3"], ["obs://second", "x/", "1"]])
+        with Pty("--list", "--totals", BUCKET, "obs://second", env=self.env) as terminal:
+            output = terminal.finish()[1]
+        self.assertRegex(output, r"\s3  120\.0 MiB  4d 0h   obs://leftovers/db/\s")
+        self.assertRegex(output, r"\s1 +0 B  \ds +obs://second/x/\s")
+
     def test_no_more_than_a_thousand(self):
         for n in range(1004):
             self.s3.initiate("leftovers", f"many/{n:04}/x")

@@ -47,7 +47,7 @@ static void put_total_line(const struct view *view, const char *prefix, const st
 
 static void put_total_row(struct view *view, struct table *table, const char *prefix, const struct amount *amount)
 {
-    char uploads[32], size[96], age[32] = "-", cost[64] = "";
+    char uploads[32], size[96], age[32] = "-", cost[64] = "", place[1200];
     const char *cells[TABLE_COLUMNS];
     size_t count = 0;
 
@@ -66,7 +66,13 @@ static void put_total_row(struct view *view, struct table *table, const char *pr
     if (view->options->price > 0)
         cells[count++] = cost;
     cells[count++] = age;
-    cells[count++] = prefix != NULL ? prefix : "(other)";
+    if (prefix == NULL)
+        prefix = "(other)";
+    if (view->options->several) {
+        snprintf(place, sizeof place, "obs://%s/%s", view->options->bucket, prefix);
+        prefix = place;
+    }
+    cells[count++] = prefix;
     table_row(table, cells);
 }
 
