@@ -1,7 +1,6 @@
 """--match, --not and --larger: what they leave out is neither shown, nor counted as found, nor aborted."""
 
 import json
-import os
 import re
 import subprocess
 import threading
@@ -222,27 +221,30 @@ class Larger(WithServer):
         self.assertEqual(len(self.left()), 16)
 
     def peak(self, *options):
-        """What it takes of memory at most, in KiB, and what it says."""
+        """What it takes of memory at most, in KiB, and its summary. wait4() would tell of the Python that was forked, too.
+        Until its last lines are read, it is there to be looked at: the pipe holds up what it writes."""
         tool = subprocess.Popen([tool_terminal.tool_path(), *SWEEP, "--json", *options, BUCKET], env=self.env, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         timer = threading.Timer(60, tool.kill)
         timer.start()
-        summary = json.loads(tool.stdout.readlines()[-1])
+        for count, line in enumerate(tool.stdout):
+            if count % 100 == 0:
+                with open(f"/proc/{tool.pid}/status") as status:
+                    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status.read()).group(1))
         timer.cancel()
         tool.stdout.close()
-        _, status, usage = os.wait4(tool.pid, 0)
-        tool.returncode = os.waitstatus_to_exitcode(status)
-        self.assertEqual((tool.returncode, summary["exit_status"]), (0, 0))
-        return usage.ru_maxrss, summary
+        self.assertEqual(tool.wait(10), 0)
+        self.assertGreater(peak, 1000)
+        return peak, json.loads(line)
 
     def test_many_need_little_memory(self):
-        """Hashes are kept, not keys: with keys of a thousand bytes those would take 6 MB."""
+        """Hashes are kept, not keys: with keys of a thousand bytes those would take 8 MB more."""
         peaks = []
-        for count in (500, 6000):
+        for count in (2000, 10000):
             self.server.control(f"uploads leftovers:{count}:{3 * DAY}:many/{'k' * 990}")
             self.server.control(f"uploads leftovers:{count // 10}:{3 * DAY}:small/")
             self.server.control(f"parts leftovers:many/:1:1000000:{3 * DAY}")
             peak, summary = self.peak("--larger", "900K", "--not", "*K/**")
             self.assertEqual((summary["aborted"], summary["unknown_size"]), (count, len(self.left()) - 16))
             peaks.append(peak)
-        self.assertLess(peaks[1] - peaks[0], 3000, peaks)
+        self.assertLess(peaks[1] - peaks[0], 4000, peaks)
