@@ -223,6 +223,7 @@ class Larger(WithServer):
     def peak(self, *options):
         """What it takes of memory at most, in KiB, and its summary. wait4() would tell of the Python that was forked, too.
         Until its last lines are read, it is there to be looked at: the pipe holds up what it writes."""
+        peak = 0
         tool = subprocess.Popen([tool_terminal.tool_path(), *SWEEP, "--json", *options, BUCKET], env=self.env, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         timer = threading.Timer(60, tool.kill)
@@ -230,7 +231,8 @@ class Larger(WithServer):
         for count, line in enumerate(tool.stdout):
             if count % 100 == 0:
                 with open(f"/proc/{tool.pid}/status") as status:
-                    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status.read()).group(1))
+                    found = re.search(r"VmHWM:\s+(\d+) kB", status.read())
+                peak = int(found.group(1)) if found else peak
         timer.cancel()
         tool.stdout.close()
         self.assertEqual(tool.wait(10), 0)
