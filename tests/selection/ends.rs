@@ -236,3 +236,33 @@ fn throttled_counts_lists_of_parts() {
     let ending = swept(&client(&server), &Selection::new().idle(DAY));
     assert_eq!(report(&ending).throttled, 0);
 }
+
+/// A wait that the service asks for with a list of parts holds for all, as with an abort.
+#[test]
+fn a_retry_after_of_a_list_of_parts_holds_all() {
+    let lists = |seconds: &str| {
+        let fault = Fault::answer(503).error("SlowDown").header("Retry-After", seconds);
+        fault.query("uploadId").method("GET")
+    };
+    let server = server();
+    many_old(&server, 20);
+    server.create_parts("backups", "old/", 1, 5, 2 * DAY as i64);
+    server.fault(lists("1"));
+    let began = Instant::now();
+    let ending = swept(&client(&server), &Selection::new().idle(DAY));
+    let took = began.elapsed();
+    assert_eq!((ending.code, report(&ending).aborted), (code::OK, 20), "{ending:?}");
+    assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(10), "{took:?}");
+
+    // Longer than ten minutes is not waited for.
+    let server = support::obs::server();
+    many_old(&server, 20);
+    server.create_parts("backups", "old/", 1, 5, 2 * DAY as i64);
+    server.fault(lists("3600").always());
+    let began = Instant::now();
+    let ending = swept(&client(&server), &Selection::new().idle(DAY));
+    let report = report(&ending);
+    assert_eq!((ending.code, report.kept, report.complete), (code::THROTTLED, 20, false), "{ending:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(requests(&server, is_abort), 0);
+}

@@ -8,6 +8,7 @@ mod filter;
 mod idle;
 mod lies;
 mod measure;
+mod random;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
