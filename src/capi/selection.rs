@@ -234,11 +234,11 @@ pub unsafe extern "C" fn obs_abort_selection_set_initiated_before(
 /// 0.
 ///
 /// The time of initiation says nothing about a long backup that is still running. So the parts of each upload that the
-/// other bounds select are listed immediately before its abort. An upload is kept as active if its newest part is not
-/// older than the bound, or if its parts cannot be listed or their times cannot be relied on. An upload without parts
-/// counts by its initiation. A part that arrives between the list and the abort, which are two successive requests, is
-/// lost. This needs the permission obs:object:ListMultipartUploadParts, and one more request for each upload and each
-/// 1000 parts.
+/// other bounds select are listed immediately before each request that would abort it, retries included. An upload is
+/// kept as active if its newest part is not older than the bound, or if its parts cannot be listed or their times cannot
+/// be relied on. An upload without parts counts by its initiation. A part that arrives between the list and the abort,
+/// which are two successive requests, is lost. This needs the permission obs:object:ListMultipartUploadParts, and one
+/// more request for each upload and each 1000 parts.
 ///
 /// \param selection  The selection.
 /// \param seconds    The time in seconds. 0 for no such bound.

@@ -1,11 +1,11 @@
 //! One upload: aborted, and confirmed if that is asked for.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::base::deadline::Deadline;
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
-use crate::obs::bucket::{Bucket, Target};
+use crate::obs::bucket::Target;
 use crate::obs::operation::Operation;
 use crate::obs::parts::Parts;
 use crate::obs::response::{RequestIds, ServiceError};
@@ -13,9 +13,8 @@ use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
-use crate::operation::rate_limit::RateLimiter;
 use crate::operation::retry::{self, Attempts};
-use crate::operation::send::{Failure, Invocation, Success, random, send};
+use crate::operation::send::{Before, Failure, Invocation, Success, Turn, random, send};
 
 /// One upload of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +50,27 @@ pub struct Outcome {
     pub begun: bool,
     /// Whether an abort request may have been carried out, whatever the code says.
     pub may_have_succeeded: bool,
+    /// Set if it was kept after all, for the reason that the message gives.
+    pub kept: Option<Kept>,
 }
+
+/// An upload that may still be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its parts say so. Otherwise they could not be read.
+    pub known: bool,
+}
+
+/// What a look at an upload finds.
+pub enum Look {
+    /// It may be aborted. Its parts, if they are known.
+    Go(Option<Parts>),
+    Keep(Kept, String),
+    Failed(Failure),
+}
+
+/// A look at an upload immediately before each request that would abort it, after what the earlier ones have come to.
+pub type Check<'a> = &'a dyn Fn(&Upload, &Attempts) -> Look;
 
 impl Outcome {
     fn new(upload: Upload, attempts: &Attempts, result: Result<Success, Failure>) -> Outcome {
@@ -73,7 +92,14 @@ impl Outcome {
             attempts: attempts.sent,
             begun: attempts.counted > 0,
             may_have_succeeded: attempts.may_have_succeeded,
+            kept: None,
         }
+    }
+
+    /// Of an upload that is not aborted, since it may still be written to.
+    pub fn kept(upload: Upload, attempts: &Attempts, kept: Kept, why: String) -> Outcome {
+        let outcome = Outcome::new(upload, attempts, Err(Error::new(Code::Ok, "").into()));
+        Outcome { kept: Some(kept), message: Some(why), ..outcome }
     }
 
     /// Of an upload for which nothing was sent.
@@ -105,34 +131,60 @@ pub fn abort(client: &Client, call: &CallOptions, bucket: &str, entry: CheckedUp
         Err((upload, error)) => return log_outcome(log, Outcome::unsent(upload, error)),
     };
     match client.bucket(bucket) {
-        Ok(bucket) => abort_upload(client, &bucket, upload, Attempts::default(), &deadline, None, log),
+        Ok(bucket) => {
+            let invocation = Invocation {
+                client,
+                operation: Operation::AbortMultipartUpload,
+                bucket: &bucket,
+                deadline: &deadline,
+                rate_limiter: None,
+                turn: Turn::First,
+                before: None,
+                log,
+            };
+            abort_upload(&invocation, upload, Attempts::default(), None)
+        }
         Err(error) => log_outcome(log, Outcome::unsent(upload, error)),
     }
 }
 
 /// Aborts one upload of a bucket whose name was checked. `attempts` is what earlier ones of the call have come to.
 pub fn abort_upload(
-    client: &Client,
-    bucket: &Bucket,
-    upload: Upload,
+    invocation: &Invocation<'_>,
+    mut upload: Upload,
     mut attempts: Attempts,
-    deadline: &Deadline,
-    rate_limiter: Option<&RateLimiter>,
-    log: Logger<'_>,
+    check: Option<Check<'_>>,
 ) -> Outcome {
-    let operation = Operation::AbortMultipartUpload;
-    let invocation = Invocation { client, operation, bucket, deadline, rate_limiter, begun: false, log };
+    let (kept, parts) = (Cell::new(None), Cell::new(None));
+    let look = |attempts: &Attempts| match check.map_or(Look::Go(None), |check| check(&upload, attempts)) {
+        Look::Go(found) => {
+            parts.set(found.or(parts.get()));
+            Ok(())
+        }
+        Look::Keep(reason, why) => {
+            kept.set(Some((reason, why)));
+            Err(internal("an upload that is kept").into())
+        }
+        Look::Failed(failure) => Err(failure),
+    };
+    let before = check.is_some().then_some(&look as Before<'_>);
     let result = caught(|| {
-        let mut target = bucket.upload(&upload.key, &upload.upload_id)?;
-        let success = request_abort(&invocation, &mut target, &mut attempts)?;
-        if client.settings().confirm {
-            return confirm(&invocation, &mut target, &mut attempts, success);
+        let mut target = invocation.bucket.upload(&upload.key, &upload.upload_id)?;
+        let looking = Invocation { before, ..*invocation };
+        let success = request_abort(&looking, &mut target, &mut attempts)?;
+        if invocation.client.settings().confirm {
+            return confirm(invocation, &mut target, &mut attempts, success);
         }
         Ok(success)
     });
     // Among many, a panic is the outcome of its own upload only.
     let result = result.unwrap_or_else(|panic| Err(internal(&panic).into()));
-    log_outcome(log, Outcome::new(upload, &attempts, result))
+    upload.parts = parts.get();
+    let outcome = match kept.take() {
+        Some((kept, why)) => Outcome::kept(upload, &attempts, kept, why),
+        None => Outcome::new(upload, &attempts, result),
+    };
+    log_outcome(invocation.log, outcome)
 }
 
 /// Sends the abort request until it has a result.
@@ -160,7 +212,7 @@ fn confirm(
     attempts: &mut Attempts,
     mut success: Success,
 ) -> Result<Success, Failure> {
-    let list = Invocation { operation: Operation::ListParts, begun: true, ..*invocation };
+    let list = Invocation { operation: Operation::ListParts, turn: Turn::Begun, ..*invocation };
     // From here on NoSuchUpload is what is wanted.
     attempts.may_have_succeeded = true;
     loop {
@@ -217,6 +269,11 @@ fn parts_remain_failure(invocation: &Invocation<'_>, attempts: &Attempts, succes
 /// Logs an outcome on its way to the caller.
 pub fn log_outcome(log: Logger<'_>, outcome: Outcome) -> Outcome {
     let Upload { key, upload_id, .. } = &outcome.upload;
+    if let (Some(kept), Some(why)) = (outcome.kept, &outcome.message) {
+        let level = if kept.known { Level::Info } else { Level::Warn };
+        log.log(level, || format!("upload {upload_id:?} of {key:?}: kept as active: {why}"));
+        return outcome;
+    }
     match &outcome.message {
         None => log.log(Level::Info, || {
             format!(

@@ -11,14 +11,14 @@ use crate::base::panic::internal;
 use crate::base::sys::thread;
 use crate::obs::bucket::Bucket;
 use crate::obs::operation::Operation;
-use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort_upload, log_outcome};
+use crate::operation::abort::{Check, CheckedUpload, Outcome, Upload, abort_upload, log_outcome};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::rate_limit::RateLimiter;
 use crate::operation::retry::Attempts;
-use crate::operation::send::Invocation;
+use crate::operation::send::{Invocation, Turn};
 
 /// Failures beyond these are counted, and not kept.
 ///
@@ -231,7 +231,7 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// A list that is asked for on the way, and is not part of an abort that has begun.
+    /// A request of this call.
     pub fn invocation<'i>(
         &'i self,
         operation: Operation,
@@ -244,7 +244,8 @@ impl<'a> WorkerPool<'a> {
             bucket: self.bucket,
             deadline,
             rate_limiter: Some(&self.rate_limiter),
-            begun: false,
+            turn: Turn::First,
+            before: None,
             log,
         }
     }
@@ -289,6 +290,12 @@ impl<'a> WorkerPool<'a> {
         });
     }
 
+    /// Whether the service asked all to wait beyond what is waited for.
+    pub fn is_held(&self) -> bool {
+        self.rate_limiter.held_too_long().is_some()
+            || self.rate_limiter.is_held_until(self.deadline.instant())
+    }
+
     /// How often the service asked to slow down.
     pub fn throttled(&self) -> u64 {
         self.rate_limiter.throttled()
@@ -329,12 +336,23 @@ impl<'a> WorkerPool<'a> {
             Job::Beat => return Ok(None),
             Job::Abort(upload, earlier) => (upload, earlier),
         };
+        self.abort(upload, earlier, None, log).map(Some)
+    }
+
+    /// Aborts an upload. `check` has a last look at it.
+    pub fn abort(
+        &self,
+        upload: Upload,
+        earlier: Attempts,
+        check: Option<Check<'_>>,
+        log: Logger<'_>,
+    ) -> Result<Outcome, CutOff> {
         let deadline = self.client.per_upload_deadline(&self.deadline);
-        let limiter = Some(&self.rate_limiter);
-        let outcome = abort_upload(self.client, self.bucket, upload, earlier, &deadline, limiter, log);
+        let invocation = self.invocation(Operation::AbortMultipartUpload, &deadline, log);
+        let outcome = abort_upload(&invocation, upload, earlier, check);
         match self.check_cut_off(outcome.code, outcome.begun) {
             Err(cut_off) if !outcome.begun => Err(cut_off),
-            _ => Ok(Some(outcome)),
+            _ => Ok(outcome),
         }
     }
 

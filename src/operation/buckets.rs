@@ -12,7 +12,7 @@ use crate::operation::call::CallOptions;
 use crate::operation::circle::CircleDetector;
 use crate::operation::client::Client;
 use crate::operation::retry::Attempts;
-use crate::operation::send::{Failure, Invocation, Signed, send};
+use crate::operation::send::{Failure, Invocation, Signed, Turn, send};
 
 /// Calls `each` with each bucket, until it breaks.
 pub fn list_buckets(
@@ -32,7 +32,8 @@ pub fn list_buckets(
             bucket: &service,
             deadline: &deadline,
             rate_limiter: None,
-            begun: false,
+            turn: Turn::First,
+            before: None,
             log: client.logger(),
         };
         let BucketsPage { buckets, next } = page(&invocation, from.as_ref())?;

@@ -9,13 +9,16 @@ use crate::operation::abort::Upload;
 use crate::operation::retry::Attempts;
 use crate::operation::send::{Failure, Invocation, Signed, send};
 
-/// Lists all parts of an upload. A list whose Date can't be believed is refused: a cache may have kept it, and parts have
-/// come since.
-pub fn list_parts(invocation: &Invocation<'_>, upload: &Upload) -> Result<Parts, Failure> {
+/// How much the clocks of a service's machines may differ, in seconds.
+const CLOCK_TOLERANCE: i64 = 60;
+
+/// Lists all parts of an upload. `since` is the service's time before the call: an older list, or one whose Date can't be
+/// believed, is refused. A cache may have kept it, and parts have come since.
+pub fn list_parts(invocation: &Invocation<'_>, upload: &Upload, since: i64) -> Result<Parts, Failure> {
     let mut parts = Parts::default();
     let mut from = 0;
     loop {
-        let PartsPage { parts: more, next } = page(invocation, upload, from)?;
+        let PartsPage { parts: more, next } = page(invocation, upload, since, from)?;
         parts = parts.and(more);
         match next {
             Some(next) => from = next,
@@ -24,11 +27,15 @@ pub fn list_parts(invocation: &Invocation<'_>, upload: &Upload) -> Result<Parts,
     }
 }
 
-fn page(invocation: &Invocation<'_>, upload: &Upload, from: u32) -> Result<PartsPage, Failure> {
+fn page(invocation: &Invocation<'_>, upload: &Upload, since: i64, from: u32) -> Result<PartsPage, Failure> {
     let mut target = invocation.bucket.parts(&upload.key, &upload.upload_id, from)?;
     let mut page = None;
     let mut read = |response: &Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
-        trusted_date(&response.headers, signed.dated).map_err(malformed)?;
+        let date = trusted_date(&response.headers, signed.dated).map_err(malformed)?;
+        let has_age = response.headers.get("age").is_some_and(|age| age.trim_ascii() != b"0");
+        if has_age || date.saturating_add(CLOCK_TOLERANCE) < since {
+            return Err(malformed("it is older than its request: a cache has kept it"));
+        }
         page = Some(read_parts(body, &upload.key, &upload.upload_id, from)?);
         Ok::<(), Error>(())
     };

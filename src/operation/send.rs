@@ -33,9 +33,24 @@ pub struct Invocation<'a> {
     pub deadline: &'a Deadline,
     /// Shared by the workers of one call.
     pub rate_limiter: Option<&'a RateLimiter>,
-    /// Whether it belongs to an abort that has begun, and goes on if no new one may begin.
-    pub begun: bool,
+    pub turn: Turn,
+    /// Called before each attempt, once it has its turn. An error ends the operation.
+    pub before: Option<Before<'a>>,
     pub log: Logger<'a>,
+}
+
+/// A last look before an attempt, after what the earlier ones have come to.
+pub type Before<'a> = &'a dyn Fn(&Attempts) -> Result<(), Failure>;
+
+/// How requests wait for their turn, if there is a rate limiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Until no new upload may begin.
+    First,
+    /// In any case: they belong to an abort that has begun.
+    Begun,
+    /// Not with their first attempt: it goes with the request that it precedes.
+    Taken,
 }
 
 /// An operation that succeeded.
@@ -98,6 +113,9 @@ pub fn send(
             Ok(credentials) => credentials,
             Err(not_ready) => return Err(not_ready.after(last)),
         };
+        if let Some(before) = invocation.before {
+            before(attempts)?;
+        }
         attempts.begin();
         let attempt = Attempt {
             invocation,
@@ -240,10 +258,11 @@ fn prepare(invocation: &Invocation<'_>, attempts: &Attempts) -> Result<Arc<Crede
         CredentialsError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
         CredentialsError::Unavailable(error) => NotReady::NoCredentials(error),
     })?;
-    if let Some(rate_limiter) = invocation.rate_limiter {
+    let has_turn = invocation.turn == Turn::Taken && attempts.counted == 0;
+    if let Some(rate_limiter) = invocation.rate_limiter.filter(|_| !has_turn) {
         // A list that was refused is of no use to a sweep that was stopped.
         let is_abort = invocation.operation == Operation::AbortMultipartUpload;
-        let has_begun = invocation.begun || is_abort && attempts.counted > 0;
+        let has_begun = invocation.turn == Turn::Begun || is_abort && attempts.counted > 0;
         rate_limiter.acquire(deadline, has_begun, attempts.throttled).map_err(|error| match error {
             AcquireError::Interrupted(interrupted) => NotReady::Interrupted(interrupted),
             AcquireError::Throttled(wait) => NotReady::Throttled(wait),

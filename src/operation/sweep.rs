@@ -19,7 +19,7 @@ use crate::obs::listing::{
 };
 use crate::obs::operation::Operation;
 use crate::obs::parts::Parts;
-use crate::operation::abort::{Outcome, Upload, log_outcome};
+use crate::operation::abort::{Kept, Look, Outcome, Upload, log_outcome};
 use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
 use crate::operation::circle::CircleDetector;
@@ -28,7 +28,7 @@ use crate::operation::config::Level;
 use crate::operation::log::Logger;
 use crate::operation::parts::list_parts;
 use crate::operation::retry::Attempts;
-use crate::operation::send::{Failure, Signed, send};
+use crate::operation::send::{Failure, Invocation, Signed, Turn, send};
 use crate::operation::tally::{KeepReason, Listed, Tally};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
@@ -121,7 +121,8 @@ pub fn sweep(
             sweep.filter(&pool, *filter);
         }
         let (done, known) = sweep.lock().tally.progress();
-        progress(outcome, done, known)
+        // What is kept has no outcome.
+        progress(outcome.filter(|outcome| outcome.kept.is_none()), done, known)
     };
     let mut observer = Observer::new(&mut callback);
     let mut at_most = usize::MAX;
@@ -281,81 +282,109 @@ impl<'a> Sweep<'a> {
         log: Logger<'_>,
     ) -> Option<Job> {
         let problem = problem(pool.client, &listed);
-        let mut upload = upload_of(listed);
+        let upload = upload_of(listed);
         if let Some(error) = problem {
             return Some(Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error)))));
         }
         let attempts = Attempts::after(may_be_aborted);
-        if self.selection.idle_seconds > 0 || self.selection.measure {
-            match self.inspect(pool, &upload, log) {
-                Inspection::Take(parts) => upload.parts = parts,
-                Inspection::Gone(failure) => {
-                    let outcome = log_outcome(log, Outcome::gone(upload, &attempts, failure));
-                    return Some(Job::Done(Box::new(outcome)));
-                }
-                Inspection::Keep { known, why } => {
-                    log.log(if known { Level::Info } else { Level::Warn }, || {
-                        format!("upload {:?} of {:?}: kept as active: {why}", upload.upload_id, upload.key)
-                    });
-                    self.lock().tally.keep_active(&upload, known);
-                    return None;
-                }
-                Inspection::CutOff => return None,
+        let looks = self.selection.idle_seconds > 0 || self.selection.measure;
+        match (self.selection.dry_run, looks) {
+            (true, true) => self.dry_run(pool, upload, &attempts, log),
+            (true, false) => Some(Job::Done(Box::new(Outcome::dry_run(upload)))),
+            (false, true) => {
+                let deadline = pool.client.per_upload_deadline(&pool.deadline);
+                // The list goes with the abort that has got its turn.
+                let invocation =
+                    Invocation { turn: Turn::Taken, ..pool.invocation(Operation::ListParts, &deadline, log) };
+                let check =
+                    |upload: &Upload, attempts: &Attempts| self.look(pool, &invocation, upload, attempts);
+                let outcome = pool.abort(upload, attempts, Some(&check), log).ok()?;
+                Some(Job::Done(Box::new(outcome)))
             }
+            (false, false) => Some(Job::Abort(upload, attempts)),
         }
-        Some(if self.selection.dry_run {
-            Job::Done(Box::new(Outcome::dry_run(upload)))
-        } else {
-            Job::Abort(upload, attempts)
-        })
     }
 
-    /// Lists the parts of an upload just before its abort.
-    fn inspect(&self, pool: &WorkerPool<'_>, upload: &Upload, log: Logger<'_>) -> Inspection {
+    fn dry_run(
+        &self,
+        pool: &WorkerPool<'_>,
+        mut upload: Upload,
+        attempts: &Attempts,
+        log: Logger<'_>,
+    ) -> Option<Job> {
         let deadline = pool.client.per_upload_deadline(&pool.deadline);
         let invocation = pool.invocation(Operation::ListParts, &deadline, log);
-        let parts = caught(|| list_parts(&invocation, upload));
-        match parts.unwrap_or_else(|panic| Err(internal(&panic).into())) {
-            Ok(parts) if self.selection.idle_seconds > 0 => match self.activity(upload, &parts) {
-                Some(activity) => activity,
-                None => Inspection::Take(Some(parts)),
-            },
-            Ok(parts) => Inspection::Take(Some(parts)),
-            Err(failure) if failure.error.code == Code::NoSuchUpload => Inspection::Gone(failure),
-            Err(Failure { error, status, .. }) => {
-                // Throttled without a response: it got no turn.
-                if pool.check_cut_off(error.code, status != 0).is_err() {
-                    return Inspection::CutOff;
-                }
-                let why = format!("its parts can't be listed: {}", error.detail);
-                if self.selection.idle_seconds > 0 {
-                    return Inspection::Keep { known: false, why };
-                }
-                log.log(Level::Warn, || {
-                    format!("upload {:?} of {:?}: not measured: {why}", upload.upload_id, upload.key)
-                });
-                Inspection::Take(None)
+        let look = caught(|| self.look(pool, &invocation, &upload, attempts));
+        let outcome = match look.unwrap_or_else(|panic| Look::Failed(internal(&panic).into())) {
+            Look::Go(parts) => {
+                upload.parts = parts;
+                Outcome::dry_run(upload)
             }
-        }
+            Look::Keep(kept, why) => log_outcome(log, Outcome::kept(upload, attempts, kept, why)),
+            Look::Failed(failure) if pool.check_cut_off(failure.error.code, failure.status != 0).is_err() => {
+                return None;
+            }
+            Look::Failed(failure) => log_outcome(log, Outcome::gone(upload, attempts, failure)),
+        };
+        Some(Job::Done(Box::new(outcome)))
     }
 
-    /// Why an upload may still be written to. None: it may not.
-    fn activity(&self, upload: &Upload, parts: &Parts) -> Option<Inspection> {
-        let cutoff = self.cutoffs.get()?.written;
+    /// Looks at the parts of an upload, immediately before a request that would abort it.
+    fn look(
+        &self,
+        pool: &WorkerPool<'_>,
+        list: &Invocation<'_>,
+        upload: &Upload,
+        attempts: &Attempts,
+    ) -> Look {
+        let matters = self.selection.idle_seconds > 0;
+        if !matters && attempts.counted > 0 {
+            return Look::Go(None); // it was measured before the first attempt
+        }
+        let since = self.cutoffs.get().map_or(i64::MAX, |cutoffs| cutoffs.first_page);
+        let Failure { error, status, service } = match list_parts(list, upload, since) {
+            Ok(parts) if matters => return self.judge(upload, parts),
+            Ok(parts) => return Look::Go(Some(parts)),
+            Err(failure) => failure,
+        };
+        let is_gone = error.code == Code::NoSuchUpload;
+        // Throttled, and no other request will get its turn either.
+        let is_cut_off = pool.check_cut_off(error.code, status != 0 && !pool.is_held()).is_err();
+        // If the abort may have been carried out, the next listing tells.
+        if is_cut_off || matters && (is_gone || attempts.may_have_succeeded) {
+            let status = if is_cut_off { 0 } else { status };
+            return Look::Failed(Failure { error, status, service });
+        }
+        let why = format!("its parts can't be listed: {}", error.detail);
+        if matters {
+            return Look::Keep(Kept { known: false }, why);
+        }
+        list.log.log(Level::Warn, || {
+            format!("upload {:?} of {:?}: not measured: {why}", upload.upload_id, upload.key)
+        });
+        Look::Go(None)
+    }
+
+    /// Whether an upload with these parts may still be written to.
+    fn judge(&self, upload: &Upload, parts: Parts) -> Look {
+        let keep = |known, why: String| Look::Keep(Kept { known }, why);
         if parts.count == 0 {
             // Then its initiation counts, which was before both cutoffs.
-            return None;
+            return Look::Go(Some(parts));
         }
         let Some(newest) = parts.newest else {
-            let why = "the time of a part is missing, or can't be right".to_owned();
-            return Some(Inspection::Keep { known: false, why });
+            return keep(false, "the time of a part is missing, or can't be right".to_owned());
         };
         if upload.initiated.is_some_and(|initiated| newest < initiated.saturating_sub_unsigned(MAX_SKEW)) {
-            let why = "its last part is dated before its initiation".to_owned();
-            return Some(Inspection::Keep { known: false, why });
+            return keep(false, "its last part is dated before its initiation".to_owned());
         }
-        let why = || format!("its last part came {} s after the cutoff", newest - cutoff);
-        (newest >= cutoff).then(|| Inspection::Keep { known: true, why: why() })
+        match self.cutoffs.get() {
+            Some(cutoffs) if newest < cutoffs.written => Look::Go(Some(parts)),
+            Some(cutoffs) => {
+                keep(true, format!("its last part came {} s after the cutoff", newest - cutoffs.written))
+            }
+            None => keep(false, "there is no cutoff".to_owned()),
+        }
     }
 
     /// Shows the caller the candidates, one after the other, on the caller's thread.
@@ -368,7 +397,7 @@ impl<'a> Sweep<'a> {
             let state = &mut *self.lock();
             state.candidates.pop_front();
             if is_kept {
-                state.tally.keep(&candidate, KeepReason::Other);
+                state.tally.keep_filtered(&candidate);
             } else {
                 state.enqueue(candidate);
             }
@@ -492,10 +521,10 @@ impl<'a> Sweep<'a> {
         // A listing that did not end, or was not made again, is a reason for CANCELLED or TIMEOUT as good as an upload
         // that was kept.
         let unfinished = next_page.is_some() || (!dry_run && tally.needs_another_pass());
-        let incomplete = unfinished || !candidates.is_empty() || tally.unreached() > 0;
         for candidate in &candidates {
-            tally.keep(candidate, KeepReason::Other);
+            tally.list(candidate);
         }
+        let incomplete = unfinished || tally.unreached() > 0;
         let mut report = tally.into_report(failure.is_none() && !incomplete);
         report.throttled = pool.throttled();
         // Until now the log says that they were aborted.
@@ -505,21 +534,10 @@ impl<'a> Sweep<'a> {
         };
         report.failures = std::mem::take(&mut report.failures).into_iter().map(logged).collect();
         let result = pool.result(&report, &report.sums(dry_run), incomplete, failure);
-        report.complete &= result.is_ok() && !(dry_run && report.aborted > 0);
+        // A dry run does not list again: what is said to be gone may be listed all the same.
+        report.complete &= result.is_ok() && !(dry_run && report.acted_on() > 0);
         BatchResult { report, result }
     }
-}
-
-/// What the list of its parts says about an upload.
-enum Inspection {
-    /// It is to be aborted. Its parts, if they are known.
-    Take(Option<Parts>),
-    /// The service says that it is gone.
-    Gone(Failure),
-    /// It may still be written to. `known`: its parts say so.
-    Keep { known: bool, why: String },
-    /// The call ended first.
-    CutOff,
 }
 
 fn upload_of(listed: ListedUpload) -> Upload {

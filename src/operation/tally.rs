@@ -41,11 +41,20 @@ enum Last {
     Uncertain,
     /// It may still be written to, and is kept.
     Active,
+    /// The caller's filter keeps it.
+    Filtered,
 }
 
 /// All of them.
-const ANY: [Last; 6] =
-    [Last::Waiting, Last::Aborted, Last::Missing, Last::Refused, Last::Uncertain, Last::Active];
+const ANY: [Last; 7] = [
+    Last::Waiting,
+    Last::Aborted,
+    Last::Missing,
+    Last::Refused,
+    Last::Uncertain,
+    Last::Active,
+    Last::Filtered,
+];
 
 impl Last {
     fn of(outcome: &Outcome) -> Last {
@@ -98,6 +107,7 @@ impl Entry {
             3 => Last::Refused,
             4 => Last::Uncertain,
             5 => Last::Active,
+            6 => Last::Filtered,
             _ => Last::Waiting,
         }
     }
@@ -119,7 +129,8 @@ impl Counts {
     /// Takes out one upload that is listed again, and supposes the least: that it was not said to be gone, or that it was
     /// not found.
     fn take(&mut self) -> Option<Last> {
-        let order = [Last::Active, Last::Refused, Last::Uncertain, Last::Missing, Last::Aborted];
+        let order =
+            [Last::Active, Last::Filtered, Last::Refused, Last::Uncertain, Last::Missing, Last::Aborted];
         let last = order.into_iter().find(|last| self.of(*last) > 0);
         if let Some(last) = last {
             self.0[last as usize] -= 1;
@@ -150,8 +161,6 @@ pub enum KeepReason {
     /// It was initiated too late.
     Younger,
     UnknownAge,
-    /// The caller wants to keep it, or the call ended before its turn.
-    Other,
 }
 
 /// What follows from an upload that a listing shows.
@@ -346,18 +355,25 @@ impl Tally {
         self.kept.unknown_age = self.kept.unknown_age.max(pass.unknown_age);
     }
 
-    /// Takes note that an upload that was listed may still be written to, and is left alone. `known`: its parts say so.
-    pub fn keep_active(&mut self, upload: &Upload, known: bool) {
-        self.settle(upload, Last::Active);
-        self.unread |= !known;
+    /// Takes note of an upload that the listing shows, and that the caller's filter keeps.
+    pub fn keep_filtered(&mut self, upload: &ListedUpload) {
+        if self.list(upload) != Listed::Settled {
+            self.settle(&upload.key, &upload.upload_id, Last::Filtered);
+        }
     }
 
     /// Takes note of the outcome of an upload that was listed.
     pub fn record(&mut self, outcome: &Outcome) {
+        let Upload { key, upload_id, parts, .. } = &outcome.upload;
+        if let Some(kept) = outcome.kept {
+            self.settle(key, upload_id, Last::Active);
+            self.unread |= !kept.known;
+            return;
+        }
         let last = Last::of(outcome);
-        let (fingerprint, before) = self.settle(&outcome.upload, last);
+        let (fingerprint, before) = self.settle(key, upload_id, last);
         self.pass.anything_gone |= last != Last::Refused;
-        self.measure(before, last, outcome.upload.parts.map_or(0, |parts| parts.bytes));
+        self.measure(before, last, parts.map_or(0, |parts| parts.bytes));
         if last.has_failed() {
             self.failures.add(fingerprint, outcome);
         } else if self.pass.number > 1 && self.pass.gone.len() < MAX_RECORDED_FAILURES {
@@ -367,8 +383,8 @@ impl Tally {
     }
 
     /// Replaces the last that is known of an upload that was listed, and returns what that was.
-    fn settle(&mut self, upload: &Upload, last: Last) -> (Fingerprint, Last) {
-        let (map, fingerprint) = self.fingerprint(&upload.key, &upload.upload_id);
+    fn settle(&mut self, key: &str, upload_id: &str, last: Last) -> (Fingerprint, Last) {
+        let (map, fingerprint) = self.fingerprint(key, upload_id);
         let before = if let Some(entry) = self.entries[map].get_mut(&fingerprint) {
             std::mem::replace(entry, Entry::new(last, true)).last()
         } else {
@@ -479,7 +495,7 @@ impl Tally {
             aborted: counts.of(Last::Aborted),
             missing: counts.of(Last::Missing),
             failed: counts.of(Last::Refused) + counts.of(Last::Uncertain) + still_listed,
-            kept: self.kept.total + active + counts.of(Last::Waiting),
+            kept: self.kept.total + active + counts.of(Last::Filtered) + counts.of(Last::Waiting),
             younger: self.kept.younger,
             active,
             unknown_age: self.kept.unknown_age,
@@ -510,6 +526,7 @@ mod tests {
     use super::*;
     use crate::obs::parts::Parts;
     use crate::obs::response::ServiceError;
+    use crate::operation::abort::Kept;
 
     fn listed(n: u64) -> ListedUpload {
         ListedUpload { key: format!("k/{n}"), is_decoded: true, upload_id: format!("id{n}"), initiated: None }
@@ -526,6 +543,7 @@ mod tests {
             attempts: 1,
             begun: true,
             may_have_succeeded,
+            kept: None,
         }
     }
 
@@ -712,8 +730,7 @@ mod tests {
     }
 
     fn kept(tally: &mut Tally, n: u64) {
-        let ListedUpload { key, upload_id, .. } = listed(n);
-        tally.keep_active(&Upload { key, upload_id, ..Upload::default() }, true);
+        tally.record(&Outcome { kept: Some(Kept { known: true }), ..outcome(n, OK, false) });
     }
 
     /// What is active is neither tried again nor a reason to list again, however often it is listed.
@@ -800,13 +817,39 @@ mod tests {
         }
     }
 
+    /// The filter may change its mind from pass to pass, and each upload counts once.
+    #[test]
+    fn the_last_word_of_the_filter_counts() {
+        const KEPT: Option<Code> = None;
+        for (passes, want) in [
+            (&[&[(1, Some(OK)), (2, KEPT)][..], &[(2, KEPT)]][..], [1, 0, 0, 1]),
+            (&[&[(1, Some(OK)), (2, KEPT)], &[(2, Some(OK))], &[]], [2, 0, 0, 0]),
+            // Refused, or cut off, and kept when it was listed again: not gone.
+            (&[&[(1, Some(OK)), (2, Some(DENIED))], &[(2, KEPT)]], [1, 0, 0, 1]),
+            (&[&[(1, Some(LOST))], &[(1, KEPT)]], [0, 0, 0, 1]),
+        ] {
+            let mut tally = Tally::new();
+            for (number, uploads) in passes.iter().enumerate() {
+                if number > 0 {
+                    tally.begin_pass();
+                }
+                for (n, code) in uploads.iter().copied() {
+                    match code {
+                        Some(code) => pass(&mut tally, [(n, code)]),
+                        None => tally.keep_filtered(&listed(n)),
+                    }
+                }
+            }
+            assert_eq!(counts(&tally.into_report(true)), want, "{passes:?}");
+        }
+    }
+
     #[test]
     fn parts_that_could_not_be_read_leave_something_to_do() {
         for known in [true, false] {
             let mut tally = Tally::new();
-            let ListedUpload { key, upload_id, .. } = listed(1);
             let _ = tally.list(&listed(1));
-            tally.keep_active(&Upload { key, upload_id, ..Upload::default() }, known);
+            tally.record(&Outcome { kept: Some(Kept { known }), ..outcome(1, OK, false) });
             assert_eq!(tally.into_report(true).complete, known);
         }
     }
@@ -814,10 +857,12 @@ mod tests {
     #[test]
     fn why_uploads_are_kept() {
         let mut tally = Tally::new();
-        for (n, reason) in [(1, KeepReason::Younger), (2, KeepReason::UnknownAge), (3, KeepReason::Other)] {
+        for (n, reason) in [(1, KeepReason::Younger), (2, KeepReason::UnknownAge)] {
             tally.keep(&listed(n), reason);
             tally.keep(&listed(n), reason);
         }
+        tally.keep_filtered(&listed(3));
+        tally.keep_filtered(&listed(3));
         let report = tally.into_report(true);
         assert_eq!((report.kept, report.younger, report.unknown_age, report.active), (3, 1, 1, 0));
     }

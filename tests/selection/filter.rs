@@ -279,3 +279,38 @@ fn sweep_raw(
         Ending { code, error: support::owned(error), report: support::Report::take(report) }
     }
 }
+
+/// The caller's catalogue may learn of an upload, or forget it, between the passes. Each counts once.
+#[test]
+fn a_filter_that_changes_its_mind() {
+    for (what, fault, first, second, want) in [
+        // Refused, then kept: it is there, and not gone.
+        ("denied", Some(Fault::answer(403).error("AccessDenied")), false, true, (2, 0, 0, 1)),
+        ("its response lost", Some(Fault::answer(500).error("InternalError")), false, true, (2, 0, 0, 1)),
+        ("kept, then let go", None, true, false, (2, 0, 0, 1)),
+    ] {
+        let server = server();
+        for key in ["a", "b", "k"] {
+            old(&server, key, 3);
+        }
+        if let Some(fault) = fault {
+            server.fault(fault.method("DELETE").key("k").times(4));
+        }
+        let mut asked = 0;
+        let ending = Config::new(&server.endpoint()).client().filtered_sweep(
+            None,
+            "backups",
+            &Selection::new().older_than(DAY),
+            0,
+            &mut |candidate| {
+                asked += u32::from(candidate.key == "k");
+                candidate.key == "k" && if asked == 1 { first } else { second }
+            },
+            &mut |_, _, _| false,
+        );
+        let report = report(&ending);
+        let counts = (report.aborted, report.missing, report.failed, report.kept);
+        let want = if what == "kept, then let go" { (3, 0, 0, 0) } else { want };
+        assert_eq!((counts, report.total), (want, 3), "{what}: {:?}", ending.error);
+    }
+}

@@ -1,12 +1,12 @@
 //! Uploads that were initiated long ago, and are still written to.
 
-use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void};
 use std::sync::Mutex;
 
-use obs_local::{Fault, Initiated};
+use obs_local::{End, Fault, Initiated, Rate};
 use support::obs::server;
-use support::{Client, Config, OBS_ABORT_LOG_INFO, Selection, borrowed, code};
+use support::process::eventually;
+use support::{Call, Client, Config, OBS_ABORT_LOG_INFO, Selection, borrowed, code};
 
 use super::*;
 
@@ -116,26 +116,111 @@ fn an_upload_without_parts_counts_by_its_initiation() {
 #[test]
 fn the_list_of_parts_comes_right_before_the_abort() {
     let server = server();
-    many_old(&server, 300);
+    many_old(&server, 100);
     parts(&server, "old/", 5, 2 * DAY as i64);
     server.set_parts_page_cap(2);
-    let ending = swept(&client(&server), &Selection::new().older_than(DAY).idle(DAY));
-    assert_eq!((ending.code, report(&ending).aborted), (code::OK, 300));
-    let mut of_upload: BTreeMap<String, Vec<(usize, bool)>> = BTreeMap::new();
-    for (at, entry) in server.journal().iter().enumerate() {
-        if let Some((_, query)) = entry.target.split_once("uploadId=") {
-            let id = query.split('&').next().unwrap().to_owned();
-            of_upload.entry(id).or_default().push((at, is_abort(entry)));
+    // With one connection nothing comes between them; slowed down by the service, too.
+    for rate in [None, Some(Rate { per_second: 50.0, burst: 20.0, retry_after_s: None })] {
+        server.set_rate(rate);
+        let before = server.journal().len();
+        let client = Config::new(&server.endpoint()).max_connections(1).client();
+        let selection = Selection::new().prefix(if rate.is_none() { "old/0000" } else { "old/" }).idle(DAY);
+        let ending = swept(&client, &selection);
+        assert_eq!((ending.code, report(&ending).failed), (code::OK, 0));
+        let whole = server.journal();
+        let journal = &whole[before..];
+        let aborts = (0..journal.len()).filter(|at| is_abort(&journal[*at]));
+        for at in aborts {
+            let id = |at: usize| journal[at].target.split_once("uploadId=").unwrap().1.split('&').next();
+            assert!(
+                is_list_of_parts(&journal[at - 1]) && id(at - 1) == id(at),
+                "{:?}",
+                &journal[at - 3..=at]
+            );
         }
     }
-    assert_eq!(of_upload.len(), 300);
-    for (id, requests) in of_upload {
-        let kinds: Vec<bool> = requests.iter().map(|(_, is_abort)| *is_abort).collect();
-        assert_eq!(kinds, [false, false, false, true], "{id}: three pages, then the abort");
-        // 8 workers: while one turns from the list to the abort, each of the others sends one or two requests.
-        let between = requests[3].0 - requests[2].0;
-        assert!(between < 60, "{id}: {between} requests between");
+    assert_eq!(server.upload_count("backups"), 0);
+}
+
+/// The abort is refused, or its response is lost; by the time of the next attempt a part may have come.
+#[test]
+fn each_further_attempt_is_preceded_by_a_list_of_its_own() {
+    for (what, fault) in [
+        ("503", Fault::answer(503).error("SlowDown")),
+        ("500", Fault::answer(500).error("InternalError")),
+        ("dropped", Fault::silence().then(End::Close)),
+    ] {
+        let server = server();
+        old(&server, "k", 3);
+        server.fault(fault.method("DELETE").times(2));
+        let ending = swept(&client(&server), &Selection::new().idle(DAY));
+        assert_eq!((ending.code, report(&ending).aborted), (code::OK, 1), "{what}: {:?}", ending.error);
+        let journal = server.journal();
+        let aborts = || (0..journal.len()).filter(|at| is_abort(&journal[*at]));
+        assert!(aborts().count() >= 2, "{what}: {journal:?}");
+        assert!(aborts().all(|at| is_list_of_parts(&journal[at - 1])), "{what}: {journal:?}");
     }
+}
+
+#[test]
+fn a_part_that_comes_while_an_abort_waits_to_be_tried_again_counts() {
+    let server = server();
+    let id = old(&server, "k", 3);
+    server.fault(Fault::answer(503).error("SlowDown").header("Retry-After", "2").method("DELETE").times(1));
+    let server = &server;
+    let ending = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            eventually("the first abort", || requests(server, is_abort) == 1);
+            server.put_part("backups", "k", &id, 1, b"it goes on");
+        });
+        swept(&client(server), &Selection::new().idle(DAY))
+    });
+    assert_eq!((ending.code, report(&ending).active, report(&ending).complete), (code::OK, 1, true));
+    assert_eq!((left(server), requests(server, is_abort)), (keys(["k"]), 1));
+}
+
+/// A cache between: its list is empty, as it was when parts had not come yet.
+#[test]
+fn a_list_of_parts_from_a_cache_is_not_believed() {
+    let empty = |id: &str| {
+        format!(
+            "<ListPartsResult><Key>k</Key><UploadId>{id}</UploadId><IsTruncated>false</IsTruncated></ListPartsResult>"
+        )
+    };
+    for (what, active) in [("fresh", 0), ("by its Age", 1), ("by its Date", 1)] {
+        let server = server();
+        let id = old(&server, "k", 3);
+        parts(&server, "k", 1, 5);
+        let fault = Fault::answer(200).body(empty(&id)).query("uploadId").method("GET").always();
+        server.fault(match what {
+            "by its Age" => fault.header("Age", "840"),
+            "by its Date" => fault.date_offset(-840),
+            _ => fault.header("Age", "0"),
+        });
+        let ending = swept(&client(&server), &Selection::new().idle(300));
+        let report = report(&ending);
+        assert_eq!((report.active, report.complete), (active, active == 0), "{what}");
+    }
+}
+
+/// One upload only, so that no other one tells that the service wants no request.
+#[test]
+fn a_service_that_wants_no_request_ends_the_sweep() {
+    let refused = |seconds: &str| {
+        Fault::answer(503).error("SlowDown").header("Retry-After", seconds).query("uploadId").method("GET")
+    };
+    let server = server();
+    old(&server, "k", 3);
+    server.fault(refused("700").always());
+    let ending = swept(&client(&server), &Selection::new().idle(DAY));
+    assert_eq!((ending.code, report(&ending).active, report(&ending).kept), (code::THROTTLED, 0, 1));
+    server.clear_faults();
+    server.fault(refused("60").always());
+    let call = Call::with_timeout_ms(3000);
+    let ending =
+        client(&server).sweep(Some(&call), "backups", &Selection::new().idle(DAY), 0, &mut |_, _, _| false);
+    assert_eq!((ending.code, report(&ending).active, report(&ending).kept), (code::TIMEOUT, 0, 1));
+    assert_eq!(requests(&server, is_abort), 0);
 }
 
 /// The list of uploads is from before; the list of parts is from now.
@@ -191,6 +276,18 @@ fn what_is_said_to_be_gone_and_still_listed_has_failed_without_an_abort() {
     assert_eq!((ending.code, report.failed, report.complete), (code::PARTIAL, 1, false));
     assert_eq!(report.failures[0].code, code::STILL_LISTED);
     assert_eq!((requests(&server, is_abort), server.upload_count("backups")), (0, 1));
+}
+
+/// A dry run does not list again, so that its word is not the last one.
+#[test]
+fn a_dry_run_that_found_something_is_not_complete() {
+    let server = server();
+    old(&server, "k", 3);
+    server.fault(Fault::answer(404).error("NoSuchUpload").query("uploadId").method("GET").always());
+    let ending =
+        client(&server).sweep(None, "backups", &Selection::new().idle(DAY), DRY_RUN, &mut |_, _, _| false);
+    let report = report(&ending);
+    assert_eq!((ending.code, report.missing, report.complete), (code::OK, 1, false));
 }
 
 /// Counted once, although it is listed in each pass.

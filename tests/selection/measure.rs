@@ -173,3 +173,14 @@ fn ten_thousand_parts_take_ten_requests() {
     );
     assert_eq!(requests(&server, is_list_of_parts), 10);
 }
+
+/// A service that finds no list of parts where there is an upload: sizes are not known, and that is all.
+#[test]
+fn an_upload_without_a_list_of_parts_is_aborted_all_the_same() {
+    let server = server();
+    many_old(&server, 3);
+    server.fault(Fault::answer(404).error("NoSuchUpload").query("uploadId").method("GET").always());
+    let ending = swept(&client(&server), &Selection::new().older_than(DAY).measure());
+    let report = report(&ending);
+    assert_eq!((ending.code, report.aborted, report.bytes, report.complete), (code::OK, 3, 0, true));
+}
