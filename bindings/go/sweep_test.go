@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,6 +166,40 @@ func TestKeepThatEndsTheCall(t *testing.T) {
 	}()
 	if left := len(server.uploads()); left != 100 || asked != 1 {
 		t.Errorf("%d uploads are left; asked %d times", left, asked)
+	}
+}
+
+// A lateContext is over some time before its channel says so.
+type lateContext struct {
+	context.Context
+	done chan struct{}
+	over atomic.Bool
+}
+
+func (c *lateContext) Done() <-chan struct{} { return c.done }
+
+func (c *lateContext) Err() error {
+	if c.over.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Whichever is seen first, the end of the context or what Keep returns: nothing is sent.
+func TestContextThatEndsInKeep(t *testing.T) {
+	server := startOBS(t)
+	server.newUploads(100)
+	ctx := &lateContext{Context: background, done: make(chan struct{})}
+	time.AfterFunc(time.Second, func() { close(ctx.done) })
+	report, err := server.client().Sweep(ctx, bucket, obsabort.Selection{Idle: time.Hour, Keep: func(*obsabort.Outcome) bool {
+		ctx.over.Store(true)
+		return false
+	}}, obsabort.SweepOptions{})
+	if wantCode(t, err, obsabort.Cancelled); !errors.Is(err, context.Canceled) || report.Aborted != 0 {
+		t.Errorf("%v; %+v", err, report)
+	}
+	if left := len(server.uploads()); left != 100 {
+		t.Errorf("%d uploads are left", left)
 	}
 }
 
