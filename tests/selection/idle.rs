@@ -327,6 +327,18 @@ fn a_dry_run_keeps_it_as_well() {
     }
 }
 
+/// Its one listing shows the upload, and nothing lists again to see.
+#[test]
+fn a_dry_run_that_is_told_of_a_gone_upload_is_not_complete() {
+    let server = server();
+    old(&server, "k", 3);
+    server.fault(Fault::answer(404).error("NoSuchUpload").query("uploadId").method("GET").always());
+    let ending =
+        client(&server).sweep(None, "backups", &Selection::new().idle(DAY), DRY_RUN, &mut |_, _, _| false);
+    let report = report(&ending);
+    assert_eq!((ending.code, report.missing, report.aborted, report.complete), (code::OK, 1, 0, false));
+}
+
 /// OBS_ABORT_INCLUDE_LIVE drops the condition that an age is set, and no bound that is.
 #[test]
 fn the_flag_for_live_uploads_does_not_drop_it() {
