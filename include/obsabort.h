@@ -38,6 +38,8 @@
  *     obs_abort_multipart_outcome()  also returns the request id, the number of attempts and other details.
  *     obs_abort_many()               aborts a list of uploads.
  *     obs_abort_stale()              finds and aborts the uploads of a bucket that are older than a given age.
+ *     obs_abort_sweep()              does so by a selection: several bounds, idle time, sizes, a filter.
+ *     obs_abort_buckets()            lists the buckets of an account.
  *     obs_abort_call                 cancels a call from another thread, or limits its time.
  *
  * CODES
@@ -65,8 +67,9 @@
  * obs_abort_string_free(). A string that is returned by a getter belongs to the handle that the getter reads, and is
  * valid until that handle is freed.
  *
- * obs_abort_config, obs_abort_client, obs_abort_call, obs_abort_outcome and obs_abort_report are opaque handles. Each
- * type has a function that frees its handles, for example obs_abort_client_free(), which ignores NULL.
+ * obs_abort_config, obs_abort_client, obs_abort_call, obs_abort_selection, obs_abort_outcome and obs_abort_report are
+ * opaque handles. Each type has a function that frees its handles, for example obs_abort_client_free(), which ignores
+ * NULL.
  *
  * Out-pointers are the last parameters. They are set to 0 or NULL before anything else happens. Each may be NULL if the
  * caller does not want the value, except `client` in obs_abort_client_new().
@@ -82,9 +85,10 @@
  *
  * THREADS
  *
- * Any number of threads may use a client or a call handle at once. Only one thread at a time may use a config. Outcomes
- * and reports never change, so any number of threads may read them at once. The description of each function states its
- * rule. "Threads: any" means any thread, at any time. No function may be called in a signal handler.
+ * Any number of threads may use a client or a call handle at once. Only one thread at a time may use a config or
+ * change a selection. Outcomes and reports never change, so any number of threads may read them at once. The
+ * description of each function states its rule. "Threads: any" means any thread, at any time. No function may be
+ * called in a signal handler.
  *
  * Every function can run on a thread with 64 KB of stack; on Windows with 256 KB, because the system's libraries run on
  * it. Callbacks need their own stack in addition. There is no thread-local last error, and every function leaves errno
@@ -95,9 +99,9 @@
  *
  * The library starts threads of its own, which never run callbacks:
  *
- * - obs_abort_many() and obs_abort_stale() each start up to as many as obs_abort_config_set_max_connections() allows,
- *   and fewer if the process cannot have more threads or has little address space left. These threads have ended when
- *   the function returns.
+ * - obs_abort_many(), obs_abort_sweep() and obs_abort_stale() each start up to as many as
+ *   obs_abort_config_set_max_connections() allows, and fewer if the process cannot have more threads or has little
+ *   address space left. These threads have ended when the function returns.
  * - A call may start a thread to look up a host name, and a thread to fetch credentials from the metadata service of an
  *   ECS. A lookup and a fetch cannot be interrupted, so these threads may outlive the call and the client. They use no
  *   memory of the caller and end by themselves. Because of them, the shared library stays loaded after dlclose(), and
@@ -353,8 +357,8 @@ extern "C" {
 #define OBS_ABORT_DRY_RUN 1
 
 /**
- * Flag of obs_abort_sweep() and obs_abort_stale(): allow to select uploads of any age, which aborts uploads that are in
- * progress, too.
+ * Flag of obs_abort_sweep() and obs_abort_stale(): allow to select uploads of any age, which aborts uploads that are
+ * in progress, too.
  */
 #define OBS_ABORT_INCLUDE_LIVE 2
 
@@ -409,19 +413,19 @@ typedef struct obs_abort_report obs_abort_report;
  * bounds, pass it to any number of calls, and free it. The library copies every string.
  *
  * If a setter fails, it leaves the bound as it was, and the selection remembers the failure: obs_abort_sweep() then
- * returns OBS_ABORT_INVALID_ARGUMENT and names the bound, until the bound is set successfully. A caller who ignores the
- * code of a setter therefore never sweeps more than it asked for.
+ * returns OBS_ABORT_INVALID_ARGUMENT and names the bound, until the bound is set successfully. A caller who ignores
+ * the code of a setter therefore never sweeps more than it asked for.
  */
 typedef struct obs_abort_selection obs_abort_selection;
 
 /**
  * A log callback.
  *
- * It is called only on a thread that is inside a call of this library, and only for that call. Within one call it gets
- * one line at a time, never while the progress callback of the call runs. If several threads make calls, it runs on
- * each of them, possibly at the same time. obs_abort_many(), obs_abort_sweep() and obs_abort_stale() pass the lines of
- * their own threads to the thread that made the call. The lines about one upload arrive in order, before the progress
- * callback for that upload.
+ * It is called only on a thread that is inside a call of this library, and only for that call. Within one call it
+ * gets one line at a time, never while another callback of the call runs. If several threads make calls, it runs on
+ * each of them, possibly at the same time. obs_abort_many(), obs_abort_sweep() and obs_abort_stale() pass the lines
+ * of their own threads to the thread that made the call. The lines about one upload arrive in order, before the
+ * progress callback for that upload.
  *
  * The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
  * not free a client that is in use. A slow callback slows its call down. obs_abort_many(), obs_abort_sweep() and
@@ -468,9 +472,9 @@ typedef struct obs_abort_upload {
  *                      obs_abort_outcome_index() tells which entry of the list an outcome belongs to.
  * \param done          The number of uploads that are settled so far, including those that are kept. It never
  *                      decreases.
- * \param total_so_far  The number of uploads that are known so far: in obs_abort_many() the whole list, in
- *                      obs_abort_stale() the pages that have been read. It never decreases, and is never less than
- *                      `done`.
+ * \param total_so_far  The number of uploads that are known so far: in obs_abort_many() the whole list, in a sweep
+ *                      those of the pages that have been read, as far as a filter has seen them. It never decreases,
+ *                      and is never less than `done`.
  * \param userdata      The pointer that was passed to obs_abort_many(), obs_abort_sweep() or obs_abort_stale().
  * \return 0 to continue. Any other value stops the call: no further upload is begun, uploads in progress are finished
  *         and reported as usual, and the call returns OBS_ABORT_CANCELLED.
@@ -483,11 +487,13 @@ typedef int32_t (*obs_abort_progress_fn)(const obs_abort_outcome *outcome,
                                          void *userdata);
 
 /**
- * A filter for obs_abort_sweep(): keeps uploads that the program knows to be in use, for example from its own catalogue.
+ * A filter for obs_abort_sweep(): keeps uploads that the program knows to be in use, for example from its own
+ * catalogue.
  *
- * It is called once for each upload that all other bounds select, before anything is sent for that upload, and again if
- * a later listing of the same call shows the upload again. It is called only on the thread that made the call, one call
- * at a time, never while the progress callback or the log callback runs for the same call. The call waits for it.
+ * It is called once for each upload that prefix and age select, before anything is sent for that upload, so that
+ * idle time and size are not known yet. It is called again if a later listing of the same call shows the upload
+ * again; the last result counts. It is called only on the thread that made the call, one call at a time, never while
+ * the progress callback or the log callback runs for the same call. The call waits for it.
  *
  * The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
  * not free the client.
@@ -688,8 +694,9 @@ int32_t obs_abort_config_set_response_timeout_ms(obs_abort_config *config,
  * Sets the time budget of one abort, including its retries, waits, confirmation and the fetch of credentials. The
  * default is 60000 ms.
  *
- * In obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of each upload and of each page of
- * the listing. For a single abort, the budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
+ * In obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of each upload, of each list of its
+ * parts, and of each page of the listing. In obs_abort_buckets(), it is that of each page. For a single abort, the
+ * budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
  *
  * \param config  The config.
  * \param ms      The budget in milliseconds, not 0.
@@ -1091,12 +1098,13 @@ int32_t obs_abort_selection_set_initiated_before(obs_abort_selection *selection,
  * Selects only uploads that were neither initiated nor written to for some time, by the clock of the service. Default:
  * 0.
  *
- * The time of initiation says nothing about a long backup that is still running. So the parts of each upload that the
- * other bounds select are listed immediately before each request that would abort it, retries included. An upload is
- * kept as active if its newest part is not older than the bound, or if its parts cannot be listed or their times cannot
- * be relied on. An upload without parts counts by its initiation. A part that arrives between the list and the abort,
- * which are two successive requests, is lost. This needs the permission obs:object:ListMultipartUploadParts, and one
- * more request for each upload and each 1000 parts.
+ * The time of initiation says nothing about a long backup that is still running. So the parts of each upload that
+ * the other bounds select are listed immediately before each request that would abort it, retries included. An
+ * upload is kept as active if its newest part is not older than the bound, or if its parts cannot be listed or their
+ * times cannot be relied on. An upload without parts counts by its initiation. A part counts once it is stored: one
+ * that is still being transferred does not protect its upload, so that the bound must be longer than a part may
+ * take. A part that arrives between the list and the abort, which are two successive requests, is lost. This needs
+ * the permission obs:object:ListMultipartUploadParts, and one more request for each upload and each 1000 parts.
  *
  * \param selection  The selection.
  * \param seconds    The time in seconds. 0 for no such bound.
@@ -1125,7 +1133,7 @@ int32_t obs_abort_selection_set_measure(obs_abort_selection *selection,
                                         int32_t on);
 
 /**
- * Sets a filter, which can keep uploads that all other bounds select. Default: none.
+ * Sets a filter, which can keep uploads that prefix and age select. Default: none.
  *
  * \param selection  The selection.
  * \param filter     The filter, or NULL for none. It must remain callable until all calls with the selection have
@@ -1143,7 +1151,8 @@ int32_t obs_abort_selection_set_filter(obs_abort_selection *selection,
  * Finds and aborts uploads of a bucket that crashed programs left unfinished.
  *
  * The function lists the uploads page by page and aborts those that are selected. It uses as many connections and
- * threads as obs_abort_many(). Its memory use does not depend on the number of uploads.
+ * threads as obs_abort_many(). Its memory use does not depend on the number of uploads. The permissions needed are
+ * obs:bucket:ListBucketMultipartUploads and obs:object:AbortMultipartUpload.
  *
  * Age is measured by the clock of the service. The first page of the listing fixes the cutoffs: an upload that was
  * initiated at the cutoff or later is never touched, however long the function runs. If the selection depends on age, an
@@ -1152,8 +1161,11 @@ int32_t obs_abort_selection_set_filter(obs_abort_selection *selection,
  * with OBS_ABORT_PROTOCOL.
  *
  * With obs_abort_selection_set_idle_seconds() or obs_abort_selection_set_measure(), the parts of each selected upload
- * are listed immediately before its abort, on the same thread. If the service then says that the upload does not exist,
- * no abort is sent and the upload counts as missing.
+ * are listed immediately before its abort. If an idle time is set and the service then says that the upload does not
+ * exist, no abort is sent: the outcome has the code and the HTTP status of that response, and 0 attempts.
+ *
+ * Uploads whose parts could not be listed are kept, whatever the reason, and do not change the code that the function
+ * returns: obs_abort_report_complete() tells.
  *
  * Services have said that an upload is gone and gone on to list it. So if anything was aborted, the function lists
  * again, with the same cutoff, until a listing shows nothing left to abort, or no fewer uploads than the one before. It
@@ -1182,9 +1194,10 @@ int32_t obs_abort_selection_set_filter(obs_abort_selection *selection,
  * \param error      Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free(). May
  *                   be NULL.
  * \return OBS_ABORT_OK if the last listing was read to its end and shows nothing left to abort.
- *         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
- *         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
- *         OBS_ABORT_THROTTLED if a Retry-After is longer than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
+ *         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies:
+ *         OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT if the time budget of the whole call ran out, or if a Retry-After
+ *         goes beyond it; the code with which the listing failed; OBS_ABORT_THROTTLED if a Retry-After is longer
+ *         than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
  *
  *         After OBS_ABORT_CANCELLED, OBS_ABORT_TIMEOUT or OBS_ABORT_THROTTLED, uploads that were cut off in progress
  *         count as failed, and uploads that were listed but not begun count as kept.
@@ -1225,9 +1238,10 @@ int32_t obs_abort_sweep(const obs_abort_client *client,
  * \param error               Receives NULL on success, otherwise an error string to be freed with
  *                            obs_abort_string_free(). May be NULL.
  * \return OBS_ABORT_OK if the last listing was read to its end and shows no upload that is old enough.
- *         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
- *         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
- *         OBS_ABORT_THROTTLED if a Retry-After is longer than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
+ *         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies:
+ *         OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT if the time budget of the whole call ran out, or if a Retry-After
+ *         goes beyond it; the code with which the listing failed; OBS_ABORT_THROTTLED if a Retry-After is longer
+ *         than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
  *
  *         After OBS_ABORT_CANCELLED, OBS_ABORT_TIMEOUT or OBS_ABORT_THROTTLED, uploads that were cut off in progress
  *         count as failed, and uploads that were listed but not begun count as kept.
@@ -1295,9 +1309,10 @@ obs_abort_call *obs_abort_call_new(void);
  * Sets the time budget of calls that begin with this handle from now on. Default: none, so that
  * obs_abort_config_set_timeout_ms() alone applies.
  *
- * For obs_abort_multipart_outcome(), the budget replaces that of the client. It includes retries, waits, confirmation
- * and the fetch of credentials. For obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of the
- * whole call, and that of the client still applies to each upload and each page of the listing.
+ * For obs_abort_multipart_outcome(), the budget replaces that of the client. It includes retries, waits,
+ * confirmation and the fetch of credentials. For obs_abort_many(), obs_abort_sweep(), obs_abort_stale() and
+ * obs_abort_buckets(), it is the budget of the whole call, and that of the client still applies to each upload and
+ * each page of a listing.
  *
  * \param call  The handle.
  * \param ms    The budget in milliseconds, not 0.
@@ -1322,8 +1337,8 @@ void obs_abort_call_cancel(const obs_abort_call *call);
 /**
  * Frees a call handle. Calls that have begun with the handle may still be in progress: a call reads its handle only
  * when it begins, before it sends a request, waits or calls back. Such a call keeps the time budget that was set. If
- * it was cancelled before, it still returns OBS_ABORT_CANCELLED. Afterwards only obs_abort_client_shutdown() or the
- * progress callback can end it early.
+ * it was cancelled before, it still returns OBS_ABORT_CANCELLED. Afterwards only obs_abort_client_shutdown() or a
+ * callback can end it early.
  *
  * \param call  The handle, or NULL, which is ignored.
  *
@@ -1513,7 +1528,8 @@ uint64_t obs_abort_report_total(const obs_abort_report *report);
 uint64_t obs_abort_report_aborted(const obs_abort_report *report);
 
 /**
- * Returns the number of uploads that did not exist when their abort was sent: their code is OBS_ABORT_NO_SUCH_UPLOAD.
+ * Returns the number of uploads that did not exist when their abort was sent, or when their parts were listed just
+ * before: their code is OBS_ABORT_NO_SUCH_UPLOAD.
  *
  * \param report  The report.
  * \return The number of uploads. 0 if `report` is NULL.
@@ -1544,9 +1560,9 @@ uint64_t obs_abort_report_failed(const obs_abort_report *report);
 uint64_t obs_abort_report_kept(const obs_abort_report *report);
 
 /**
- * Returns how often the service asked to slow down: the number of responses with status 429 or 503, to abort requests
- * and to requests for pages of the list. They are retried, at a lower rate; only an upload whose attempts are used up
- * fails.
+ * Returns how often the service asked to slow down: the number of responses with status 429 or 503, to abort
+ * requests and to requests for lists of uploads and parts. They are retried, at a lower rate; only an upload whose
+ * attempts are used up fails.
  *
  * \param report  The report.
  * \return The number of responses. 0 if `report` is NULL.
@@ -1588,8 +1604,9 @@ uint64_t obs_abort_report_younger(const obs_abort_report *report);
 uint64_t obs_abort_report_active(const obs_abort_report *report);
 
 /**
- * Returns the size of the uploads that obs_abort_sweep() aborted, or in a dry run of those that it would abort: the sum
- * of their parts just before the abort.
+ * Returns the size of the uploads that obs_abort_sweep() aborted, or in a dry run of those that it would abort: the
+ * sum of their parts just before the abort. An estimate if some of the uploads that were said to be gone are still
+ * listed.
  *
  * \param report  The report.
  * \return The size in bytes. 0 if it was not measured: see obs_abort_selection_set_measure(). 0 if `report` is NULL.
@@ -1599,8 +1616,8 @@ uint64_t obs_abort_report_active(const obs_abort_report *report);
 uint64_t obs_abort_report_bytes(const obs_abort_report *report);
 
 /**
- * Returns whether the last listing of obs_abort_sweep() or obs_abort_stale() was read to its end and showed nothing left
- * to do.
+ * Returns whether the last listing of obs_abort_sweep() or obs_abort_stale() was read to its end and showed nothing
+ * left to do.
  *
  * \param report  The report.
  * \return 1 if so. 0 otherwise. 0 also after a dry run that found something, if uploads were kept because their parts
@@ -1621,7 +1638,8 @@ int32_t obs_abort_report_complete(const obs_abort_report *report);
 size_t obs_abort_report_failure_count(const obs_abort_report *report);
 
 /**
- * Returns the outcome of a failed upload. Outcomes are in the order in which the failures occurred.
+ * Returns the outcome of a failed upload. After a single pass, outcomes are in the order in which the failures
+ * occurred.
  *
  * \param report  The report.
  * \param i       The index, from 0 to obs_abort_report_failure_count() - 1.

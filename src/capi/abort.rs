@@ -40,9 +40,9 @@ pub struct obs_abort_upload {
 ///                      obs_abort_outcome_index() tells which entry of the list an outcome belongs to.
 /// \param done          The number of uploads that are settled so far, including those that are kept. It never
 ///                      decreases.
-/// \param total_so_far  The number of uploads that are known so far: in obs_abort_many() the whole list, in
-///                      obs_abort_stale() the pages that have been read. It never decreases, and is never less than
-///                      `done`.
+/// \param total_so_far  The number of uploads that are known so far: in obs_abort_many() the whole list, in a sweep
+///                      those of the pages that have been read, as far as a filter has seen them. It never decreases,
+///                      and is never less than `done`.
 /// \param userdata      The pointer that was passed to obs_abort_many(), obs_abort_sweep() or obs_abort_stale().
 /// \return 0 to continue. Any other value stops the call: no further upload is begun, uploads in progress are finished
 ///         and reported as usual, and the call returns OBS_ABORT_CANCELLED.

@@ -48,9 +48,10 @@ pub extern "C" fn obs_abort_call_new() -> *mut obs_abort_call {
 /// Sets the time budget of calls that begin with this handle from now on. Default: none, so that
 /// obs_abort_config_set_timeout_ms() alone applies.
 ///
-/// For obs_abort_multipart_outcome(), the budget replaces that of the client. It includes retries, waits, confirmation
-/// and the fetch of credentials. For obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of the
-/// whole call, and that of the client still applies to each upload and each page of the listing.
+/// For obs_abort_multipart_outcome(), the budget replaces that of the client. It includes retries, waits,
+/// confirmation and the fetch of credentials. For obs_abort_many(), obs_abort_sweep(), obs_abort_stale() and
+/// obs_abort_buckets(), it is the budget of the whole call, and that of the client still applies to each upload and
+/// each page of a listing.
 ///
 /// \param call  The handle.
 /// \param ms    The budget in milliseconds, not 0.
@@ -86,8 +87,8 @@ pub unsafe extern "C" fn obs_abort_call_cancel(call: *const obs_abort_call) {
 
 /// Frees a call handle. Calls that have begun with the handle may still be in progress: a call reads its handle only
 /// when it begins, before it sends a request, waits or calls back. Such a call keeps the time budget that was set. If
-/// it was cancelled before, it still returns OBS_ABORT_CANCELLED. Afterwards only obs_abort_client_shutdown() or the
-/// progress callback can end it early.
+/// it was cancelled before, it still returns OBS_ABORT_CANCELLED. Afterwards only obs_abort_client_shutdown() or a
+/// callback can end it early.
 ///
 /// \param call  The handle, or NULL, which is ignored.
 ///

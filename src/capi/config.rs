@@ -53,11 +53,11 @@ pub const OBS_ABORT_LOG_DEBUG: i32 = 4;
 
 /// A log callback.
 ///
-/// It is called only on a thread that is inside a call of this library, and only for that call. Within one call it gets
-/// one line at a time, never while the progress callback of the call runs. If several threads make calls, it runs on
-/// each of them, possibly at the same time. obs_abort_many(), obs_abort_sweep() and obs_abort_stale() pass the lines of
-/// their own threads to the thread that made the call. The lines about one upload arrive in order, before the progress
-/// callback for that upload.
+/// It is called only on a thread that is inside a call of this library, and only for that call. Within one call it
+/// gets one line at a time, never while another callback of the call runs. If several threads make calls, it runs on
+/// each of them, possibly at the same time. obs_abort_many(), obs_abort_sweep() and obs_abort_stale() pass the lines
+/// of their own threads to the thread that made the call. The lines about one upload arrive in order, before the
+/// progress callback for that upload.
 ///
 /// The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
 /// not free a client that is in use. A slow callback slows its call down. obs_abort_many(), obs_abort_sweep() and
@@ -314,8 +314,9 @@ pub unsafe extern "C" fn obs_abort_config_set_response_timeout_ms(
 /// Sets the time budget of one abort, including its retries, waits, confirmation and the fetch of credentials. The
 /// default is 60000 ms.
 ///
-/// In obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of each upload and of each page of
-/// the listing. For a single abort, the budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
+/// In obs_abort_many(), obs_abort_sweep() and obs_abort_stale(), it is the budget of each upload, of each list of its
+/// parts, and of each page of the listing. In obs_abort_buckets(), it is that of each page. For a single abort, the
+/// budget of a call handle replaces it: see obs_abort_call_set_timeout_ms().
 ///
 /// \param config  The config.
 /// \param ms      The budget in milliseconds, not 0.

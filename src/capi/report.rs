@@ -55,7 +55,8 @@ pub unsafe extern "C" fn obs_abort_report_aborted(report: *const obs_abort_repor
     unsafe { number(report, |report| report.aborted) }
 }
 
-/// Returns the number of uploads that did not exist when their abort was sent: their code is OBS_ABORT_NO_SUCH_UPLOAD.
+/// Returns the number of uploads that did not exist when their abort was sent, or when their parts were listed just
+/// before: their code is OBS_ABORT_NO_SUCH_UPLOAD.
 ///
 /// \param report  The report.
 /// \return The number of uploads. 0 if `report` is NULL.
@@ -92,9 +93,9 @@ pub unsafe extern "C" fn obs_abort_report_kept(report: *const obs_abort_report) 
     unsafe { number(report, |report| report.kept) }
 }
 
-/// Returns how often the service asked to slow down: the number of responses with status 429 or 503, to abort requests
-/// and to requests for pages of the list. They are retried, at a lower rate; only an upload whose attempts are used up
-/// fails.
+/// Returns how often the service asked to slow down: the number of responses with status 429 or 503, to abort
+/// requests and to requests for lists of uploads and parts. They are retried, at a lower rate; only an upload whose
+/// attempts are used up fails.
 ///
 /// \param report  The report.
 /// \return The number of responses. 0 if `report` is NULL.
@@ -144,8 +145,9 @@ pub unsafe extern "C" fn obs_abort_report_active(report: *const obs_abort_report
     unsafe { number(report, |report| report.active) }
 }
 
-/// Returns the size of the uploads that obs_abort_sweep() aborted, or in a dry run of those that it would abort: the sum
-/// of their parts just before the abort.
+/// Returns the size of the uploads that obs_abort_sweep() aborted, or in a dry run of those that it would abort: the
+/// sum of their parts just before the abort. An estimate if some of the uploads that were said to be gone are still
+/// listed.
 ///
 /// \param report  The report.
 /// \return The size in bytes. 0 if it was not measured: see obs_abort_selection_set_measure(). 0 if `report` is NULL.
@@ -157,8 +159,8 @@ pub unsafe extern "C" fn obs_abort_report_bytes(report: *const obs_abort_report)
     unsafe { number(report, |report| report.bytes) }
 }
 
-/// Returns whether the last listing of obs_abort_sweep() or obs_abort_stale() was read to its end and showed nothing left
-/// to do.
+/// Returns whether the last listing of obs_abort_sweep() or obs_abort_stale() was read to its end and showed nothing
+/// left to do.
 ///
 /// \param report  The report.
 /// \return 1 if so. 0 otherwise. 0 also after a dry run that found something, if uploads were kept because their parts
@@ -183,7 +185,8 @@ pub unsafe extern "C" fn obs_abort_report_failure_count(report: *const obs_abort
     unsafe { optional(report) }.map_or(0, |report| report.failures.len())
 }
 
-/// Returns the outcome of a failed upload. Outcomes are in the order in which the failures occurred.
+/// Returns the outcome of a failed upload. After a single pass, outcomes are in the order in which the failures
+/// occurred.
 ///
 /// \param report  The report.
 /// \param i       The index, from 0 to obs_abort_report_failure_count() - 1.

@@ -12,15 +12,17 @@ use super::outcome::obs_abort_outcome;
 
 /// Flag of obs_abort_sweep() and obs_abort_stale(): list the uploads that would be aborted, and abort none.
 pub const OBS_ABORT_DRY_RUN: u32 = 1;
-/// Flag of obs_abort_sweep() and obs_abort_stale(): allow to select uploads of any age, which aborts uploads that are in
-/// progress, too.
+/// Flag of obs_abort_sweep() and obs_abort_stale(): allow to select uploads of any age, which aborts uploads that are
+/// in progress, too.
 pub const OBS_ABORT_INCLUDE_LIVE: u32 = 2;
 
-/// A filter for obs_abort_sweep(): keeps uploads that the program knows to be in use, for example from its own catalogue.
+/// A filter for obs_abort_sweep(): keeps uploads that the program knows to be in use, for example from its own
+/// catalogue.
 ///
-/// It is called once for each upload that all other bounds select, before anything is sent for that upload, and again if
-/// a later listing of the same call shows the upload again. It is called only on the thread that made the call, one call
-/// at a time, never while the progress callback or the log callback runs for the same call. The call waits for it.
+/// It is called once for each upload that prefix and age select, before anything is sent for that upload, so that
+/// idle time and size are not known yet. It is called again if a later listing of the same call shows the upload
+/// again; the last result counts. It is called only on the thread that made the call, one call at a time, never while
+/// the progress callback or the log callback runs for the same call. The call waits for it.
 ///
 /// The callback must return: it must not throw, call longjmp() or end the thread. It may call this library, but it must
 /// not free the client.
@@ -39,8 +41,8 @@ pub type obs_abort_filter_fn =
 /// bounds, pass it to any number of calls, and free it. The library copies every string.
 ///
 /// If a setter fails, it leaves the bound as it was, and the selection remembers the failure: obs_abort_sweep() then
-/// returns OBS_ABORT_INVALID_ARGUMENT and names the bound, until the bound is set successfully. A caller who ignores the
-/// code of a setter therefore never sweeps more than it asked for.
+/// returns OBS_ABORT_INVALID_ARGUMENT and names the bound, until the bound is set successfully. A caller who ignores
+/// the code of a setter therefore never sweeps more than it asked for.
 #[derive(Default)]
 pub struct obs_abort_selection(Draft<SelectionFields>);
 
@@ -233,12 +235,13 @@ pub unsafe extern "C" fn obs_abort_selection_set_initiated_before(
 /// Selects only uploads that were neither initiated nor written to for some time, by the clock of the service. Default:
 /// 0.
 ///
-/// The time of initiation says nothing about a long backup that is still running. So the parts of each upload that the
-/// other bounds select are listed immediately before each request that would abort it, retries included. An upload is
-/// kept as active if its newest part is not older than the bound, or if its parts cannot be listed or their times cannot
-/// be relied on. An upload without parts counts by its initiation. A part that arrives between the list and the abort,
-/// which are two successive requests, is lost. This needs the permission obs:object:ListMultipartUploadParts, and one
-/// more request for each upload and each 1000 parts.
+/// The time of initiation says nothing about a long backup that is still running. So the parts of each upload that
+/// the other bounds select are listed immediately before each request that would abort it, retries included. An
+/// upload is kept as active if its newest part is not older than the bound, or if its parts cannot be listed or their
+/// times cannot be relied on. An upload without parts counts by its initiation. A part counts once it is stored: one
+/// that is still being transferred does not protect its upload, so that the bound must be longer than a part may
+/// take. A part that arrives between the list and the abort, which are two successive requests, is lost. This needs
+/// the permission obs:object:ListMultipartUploadParts, and one more request for each upload and each 1000 parts.
 ///
 /// \param selection  The selection.
 /// \param seconds    The time in seconds. 0 for no such bound.
@@ -285,7 +288,7 @@ pub unsafe extern "C" fn obs_abort_selection_set_measure(
     }
 }
 
-/// Sets a filter, which can keep uploads that all other bounds select. Default: none.
+/// Sets a filter, which can keep uploads that prefix and age select. Default: none.
 ///
 /// \param selection  The selection.
 /// \param filter     The filter, or NULL for none. It must remain callable until all calls with the selection have

@@ -15,7 +15,8 @@ use super::selection::{SelectionFields, obs_abort_selection};
 /// Finds and aborts uploads of a bucket that crashed programs left unfinished.
 ///
 /// The function lists the uploads page by page and aborts those that are selected. It uses as many connections and
-/// threads as obs_abort_many(). Its memory use does not depend on the number of uploads.
+/// threads as obs_abort_many(). Its memory use does not depend on the number of uploads. The permissions needed are
+/// obs:bucket:ListBucketMultipartUploads and obs:object:AbortMultipartUpload.
 ///
 /// Age is measured by the clock of the service. The first page of the listing fixes the cutoffs: an upload that was
 /// initiated at the cutoff or later is never touched, however long the function runs. If the selection depends on age, an
@@ -24,8 +25,11 @@ use super::selection::{SelectionFields, obs_abort_selection};
 /// with OBS_ABORT_PROTOCOL.
 ///
 /// With obs_abort_selection_set_idle_seconds() or obs_abort_selection_set_measure(), the parts of each selected upload
-/// are listed immediately before its abort, on the same thread. If the service then says that the upload does not exist,
-/// no abort is sent and the upload counts as missing.
+/// are listed immediately before its abort. If an idle time is set and the service then says that the upload does not
+/// exist, no abort is sent: the outcome has the code and the HTTP status of that response, and 0 attempts.
+///
+/// Uploads whose parts could not be listed are kept, whatever the reason, and do not change the code that the function
+/// returns: obs_abort_report_complete() tells.
 ///
 /// Services have said that an upload is gone and gone on to list it. So if anything was aborted, the function lists
 /// again, with the same cutoff, until a listing shows nothing left to abort, or no fewer uploads than the one before. It
@@ -54,9 +58,10 @@ use super::selection::{SelectionFields, obs_abort_selection};
 /// \param error      Receives NULL on success, otherwise an error string to be freed with obs_abort_string_free(). May
 ///                   be NULL.
 /// \return OBS_ABORT_OK if the last listing was read to its end and shows nothing left to abort.
-///         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
-///         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
-///         OBS_ABORT_THROTTLED if a Retry-After is longer than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
+///         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies:
+///         OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT if the time budget of the whole call ran out, or if a Retry-After
+///         goes beyond it; the code with which the listing failed; OBS_ABORT_THROTTLED if a Retry-After is longer
+///         than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
 ///
 ///         After OBS_ABORT_CANCELLED, OBS_ABORT_TIMEOUT or OBS_ABORT_THROTTLED, uploads that were cut off in progress
 ///         count as failed, and uploads that were listed but not begun count as kept.
@@ -121,9 +126,10 @@ pub unsafe extern "C" fn obs_abort_sweep(
 /// \param error               Receives NULL on success, otherwise an error string to be freed with
 ///                            obs_abort_string_free(). May be NULL.
 /// \return OBS_ABORT_OK if the last listing was read to its end and shows no upload that is old enough.
-///         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies: OBS_ABORT_CANCELLED;
-///         OBS_ABORT_TIMEOUT if the time budget of the whole call ran out; the code with which the listing failed;
-///         OBS_ABORT_THROTTLED if a Retry-After is longer than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
+///         OBS_ABORT_INVALID_ARGUMENT if an argument is invalid. Otherwise the first that applies:
+///         OBS_ABORT_CANCELLED; OBS_ABORT_TIMEOUT if the time budget of the whole call ran out, or if a Retry-After
+///         goes beyond it; the code with which the listing failed; OBS_ABORT_THROTTLED if a Retry-After is longer
+///         than ten minutes; OBS_ABORT_PARTIAL if some uploads failed.
 ///
 ///         After OBS_ABORT_CANCELLED, OBS_ABORT_TIMEOUT or OBS_ABORT_THROTTLED, uploads that were cut off in progress
 ///         count as failed, and uploads that were listed but not begun count as kept.

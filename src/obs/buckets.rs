@@ -53,16 +53,19 @@ pub fn read_buckets(body: &mut dyn Read) -> Result<BucketsPage, Error> {
         return Err(malformed("it is not UTF-8"));
     }
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let truncated = match page.truncated {
-        Some(text) => is_truncated::<RawPage>(Some(&text))?,
-        None => false,
-    };
+    let truncated = page.truncated.map(|text| is_truncated::<RawPage>(Some(&text))).transpose()?;
     let next = match (present(page.token), present(page.marker)) {
         (Some(token), _) => Some(NextBuckets::Token(token)),
-        (None, Some(marker)) if truncated => Some(NextBuckets::Marker(marker)),
-        (None, None) if truncated => return Err(malformed("it is truncated, and has no marker")),
+        // A marker says by itself that there is more.
+        (None, Some(marker)) if truncated != Some(false) => Some(NextBuckets::Marker(marker)),
+        (None, None) if truncated == Some(true) => {
+            return Err(malformed("it is truncated, and has no marker"));
+        }
         _ => None,
     };
+    if !page.is_list {
+        return Err(malformed("it lacks Buckets"));
+    }
     Ok(BucketsPage { buckets: page.buckets, next })
 }
 
@@ -75,6 +78,8 @@ struct RawPage {
     /// Name, and location by either name, of the bucket that is being read.
     bucket: [Option<String>; 3],
     buckets: Vec<ListedBucket>,
+    /// Whether it has the element that all buckets are in.
+    is_list: bool,
 }
 
 impl Document for RawPage {
@@ -103,6 +108,7 @@ impl Document for RawPage {
     }
 
     fn begin(&mut self, path: &[String]) -> Result<(), Error> {
+        self.is_list |= matches!(path, [_root, name] if name == "Buckets");
         if is_bucket(path) {
             self.bucket = Default::default();
         }
@@ -160,7 +166,6 @@ mod tests {
     fn pages() {
         for (inner, want) in [
             ("", None),
-            ("<Buckets/>", None),
             ("<IsTruncated>false</IsTruncated><NextMarker>abc</NextMarker>", None),
             (
                 "<IsTruncated>true</IsTruncated><NextMarker>abc</NextMarker>",
@@ -168,8 +173,9 @@ mod tests {
             ),
             ("<ContinuationToken>t</ContinuationToken>", Some(NextBuckets::Token("t".into()))),
             ("<ContinuationToken></ContinuationToken>", None),
+            ("<NextMarker>abc</NextMarker>", Some(NextBuckets::Marker("abc".into()))),
         ] {
-            assert_eq!(page(inner).map(|page| page.next), Ok(want), "{inner}");
+            assert_eq!(page(&format!("{inner}<Buckets/>")).map(|page| page.next), Ok(want), "{inner}");
         }
     }
 
@@ -178,7 +184,7 @@ mod tests {
         for inner in [
             "<Buckets><Bucket><Name>a-secret</Name></Bucket></Buckets>",
             "<Buckets><Bucket><Name>abc</Name><Location>secret</Location></Bucket></Buckets>",
-            "<ContinuationToken>secret</ContinuationToken>",
+            "<Buckets/><ContinuationToken>secret</ContinuationToken>",
         ] {
             let page = page(inner).expect("a page");
             assert!(page.repeats("secret") && !page.repeats("other"), "{inner}");
@@ -188,8 +194,10 @@ mod tests {
     #[test]
     fn unfit_to_act_on() {
         for inner in [
-            "<IsTruncated>true</IsTruncated>",
-            "<IsTruncated>maybe</IsTruncated>",
+            "",
+            "<Bucket><Name>abc</Name></Bucket>",
+            "<Buckets/><IsTruncated>true</IsTruncated>",
+            "<Buckets/><IsTruncated>maybe</IsTruncated>",
             "<Buckets><Bucket/></Buckets>",
             "<Buckets><Bucket><Name>a&#10;b</Name></Bucket></Buckets>",
             "<Buckets><Bucket><Name>abc</Name><Name>abd</Name></Bucket></Buckets>",

@@ -58,14 +58,16 @@ pub fn read_parts(body: &mut dyn Read, key: &str, upload_id: &str, from: u32) ->
         Some(_) => return Err(malformed("it is of another upload")),
         None => return Err(malformed("it does not say which upload it is of")),
     }
-    if !is_truncated::<RawPage>(page.truncated.as_deref())? {
-        return Ok(PartsPage { parts: page.parts, next: None });
-    }
     let next = page.next.as_deref().and_then(|text| text.trim().parse::<u32>().ok());
-    match next {
+    let next = next.filter(|next| *next > from);
+    if next.is_some() && page.parts.count == 0 {
+        return Err(malformed("it has a marker, and no part"));
+    }
+    match (is_truncated::<RawPage>(page.truncated.as_deref())?, next) {
+        (false, _) => Ok(PartsPage { parts: page.parts, next: None }),
+        (true, Some(next)) => Ok(PartsPage { parts: page.parts, next: Some(next) }),
         // Otherwise the list would never end.
-        Some(next) if next > from => Ok(PartsPage { parts: page.parts, next: Some(next) }),
-        _ => Err(malformed("it is truncated, and its marker does not advance")),
+        (true, None) => Err(malformed("it is truncated, and its marker does not advance")),
     }
 }
 
@@ -112,6 +114,8 @@ impl Document for RawPage {
     fn begin(&mut self, path: &[String]) -> Result<(), Error> {
         if is_part(path) {
             self.part = Default::default();
+        } else if path.last().is_some_and(|name| name == "Part") {
+            return Err(malformed("it has a part where none can be"));
         }
         Ok(())
     }
@@ -202,8 +206,10 @@ mod tests {
     #[test]
     fn pages() {
         let truncated = |marker: &str| {
+            let part = part(1, NEW, "1");
             format!(
-                "<UploadId>id</UploadId><IsTruncated>true</IsTruncated><NextPartNumberMarker>{marker}</NextPartNumberMarker>"
+                "<UploadId>id</UploadId><IsTruncated>true</IsTruncated>
+                 <NextPartNumberMarker>{marker}</NextPartNumberMarker>{part}"
             )
         };
         assert_eq!(page(&truncated("1000"), 0).map(|page| page.next), Ok(Some(1000)));
@@ -230,6 +236,9 @@ mod tests {
             "<UploadId>id</UploadId><UploadId>id</UploadId><IsTruncated>false</IsTruncated>",
             "<UploadId>id</UploadId><IsTruncated>no</IsTruncated>",
             "<UploadId>id</UploadId><IsTruncated>true</IsTruncated>",
+            &format!("{WHOLE}<NextPartNumberMarker>1</NextPartNumberMarker>"),
+            &format!("{WHOLE}<Parts>{}</Parts>", part(1, NEW, "1")),
+            "<UploadId>id</UploadId><IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>",
             &format!("{WHOLE}<Part/>"),
             &format!("{WHOLE}<Part><PartNumber>1</PartNumber></Part>"),
             &format!("{WHOLE}{}", part(1, NEW, "")),

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
+use std::time::Instant;
 
-use crate::base::deadline::Deadline;
+use crate::base::deadline::{CHECK_INTERVAL, Deadline};
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::obs::bucket::{check_key, check_upload_id};
@@ -115,14 +116,19 @@ pub fn sweep(
     let sweep = Sweep::new(selection, filter.is_some());
     let next_job = |pool: &WorkerPool<'_>, log: Logger<'_>| sweep.next_job(pool, log);
     let mut callback = |outcome: Option<Outcome>| {
-        if let Some(outcome) = &outcome {
-            sweep.lock().tally.record(outcome);
-        } else if let Some(filter) = &mut filter {
-            sweep.filter(&pool, *filter);
+        if let Some(outcome) = outcome {
+            let (done, known) = sweep.record(&outcome);
+            // What is kept has no outcome.
+            return progress(Some(outcome).filter(|outcome| outcome.kept.is_none()), done, known);
         }
-        let (done, known) = sweep.lock().tally.progress();
-        // What is kept has no outcome.
-        progress(outcome.filter(|outcome| outcome.kept.is_none()), done, known)
+        loop {
+            let is_left = filter.as_mut().is_some_and(|filter| sweep.filter(&pool, *filter));
+            let (done, known) = sweep.lock().tally.progress();
+            let next = progress(None, done, known);
+            if next.is_break() || !is_left {
+                return next;
+            }
+        }
     };
     let mut observer = Observer::new(&mut callback);
     let mut at_most = usize::MAX;
@@ -292,12 +298,13 @@ impl<'a> Sweep<'a> {
             (true, true) => self.dry_run(pool, upload, &attempts, log),
             (true, false) => Some(Job::Done(Box::new(Outcome::dry_run(upload)))),
             (false, true) => {
-                let deadline = pool.client.per_upload_deadline(&pool.deadline);
-                // The list goes with the abort that has got its turn.
-                let invocation =
-                    Invocation { turn: Turn::Taken, ..pool.invocation(Operation::ListParts, &deadline, log) };
-                let check =
-                    |upload: &Upload, attempts: &Attempts| self.look(pool, &invocation, upload, attempts);
+                let check = |upload: &Upload, attempts: &Attempts| {
+                    // Not that of the abort, which may have waited for its turn.
+                    let deadline = pool.client.per_upload_deadline(&pool.deadline);
+                    let list = pool.invocation(Operation::ListParts, &deadline, log);
+                    // The list goes with the abort that has got its turn.
+                    self.look(pool, &Invocation { turn: Turn::Taken, ..list }, upload, attempts)
+                };
                 let outcome = pool.abort(upload, attempts, Some(&check), log).ok()?;
                 Some(Job::Done(Box::new(outcome)))
             }
@@ -387,11 +394,20 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Shows the caller the candidates, one after the other, on the caller's thread.
-    fn filter(&self, pool: &WorkerPool<'_>, keep: KeepFilter<'_>) {
-        while pool.is_running() {
+    /// Counts an outcome. Returns the progress.
+    fn record(&self, outcome: &Outcome) -> (u64, u64) {
+        let mut state = self.lock();
+        state.tally.record(outcome);
+        state.tally.progress()
+    }
+
+    /// Shows the caller the candidates, one after the other, on the caller's thread. Returns whether some are left: a beat
+    /// is due in between.
+    fn filter(&self, pool: &WorkerPool<'_>, keep: KeepFilter<'_>) -> bool {
+        let began = Instant::now();
+        while pool.is_running() && began.elapsed() < CHECK_INTERVAL {
             // It stays in its place, so that the workers wait for what becomes of it.
-            let Some(candidate) = self.lock().candidates.front().cloned() else { return };
+            let Some(candidate) = self.lock().candidates.front().cloned() else { return false };
             let is_valid = problem(pool.client, &candidate).is_none();
             let is_kept = is_valid && keep(&upload_of(candidate.clone()));
             let state = &mut *self.lock();
@@ -403,6 +419,7 @@ impl<'a> Sweep<'a> {
             }
             self.changed.notify_all();
         }
+        pool.is_running()
     }
 
     /// Fetches a page and takes its uploads over.

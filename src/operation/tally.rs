@@ -147,6 +147,35 @@ impl Counts {
     }
 }
 
+/// So many uploads, and their size together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    uploads: u64,
+    bytes: u64,
+}
+
+impl Size {
+    fn add(&mut self, other: Size) {
+        self.uploads += other.uploads;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    fn take(&mut self, other: Size) {
+        self.uploads = self.uploads.saturating_sub(other.uploads);
+        self.bytes = self.bytes.saturating_sub(other.bytes);
+    }
+
+    /// The size of so many of them. An estimate if that is not all: a service that contradicts itself may show an upload
+    /// again whose parts it does not show, and single sizes are not remembered.
+    fn of(&self, uploads: u64) -> u64 {
+        if uploads >= self.uploads {
+            return self.bytes;
+        }
+        let share = u128::from(self.bytes) * u128::from(uploads) / u128::from(self.uploads);
+        u64::try_from(share).unwrap_or(self.bytes)
+    }
+}
+
 /// Uploads that a listing shows and that are left alone.
 #[derive(Clone, Copy, Debug, Default)]
 struct Kept {
@@ -193,8 +222,8 @@ pub struct Tally {
     /// Different uploads that were listed to be tried, and those of them that are settled.
     known: u64,
     tried: u64,
-    /// The size of those that may be gone by this sweep.
-    bytes: u64,
+    /// Those that may be gone by this sweep.
+    size: Size,
     /// Whether the parts of one could not be read, so that there may be something left to do.
     unread: bool,
 }
@@ -211,9 +240,9 @@ struct Pass {
     kept: Kept,
     /// Whether one of them may be gone now.
     anything_gone: bool,
-    /// The size of those that may be gone by this sweep, and of those among them whose response was lost.
-    bytes: u64,
-    uncertain_bytes: u64,
+    /// Those that may be gone by this sweep and have a size, and those among them whose response was lost.
+    size: Size,
+    uncertain: Size,
     /// The first that are said to be gone, from the second pass on: should this listing be the last one, it contradicts.
     gone: Vec<Outcome>,
 }
@@ -283,7 +312,7 @@ impl Tally {
             kept_of_pages: Default::default(),
             known: 0,
             tried: 0,
-            bytes: 0,
+            size: Size::default(),
             unread: false,
         }
     }
@@ -350,9 +379,9 @@ impl Tally {
         pass.total += 1;
         pass.younger += u64::from(reason == KeepReason::Younger);
         pass.unknown_age += u64::from(reason == KeepReason::UnknownAge);
-        self.kept.total = self.kept.total.max(pass.total);
-        self.kept.younger = self.kept.younger.max(pass.younger);
-        self.kept.unknown_age = self.kept.unknown_age.max(pass.unknown_age);
+        if pass.total > self.kept.total {
+            self.kept = *pass;
+        }
     }
 
     /// Takes note of an upload that the listing shows, and that the caller's filter keeps.
@@ -403,16 +432,17 @@ impl Tally {
 
     /// Adds up the sizes of the uploads that may be gone. One that is listed again was measured again.
     fn measure(&mut self, before: Last, last: Last, bytes: u64) {
+        let size = Size { uploads: 1, bytes };
         match (before.may_be_aborted(), last.may_be_aborted()) {
-            (false, true) => self.bytes = self.bytes.saturating_add(bytes),
-            (true, false) => self.bytes = self.bytes.saturating_sub(bytes),
+            (false, true) => self.size.add(size),
+            (true, false) => self.size.take(size),
             _ => {}
         }
-        if last.may_be_aborted() {
-            self.pass.bytes = self.pass.bytes.saturating_add(bytes);
+        if last.may_be_aborted() && bytes > 0 {
+            self.pass.size.add(size);
         }
         if last == Last::Uncertain {
-            self.pass.uncertain_bytes = self.pass.uncertain_bytes.saturating_add(bytes);
+            self.pass.uncertain.add(size);
         }
     }
 
@@ -485,11 +515,12 @@ impl Tally {
         }
         failures.truncate(MAX_RECORDED_FAILURES);
         // Those of this pass: they are listed after all, or it is not known.
-        let not_gone = match (contradicts, complete) {
-            (true, _) => self.pass.bytes,
-            (_, false) => self.pass.uncertain_bytes,
-            _ => 0,
-        };
+        let mut size = self.size;
+        match (contradicts, complete) {
+            (true, _) => size.take(self.pass.size),
+            (_, false) => size.take(self.pass.uncertain),
+            _ => {}
+        }
         let active = counts.of(Last::Active);
         Report {
             aborted: counts.of(Last::Aborted),
@@ -499,7 +530,7 @@ impl Tally {
             younger: self.kept.younger,
             active,
             unknown_age: self.kept.unknown_age,
-            bytes: self.bytes.saturating_sub(not_gone),
+            bytes: size.of(counts.of(Last::Aborted)),
             complete: complete && !self.unread,
             failures,
             ..Report::default()
@@ -798,6 +829,9 @@ mod tests {
             (&[&[(1, OK, 5)], &[(1, OK, 0)], &[]], true, 5),
             // Said to be gone, and still there.
             (&[&[(1, OK, 5), (2, OK, 3)], &[(1, OK, 5)], &[(1, OK, 5)]], true, 3),
+            // The same, and its parts are not shown any more.
+            (&[&[(1, OK, 5), (2, OK, 5)], &[(1, OK, 0)], &[(1, OK, 0)]], true, 5),
+            (&[&[(1, OK, 5)], &[(1, OK, 0)]], true, 0),
             // Only a later listing shows it.
             (&[&[(1, OK, 5)], &[(2, OK, 3)], &[]], true, 8),
         ] {
