@@ -17,8 +17,10 @@ vcpkg_execute_required_process(
   WORKING_DIRECTORY "${SOURCE_PATH}"
   LOGNAME "install-${TARGET_TRIPLET}")
 
-# A library, without the program and its manual; and one of the two libraries.
-file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/bin" "${CURRENT_PACKAGES_DIR}/share/man")
+# A library, without the program, its manual, its completions and its units; and one of the two libraries.
+file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/bin" "${CURRENT_PACKAGES_DIR}/lib/systemd"
+  "${CURRENT_PACKAGES_DIR}/share/man" "${CURRENT_PACKAGES_DIR}/share/bash-completion"
+  "${CURRENT_PACKAGES_DIR}/share/zsh" "${CURRENT_PACKAGES_DIR}/share/fish")
 if(VCPKG_LIBRARY_LINKAGE STREQUAL "static")
   file(GLOB unwanted "${CURRENT_PACKAGES_DIR}/lib/libobsabort.so*")
   list(APPEND unwanted "${CURRENT_PACKAGES_DIR}/lib/pkgconfig/obsabort.pc")
