@@ -314,3 +314,36 @@ fn a_filter_that_changes_its_mind() {
         assert_eq!((counts, report.total), (want, 3), "{what}: {:?}", ending.error);
     }
 }
+
+/// A page that takes the filter long: the beat goes on, and a stop counts.
+#[test]
+fn the_progress_callback_is_called_while_a_slow_filter_works() {
+    let server = server();
+    many_old(&server, 600);
+    for stop in [false, true] {
+        let (mut asked, mut beats) = (0, 0);
+        let ending = client(&server).filtered_sweep(
+            None,
+            "backups",
+            &Selection::new().older_than(DAY),
+            0,
+            &mut |_| {
+                asked += 1;
+                std::thread::sleep(Duration::from_millis(3));
+                true
+            },
+            &mut |_, _, _| {
+                beats += 1;
+                stop && beats == 3
+            },
+        );
+        let counts = (report(&ending).kept, report(&ending).total);
+        if stop {
+            assert_eq!((ending.code, counts), (code::CANCELLED, (600, 600)));
+            assert!(asked < 600, "{asked} were asked about, after {beats} beats");
+        } else {
+            // 1.8 s at least.
+            assert!(ending.code == code::OK && beats >= 5, "{beats} beats");
+        }
+    }
+}
