@@ -89,7 +89,7 @@ build_programs() {
     for program in abort_one abort_many abort_stale sweep abort_cancel abort_threads; do
         $compile -I"$root/include" "$root/examples-c/$program.c" -o "$out/$program" $link || exit 1
     done
-    $compile -I"$root/include" "$root"/tools/obs-abort/[!s]*.c "$root/tools/obs-abort/system_posix.c" -o "$out/obs-abort" $link || exit 1
+    $compile -I"$root/include" "$root"/tools/obs-abort/[!s]*.c "$root"/tools/obs-abort/s[!y]*.c "$root/tools/obs-abort/system_posix.c" -o "$out/obs-abort" $link || exit 1
     $compile -std=c99 -I"$root/include" "$root/tests/sanitize/driver.c" -o "$out/driver" $link || exit 1
 }
 
