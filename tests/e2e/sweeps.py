@@ -3,40 +3,12 @@
 import collections
 import contextlib
 import ctypes
-from ctypes import POINTER, c_char_p, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import c_void_p
 
 import obsabort
-from obsabort import _raw
-from obsabort._raw import PROGRESS_FN, c, take
+from obsabort._raw import BUCKET_FN, FILTER_FN, PROGRESS_FN, c, take
 
-FILTER_FN = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p)
-BUCKET_FN = ctypes.CFUNCTYPE(c_int32, c_char_p, c_char_p, c_void_p)
 DRY_RUN, INCLUDE_LIVE = 1, 2
-
-_SIGNATURES = {
-    "selection_new": (c_void_p, []),
-    "selection_free": (None, [c_void_p]),
-    "selection_set_prefix": (c_int32, [c_void_p, c_char_p]),
-    "selection_set_older_than_seconds": (c_int32, [c_void_p, c_uint64]),
-    "selection_set_initiated_before": (c_int32, [c_void_p, c_int64]),
-    "selection_set_idle_seconds": (c_int32, [c_void_p, c_uint64]),
-    "selection_set_measure": (c_int32, [c_void_p, c_int32]),
-    "selection_set_filter": (c_int32, [c_void_p, FILTER_FN, c_void_p]),
-    "sweep": (
-        c_int32,
-        [c_void_p, c_void_p, c_char_p, c_void_p, c_uint32, PROGRESS_FN, c_void_p, POINTER(c_void_p), POINTER(c_void_p)],
-    ),
-    "buckets": (c_int32, [c_void_p, c_void_p, BUCKET_FN, c_void_p, POINTER(c_void_p)]),
-    "outcome_parts": (c_uint64, [c_void_p]),
-    "outcome_bytes": (c_uint64, [c_void_p]),
-    "outcome_last_part": (c_int64, [c_void_p]),
-    "report_bytes": (c_uint64, [c_void_p]),
-    "report_younger": (c_uint64, [c_void_p]),
-    "report_active": (c_uint64, [c_void_p]),
-    "report_complete": (c_int32, [c_void_p]),
-}
-for _name, _signature in _SIGNATURES.items():
-    _raw.SIGNATURES.setdefault(_name, _signature)
 
 Outcome = collections.namedtuple("Outcome", "key upload_id code http_status attempts parts bytes last_part")
 COUNTS = ("total", "aborted", "missing", "failed", "kept", "younger", "unknown_age", "active", "bytes", "complete")
