@@ -67,6 +67,8 @@ pub enum Look {
     Go(Option<Parts>),
     Keep(Kept, String),
     Failed(Failure),
+    /// The end of the call came first.
+    CutOff(Error),
 }
 
 /// A look at an upload immediately before each request that would abort it, after what the earlier ones have come to.
@@ -107,8 +109,9 @@ impl Outcome {
         Outcome::new(upload, &Attempts::default(), Err(error.into()))
     }
 
-    /// Of an upload for which no abort was sent, since the service says that it is gone.
-    pub fn gone(upload: Upload, attempts: &Attempts, failure: Failure) -> Outcome {
+    /// Of an upload for which no abort was sent, since a look at it failed: mostly since the service says that it is
+    /// gone.
+    pub fn not_aborted(upload: Upload, attempts: &Attempts, failure: Failure) -> Outcome {
         Outcome::new(upload, attempts, gone_by_this_call(attempts, failure))
     }
 
@@ -166,6 +169,7 @@ pub fn abort_upload(
             Err(internal("an upload that is kept").into())
         }
         Look::Failed(failure) => Err(failure),
+        Look::CutOff(error) => Err(error.into()),
     };
     let before = check.is_some().then_some(&look as Before<'_>);
     let result = caught(|| {

@@ -261,12 +261,7 @@ impl<'a> Sweep<'a> {
             if let Some((listed, may_be_aborted)) = state.waiting.pop_front() {
                 // A line that is logged waits for the caller's thread, and that one may wait for the lock.
                 drop(state);
-                let job = self.job(pool, listed, may_be_aborted, log);
-                if job.is_some() {
-                    return job;
-                }
-                state = self.lock();
-                continue;
+                return self.job(pool, listed, may_be_aborted, log);
             }
             if !state.is_listing && state.candidates.is_empty() {
                 return None;
@@ -279,7 +274,7 @@ impl<'a> Sweep<'a> {
         None
     }
 
-    /// What is to be done about an upload. None: nothing, since it is kept, or since the call ends.
+    /// What is to be done about an upload. None: the call ends.
     fn job(
         &self,
         pool: &WorkerPool<'_>,
@@ -328,10 +323,8 @@ impl<'a> Sweep<'a> {
                 Outcome::dry_run(upload)
             }
             Look::Keep(kept, why) => log_outcome(log, Outcome::kept(upload, attempts, kept, why)),
-            Look::Failed(failure) if pool.check_cut_off(failure.error.code, failure.status != 0).is_err() => {
-                return None;
-            }
-            Look::Failed(failure) => log_outcome(log, Outcome::gone(upload, attempts, failure)),
+            Look::Failed(failure) => log_outcome(log, Outcome::not_aborted(upload, attempts, failure)),
+            Look::CutOff(_) => return None,
         };
         Some(Job::Done(Box::new(outcome)))
     }
@@ -354,12 +347,12 @@ impl<'a> Sweep<'a> {
             Ok(parts) => return Look::Go(Some(parts)),
             Err(failure) => failure,
         };
-        let is_gone = error.code == Code::NoSuchUpload;
         // Throttled, and no other request will get its turn either.
-        let is_cut_off = pool.check_cut_off(error.code, status != 0 && !pool.is_held()).is_err();
+        if pool.check_cut_off(error.code, status != 0 && !pool.is_held()).is_err() {
+            return Look::CutOff(error);
+        }
         // If the abort may have been carried out, the next listing tells.
-        if is_cut_off || matters && (is_gone || attempts.may_have_succeeded) {
-            let status = if is_cut_off { 0 } else { status };
+        if matters && (error.code == Code::NoSuchUpload || attempts.may_have_succeeded) {
             return Look::Failed(Failure { error, status, service });
         }
         let why = format!("its parts can't be listed: {}", error.detail);
