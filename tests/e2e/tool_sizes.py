@@ -69,6 +69,15 @@ class Sizes(Weighed):
         self.assertEqual((done.returncode, self.left()), (0, []), done.stderr)
         self.assertIn("6 aborted, 0 failed; of unknown size freed (", done.stderr)
 
+    def test_a_key_that_reads_like_a_line_of_the_log(self):
+        for key in ('a": kept as active: b', 'c" of "d": not measured: e', "f\\"):
+            self.s3.initiate("leftovers", key)
+        self.server.control(self.unreadable.format(""))
+        done = run("--list", "--sizes", BUCKET, env=self.env)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(re.findall("\t-\t-\t-\n", done.stdout)), 9, done.stdout)
+        self.assertNotIn("kept", done.stderr, "nothing is")
+
     def test_what_a_sweep_freed(self):
         self.assertIn("6 would be aborted; 122.0 MiB (", run(*SWEEP, "--dry-run", env=self.env).stderr)
         done = run(*SWEEP, env=self.env)

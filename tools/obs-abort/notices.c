@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "obs-abort.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* An upload without a size has its line before its outcome. Between the two there are no more uploads than may be under
@@ -16,28 +17,78 @@ static struct {
     char why[256]; /* of the first that was kept; or empty */
 } notices;
 
-static uint64_t hash(const char *text, size_t length)
+static uint64_t hash(const char *text)
 {
     uint64_t value = 0xcbf29ce484222325u; /* FNV-1a */
 
-    while (length-- > 0)
+    while (*text != '\0')
         value = (value ^ (unsigned char)*text++) * 0x100000001b3u;
     return value;
 }
 
-/* upload "ID" of "KEY": not measured: WHY, or: kept as active: WHY. As a warning, its parts could not be read. */
+/* Undoes the quotes and escapes in which the library's log shows a string. Returns what comes after it, or NULL. */
+static const char *take_shown(const char *text, char *out)
+{
+    if (*text++ != '"')
+        return NULL;
+    for (; *text != '"'; text++) {
+        if (*text == '\0')
+            return NULL;
+        if (*text != '\\') {
+            *out++ = *text;
+            continue;
+        }
+        text++;
+        if (strncmp(text, "u{", 2) == 0) {
+            char *end;
+            unsigned long code_point = strtoul(text + 2, &end, 16);
+
+            if (*end != '}')
+                return NULL;
+            out += encode_utf8(out, (uint32_t)code_point);
+            text = end;
+        } else {
+            *out++ = *text == 'n' ? '\n' : *text == 't' ? '\t' : *text == 'r' ? '\r' : *text;
+        }
+    }
+    *out = '\0';
+    return text + 1;
+}
+
+bool read_upload_line(const char *message, struct upload_line *line)
+{
+    static const char start[] = "upload ", of[] = " of ", colon[] = ": ";
+    size_t size = strlen(message) + 1;
+    const char *rest;
+
+    line->upload_id = strncmp(message, start, sizeof start - 1) == 0 ? malloc(2 * size) : NULL;
+    if (line->upload_id == NULL)
+        return false;
+    line->key = line->upload_id + size;
+    rest = take_shown(message + sizeof start - 1, line->upload_id);
+    if (rest != NULL)
+        rest = strncmp(rest, of, sizeof of - 1) == 0 ? take_shown(rest + sizeof of - 1, line->key) : NULL;
+    if (rest != NULL && strncmp(rest, colon, sizeof colon - 1) == 0) {
+        line->text = rest + sizeof colon - 1;
+        return true;
+    }
+    free(line->upload_id);
+    return false;
+}
+
+/* As a warning, the parts of an upload could not be read. */
 static void note_upload(const char *message)
 {
-    static const char unsized[] = "\": not measured: ", kept[] = "\": kept as active: ";
-    const char *id = message + strlen("upload \""), *end = strstr(id, "\" of \""), *why = strstr(id, kept);
+    static const char unsized[] = "not measured: ", kept[] = "kept as active: ";
+    struct upload_line line;
 
-    if (end != NULL && strstr(id, unsized) != NULL && notices.count < UNDER_WAY)
-        notices.ids[notices.count++] = hash(id, (size_t)(end - id));
-    if (why == NULL)
+    if (!read_upload_line(message, &line))
         return;
-    notices.kept++;
-    if (*notices.why == '\0')
-        snprintf(notices.why, sizeof notices.why, "%s", why + strlen(kept));
+    if (strncmp(line.text, unsized, sizeof unsized - 1) == 0 && notices.count < UNDER_WAY)
+        notices.ids[notices.count++] = hash(line.upload_id);
+    if (strncmp(line.text, kept, sizeof kept - 1) == 0 && notices.kept++ == 0)
+        snprintf(notices.why, sizeof notices.why, "%s", line.text + sizeof kept - 1);
+    free(line.upload_id);
 }
 
 void log_line(int32_t level, const char *message, void *userdata)
@@ -46,14 +97,14 @@ void log_line(int32_t level, const char *message, void *userdata)
 
     if (strncmp(message, "throttled: ", 11) == 0)
         progress_throttled();
-    else if (level == OBS_ABORT_LOG_WARN && strncmp(message, "upload \"", 8) == 0)
+    else if (level == OBS_ABORT_LOG_WARN)
         note_upload(message);
     show_log_line(options, level, message);
 }
 
 bool notices_unsized(const char *upload_id)
 {
-    uint64_t wanted = hash(upload_id, strlen(upload_id));
+    uint64_t wanted = hash(upload_id);
     size_t i;
 
     for (i = 0; i < notices.count; i++) {

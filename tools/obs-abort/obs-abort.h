@@ -408,6 +408,17 @@ void view_list(const struct options *options, const struct upload_list *list);
 
 /* ---- notices.c: what only the library's log tells ---- */
 
+/* A line of the library's log about an upload: upload "ID" of "KEY": TEXT. */
+struct upload_line {
+    char *upload_id; /* to be freed, with the key */
+    char *key;
+    const char *text; /* of the line */
+};
+
+/* Keys and ids are quoted there with escapes, so that a key may have any words in it. False: it is another line, or there
+   is no memory. */
+bool read_upload_line(const char *message, struct upload_line *line);
+
 /* A callback for the library's log; `userdata` are the options. Takes note of what matters, and shows the line. */
 void log_line(int32_t level, const char *message, void *userdata);
 /* Whether its parts could not be read. To be asked once, when its outcome comes. */

@@ -94,64 +94,26 @@ static bool open_log(const struct options *options, struct failure *failure)
     return false;
 }
 
-/* Undoes the quotes and escapes in which the library's log shows a string. Returns what comes after it, or NULL. */
-static const char *take_shown(const char *text, char *out)
-{
-    if (*text++ != '"')
-        return NULL;
-    for (; *text != '"'; text++) {
-        if (*text == '\0')
-            return NULL;
-        if (*text != '\\') {
-            *out++ = *text;
-            continue;
-        }
-        text++;
-        if (strncmp(text, "u{", 2) == 0) {
-            char *end;
-            unsigned long code_point = strtoul(text + 2, &end, 16);
-
-            if (*end != '}')
-                return NULL;
-            out += encode_utf8(out, (uint32_t)code_point);
-            text = end;
-        } else {
-            *out++ = *text == 'n' ? '\n' : *text == 't' ? '\t' : *text == 'r' ? '\r' : *text;
-        }
-    }
-    *out = '\0';
-    return text + 1;
-}
-
 /* The library has no outcome for an upload that it keeps since it may still be written to, and says so in its log. */
 void records_kept(const char *bucket, const char *message)
 {
-    static const char start[] = "upload ", between[] = " of ", reason[] = ": kept as active: ";
-    size_t size = strlen(message) + 1;
-    char *key, *upload_id;
-    const char *rest;
+    static const char reason[] = "kept as active: ";
+    struct upload_line line;
 
-    if (records_line() == NULL || strncmp(message, start, sizeof start - 1) != 0)
+    if (records_line() == NULL || !read_upload_line(message, &line))
         return;
-    upload_id = malloc(2 * size);
-    if (upload_id == NULL)
-        return;
-    key = upload_id + size;
-    rest = take_shown(message + sizeof start - 1, upload_id);
-    if (rest != NULL && strncmp(rest, between, sizeof between - 1) == 0)
-        rest = take_shown(rest + sizeof between - 1, key);
-    if (rest != NULL && strncmp(rest, reason, sizeof reason - 1) == 0) {
+    if (strncmp(line.text, reason, sizeof reason - 1) == 0) {
         fputs("{\"type\":\"upload\"", records.log);
         put_json_field(records.log, "result", "kept");
         put_json_field(records.log, "bucket", bucket);
-        put_json_field(records.log, "key", key);
-        put_json_field(records.log, "upload_id", upload_id);
-        put_json_field(records.log, "message", rest + 2);
+        put_json_field(records.log, "key", line.key);
+        put_json_field(records.log, "upload_id", line.upload_id);
+        put_json_field(records.log, "message", line.text);
         put_json_time(records.log, "time", (int64_t)time(NULL));
         fputs("}\n", records.log);
         records_line_end();
     }
-    free(upload_id);
+    free(line.upload_id);
 }
 
 /* ---- --metrics ---- */
