@@ -9,8 +9,8 @@ use crate::http::Response;
 use crate::obs::buckets::{BucketsPage, ListedBucket, NextBuckets, malformed, read_buckets};
 use crate::obs::operation::Operation;
 use crate::operation::call::CallOptions;
-use crate::operation::circle::CircleDetector;
 use crate::operation::client::Client;
+use crate::operation::cycle::CycleDetector;
 use crate::operation::retry::Attempts;
 use crate::operation::send::{Failure, Invocation, Signed, Turn, send};
 
@@ -23,7 +23,7 @@ pub fn list_buckets(
     let service = client.service()?;
     let whole = client.deadline(call, call.timeout.unwrap_or(Duration::MAX));
     let mut from = None;
-    let mut circle = CircleDetector::default();
+    let mut cycle = CycleDetector::default();
     loop {
         let deadline = client.per_upload_deadline(&whole);
         let invocation = Invocation {
@@ -43,7 +43,7 @@ pub fn list_buckets(
         if next.is_none() {
             return Ok(());
         }
-        if circle.closes(&next) {
+        if cycle.closes_cycle(&next) {
             return Err(malformed("its markers come back to a page that was listed before"));
         }
         from = next;

@@ -23,9 +23,9 @@ use crate::obs::parts::Parts;
 use crate::operation::abort::{Kept, Look, Outcome, Upload, log_outcome};
 use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
-use crate::operation::circle::CircleDetector;
 use crate::operation::client::Client;
 use crate::operation::config::Level;
+use crate::operation::cycle::CycleDetector;
 use crate::operation::log::Logger;
 use crate::operation::parts::list_parts;
 use crate::operation::retry::Attempts;
@@ -161,7 +161,7 @@ struct State {
     waiting: VecDeque<(ListedUpload, bool)>,
     /// Where the next page begins; None after the last.
     next_page: Option<Marker>,
-    circle: CircleDetector<Marker>,
+    cycle: CycleDetector<Marker>,
     /// A worker is fetching a page.
     is_listing: bool,
     /// The worker that fetched the last page. If each page were read by another one, it would leave its mark in the
@@ -203,7 +203,7 @@ impl<'a> Sweep<'a> {
             candidates: VecDeque::new(),
             waiting: VecDeque::new(),
             next_page: Some(Marker::default()),
-            circle: CircleDetector::default(),
+            cycle: CycleDetector::default(),
             is_listing: false,
             lister: None,
             failure: None,
@@ -236,7 +236,7 @@ impl<'a> Sweep<'a> {
         let listed = state.tally.listed();
         state.tally.begin_pass();
         state.next_page = Some(Marker::default());
-        state.circle = CircleDetector::default();
+        state.cycle = CycleDetector::default();
         // The threads of the last pass have ended.
         state.lister = None;
         Some(listed)
@@ -431,7 +431,7 @@ impl<'a> Sweep<'a> {
         self.selection.check_initiated_before(now)?;
         let state = &mut *self.lock();
         if let Some(next) = &page.next
-            && state.circle.closes(next)
+            && state.cycle.closes_cycle(next)
         {
             return Err(malformed("its markers come back to a page that was listed before"));
         }

@@ -1,5 +1,5 @@
 //! The rooms of src/ and the arrows between them, as src/lib.rs draws them: an arrow points downwards only, so that there
-//! is no circle. Functions fit a screen.
+//! is no cycle. Functions fit a screen.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used)]
 
@@ -74,9 +74,9 @@ fn arrows_between_rooms_point_downwards() {
     assert!(seen.len() > 10, "the arrows are seen: {seen:?}");
 }
 
-/// Within a room, too, the files make no circle. `mod.rs` stands above the others.
+/// Within a room, too, the files form no cycle. `mod.rs` stands above the others.
 #[test]
-fn no_circle_between_files() {
+fn no_cycle_between_files() {
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for path in sources(&src()) {
         let inside = path.strip_prefix(src()).unwrap().with_extension("");
@@ -104,7 +104,7 @@ fn no_circle_between_files() {
         let free = free.clone();
         uses.remove(&free);
     }
-    assert!(uses.is_empty(), "circles: {uses:#?}");
+    assert!(uses.is_empty(), "cycles: {uses:#?}");
 }
 
 #[test]

@@ -422,7 +422,7 @@ fn a_page_of_more_than_a_thousand() {
 
 /// The markers come back to a pair seen before, after any number of pages.
 #[test]
-fn markers_in_a_circle() {
+fn markers_in_a_cycle() {
     for length in [2, 3, 7, 20] {
         let server = server();
         for n in 0..length {

@@ -23,7 +23,7 @@ pub enum ListQuirk {
     RepeatMarkers,
     /// IsTruncated is true, and there are no markers.
     OmitMarkers,
-    /// The next markers lie before the ones sent; of parts and buckets, they lead to the beginning: a circle.
+    /// The next markers lie before the ones sent; of parts and buckets, they lead to the beginning: a cycle.
     BackwardMarkers,
     /// The document ends in the middle, and its length says that it is whole.
     TruncatedXml,
