@@ -10,7 +10,7 @@ use crate::operation::batch::{BatchResult, abort_many};
 
 use super::call::{begin, obs_abort_call};
 use super::client::obs_abort_client;
-use super::ffi::{fallible, give, give_error, guarded, handle, lossy, put, text};
+use super::ffi::{code_and_error, fallible, give, give_error, guarded, handle, lossy, put, text};
 use super::outcome::obs_abort_outcome;
 use super::report::obs_abort_report;
 
@@ -314,23 +314,14 @@ pub(super) unsafe fn with_report(
     error: *mut *mut c_char,
     run: impl FnOnce() -> Result<BatchResult, Error>,
 ) -> i32 {
-    guarded(Code::Internal as i32, || {
+    let body = || {
         // SAFETY: as promised by the caller.
-        unsafe {
-            put(report, std::ptr::null_mut());
-            put(error, std::ptr::null_mut());
-        }
-        let result = fallible(run).and_then(|batch| {
-            // SAFETY: as promised by the caller.
-            let given = fallible(|| unsafe {
-                give(report, || obs_abort_report::from(batch.report));
-                Ok(())
-            });
-            batch.result.and(given)
-        });
-        let Err(failure) = result else { return Code::Ok as i32 };
+        unsafe { put(report, std::ptr::null_mut()) };
+        let batch = run()?;
         // SAFETY: as promised by the caller.
-        unsafe { give_error(error, failure.to_string()) };
-        failure.code as i32
-    })
+        unsafe { give(report, || obs_abort_report::from(batch.report)) };
+        batch.result
+    };
+    // SAFETY: as promised by the caller.
+    unsafe { code_and_error(error, body) }
 }

@@ -3,13 +3,13 @@
 use std::ffi::{c_char, c_void};
 use std::ops::ControlFlow;
 
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
 use crate::obs::buckets::ListedBucket;
 use crate::operation::buckets::list_buckets;
 
 use super::call::{begin, obs_abort_call};
 use super::client::obs_abort_client;
-use super::ffi::{c_string, fallible, give_error, guarded, handle, put};
+use super::ffi::{c_string, code_and_error, handle};
 
 /// A bucket callback of obs_abort_buckets().
 ///
@@ -66,12 +66,6 @@ pub unsafe extern "C" fn obs_abort_buckets(
             }
         })
     };
-    guarded(Code::Internal as i32, || {
-        // SAFETY: NULL or valid for a write, as the header requires.
-        unsafe { put(error, std::ptr::null_mut()) };
-        let Err(failure) = fallible(run) else { return Code::Ok as i32 };
-        // SAFETY: as above.
-        unsafe { give_error(error, failure.to_string()) };
-        failure.code as i32
-    })
+    // SAFETY: NULL or valid for a write, as the header requires.
+    unsafe { code_and_error(error, run) }
 }

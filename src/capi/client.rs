@@ -3,11 +3,11 @@
 use std::ffi::c_char;
 
 use crate::auth::credentials::Credentials;
-use crate::base::error::{Code, Error};
+use crate::base::error::Error;
 use crate::operation::client::Client;
 
 use super::config::obs_abort_config;
-use super::ffi::{fallible, give, give_error, guarded, handle, optional_text, put, take, text};
+use super::ffi::{code_and_error, give, guarded, handle, optional_text, put, take, text};
 
 /// A client: fixed settings, replaceable credentials and a pool of connections. Any number of threads may use one
 /// client at once, and they share its connections.
@@ -44,33 +44,21 @@ pub unsafe extern "C" fn obs_abort_client_new(
     client: *mut *mut obs_abort_client,
     error: *mut *mut c_char,
 ) -> i32 {
-    guarded(Code::Internal as i32, || {
+    let run = || {
         // SAFETY: NULL or valid for a write, as the header requires.
-        unsafe {
-            put(client, std::ptr::null_mut());
-            put(error, std::ptr::null_mut());
+        unsafe { put(client, std::ptr::null_mut()) };
+        // SAFETY: a handle of ours, as the header requires.
+        let config = unsafe { handle(config, "config") }?;
+        if client.is_null() {
+            return Err(Error::argument("the out-pointer for the client is NULL"));
         }
-        let made = fallible(|| {
-            // SAFETY: a handle of ours, as the header requires.
-            let config = unsafe { handle(config, "config") }?;
-            if client.is_null() {
-                return Err(Error::argument("the out-pointer for the client is NULL"));
-            }
-            Client::new(&config.0)
-        });
-        match made {
-            Ok(made) => {
-                // SAFETY: valid for a write, as the header requires.
-                unsafe { give(client, || obs_abort_client(made)) };
-                Code::Ok as i32
-            }
-            Err(failure) => {
-                // SAFETY: NULL or valid for a write, as the header requires.
-                unsafe { give_error(error, failure.to_string()) };
-                failure.code as i32
-            }
-        }
-    })
+        let made = Client::new(&config.0)?;
+        // SAFETY: valid for a write, as the header requires.
+        unsafe { give(client, || obs_abort_client(made)) };
+        Ok(())
+    };
+    // SAFETY: NULL or valid for a write, as the header requires.
+    unsafe { code_and_error(error, run) }
 }
 
 /// Replaces the credentials of a client, whatever their source was. Attempts that are signed from now on use the new
@@ -96,31 +84,21 @@ pub unsafe extern "C" fn obs_abort_client_set_credentials(
     security_token: *const c_char,
     error: *mut *mut c_char,
 ) -> i32 {
-    guarded(Code::Internal as i32, || {
-        // SAFETY: NULL or valid for a write, as the header requires.
-        unsafe { put(error, std::ptr::null_mut()) };
-        let replaced = fallible(|| {
-            // SAFETY: a handle of ours and NUL-terminated strings, as the header requires.
-            let (client, access_key, secret_key, security_token) = unsafe {
-                (
-                    handle(client, "client")?,
-                    text(access_key, "access key")?,
-                    text(secret_key, "secret key")?,
-                    optional_text(security_token, "security token")?,
-                )
-            };
-            client.0.set_credentials(Credentials::new(access_key, secret_key, security_token)?);
-            Ok(())
-        });
-        match replaced {
-            Ok(()) => Code::Ok as i32,
-            Err(failure) => {
-                // SAFETY: NULL or valid for a write, as the header requires.
-                unsafe { give_error(error, failure.to_string()) };
-                failure.code as i32
-            }
-        }
-    })
+    let run = || {
+        // SAFETY: a handle of ours and NUL-terminated strings, as the header requires.
+        let (client, access_key, secret_key, security_token) = unsafe {
+            (
+                handle(client, "client")?,
+                text(access_key, "access key")?,
+                text(secret_key, "secret key")?,
+                optional_text(security_token, "security token")?,
+            )
+        };
+        client.0.set_credentials(Credentials::new(access_key, secret_key, security_token)?);
+        Ok(())
+    };
+    // SAFETY: NULL or valid for a write, as the header requires.
+    unsafe { code_and_error(error, run) }
 }
 
 /// Cancels all calls of a client, present and future. A call in progress returns OBS_ABORT_CANCELLED within 250 ms,

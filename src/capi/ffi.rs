@@ -22,6 +22,22 @@ pub fn code_of(run: impl FnOnce() -> Result<(), Error>) -> i32 {
     })
 }
 
+/// Runs the body of an exported function that returns a code and has an `error` parameter. The error string is written
+/// first as NULL.
+///
+/// # Safety
+/// `error` is NULL or valid for a write.
+pub unsafe fn code_and_error(error: *mut *mut c_char, run: impl FnOnce() -> Result<(), Error>) -> i32 {
+    guarded(Code::Internal as i32, || {
+        // SAFETY: as promised by the caller.
+        unsafe { put(error, std::ptr::null_mut()) };
+        let Err(failure) = fallible(run) else { return Code::Ok as i32 };
+        // SAFETY: as above.
+        unsafe { give_error(error, failure.to_string()) };
+        failure.code as i32
+    })
+}
+
 /// Runs the part of a body that can fail. A panic becomes an error, so that the caller gets a message.
 pub fn fallible<R>(run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     caught(run).unwrap_or_else(|panic| Err(internal(&panic)))
