@@ -30,9 +30,11 @@ pub const MAX_RECORDED_FAILURES: usize = 1000;
 /// instead of 1.15.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Messages of each worker, and of all, that may wait for the caller's thread: more than come in a pause. Workers wait if
-/// the channel is full: a slow callback costs time, and not memory.
-const CHANNEL_CAPACITY: (usize, usize) = (16, 64);
+/// Messages for each worker that may wait for the caller's thread: more than come in a pause. Workers wait if the channel
+/// is full: a slow callback costs time, and not memory.
+const MESSAGES_PER_WORKER: usize = 16;
+/// The least capacity of the channel.
+const MIN_CHANNEL_CAPACITY: usize = 64;
 
 /// Counts of uploads. `total` is always the sum of the four that follow.
 #[derive(Clone, Debug, Default)]
@@ -262,7 +264,7 @@ impl<'a> WorkerPool<'a> {
     pub fn run(&self, at_most: usize, next_job: NextJob<'_>, observer: &mut Observer<'_>) {
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
-            let (sender, messages) = sync_channel((CHANNEL_CAPACITY.0 * workers).max(CHANNEL_CAPACITY.1));
+            let (sender, messages) = sync_channel((MESSAGES_PER_WORKER * workers).max(MIN_CHANNEL_CAPACITY));
             let caller = std::thread::current();
             // Fewer than asked for will do.
             let started: Vec<_> = (0..workers)

@@ -29,33 +29,38 @@ const MAX_HOLD: Duration = Duration::from_secs(600);
 /// The lowest rate, in requests a second, however much is refused.
 const MIN_RATE: f64 = 1.0;
 /// The share of refused requests that is tolerated.
-const TOLERANCE: f64 = 0.15;
+const TOLERATED_SHARE: f64 = 0.15;
 /// With a lower share than this the rate is below the limit, if there is one.
-const CALM: f64 = 0.075;
+const CALM_SHARE: f64 = 0.075;
 /// With a higher share, refusals are not random.
 const MAX_RANDOM: f64 = 0.5;
-/// If more than this is refused at half the rate, over so many responses, refusals are random. A limit that the rate
-/// exceeded by less than twice would refuse none.
-const RANDOM: (f64, u32) = (0.2, 30);
-/// Responses that a window has at least, and its least duration: a burst that is accepted at once says little about
-/// the rate.
-const WINDOW: (u32, Duration) = (20, Duration::from_millis(100));
+/// If a higher share than this is refused at half the rate, over [`RANDOM_RESPONSES`], refusals are random. A limit that
+/// the rate exceeded by less than twice would refuse none.
+const MIN_RANDOM: f64 = 0.2;
+/// Responses at half the rate and below that are enough to tell.
+const RANDOM_RESPONSES: u32 = 30;
+/// Responses that a window has at least.
+const WINDOW_RESPONSES: u32 = 20;
+/// The least duration of a window: a burst that is accepted at once says little about the rate.
+const WINDOW_DURATION: Duration = Duration::from_millis(100);
 /// Responses that are enough at a limited rate if none is a refusal: 20 take long if the rate is low.
 const WINDOW_WITHOUT_REFUSAL: u32 = 8;
 /// Refusals beyond the tolerated ones that end a window early.
-const ALARM: f64 = 4.0;
+const ALARMING_REFUSALS: f64 = 4.0;
 /// What is left of the rate at a cut, at least. If less was accepted, the rate is searched for.
 const LEAST_LEFT: f64 = 0.25;
-/// The growth from window to window: at first, then twice as much each time, up to this.
-const GROWTH: (f64, f64) = (0.015, 0.3);
+/// The growth after the first good window. It doubles with each one after that, up to [`MAX_GROWTH`].
+const FIRST_GROWTH: f64 = 0.015;
+/// The greatest growth from window to window.
+const MAX_GROWTH: f64 = 0.3;
 /// A rate that is so many times what is sent limits nothing.
-const UNUSED: f64 = 4.0;
+const UNUSED_RATIO: f64 = 4.0;
 /// A rate this many times what is sent does not grow while some are refused.
-const HARDLY_USED: f64 = 1.5;
+const HARDLY_USED_RATIO: f64 = 1.5;
 /// What a request may come late and still be followed at the usual distance from when it was due.
 const LATENESS: Duration = Duration::from_millis(10);
 /// The longest quiet moment before a request.
-const MAX_QUIET: f64 = 3.0;
+const MAX_QUIET_SECONDS: f64 = 3.0;
 
 /// A rate limiter, shared by the workers of one call.
 #[derive(Debug)]
@@ -156,13 +161,13 @@ impl Window {
         self.end.saturating_duration_since(self.start).saturating_sub(self.held)
     }
 
-    /// So many a second.
+    /// The rate of `count` responses in this window, per second.
     fn rate_of(&self, count: u32) -> f64 {
-        f64::from(count) / self.duration().max(WINDOW.1).as_secs_f64()
+        f64::from(count) / self.duration().max(WINDOW_DURATION).as_secs_f64()
     }
 
-    /// Both, one after the other.
-    fn with(&self, other: &Window) -> Window {
+    /// This window, with the one before it.
+    fn joined_with(&self, other: &Window) -> Window {
         Window {
             start: self.start.checked_sub(other.duration()).unwrap_or(self.start),
             accepted: self.accepted + other.accepted,
@@ -235,13 +240,18 @@ impl RateLimiter {
     }
 
     /// Takes note of a response other than a throttled one, to a request that was sent at `sent`.
-    pub fn accepted(&self, sent: Instant) {
+    pub fn record_accepted(&self, sent: Instant) {
         self.lock().observe(Instant::now(), sent, None);
     }
 
     /// Takes note of a throttled response to a request that was sent at `sent`: the upload was `refused` so often by
     /// now. A Retry-After holds for all workers.
-    pub fn refused(&self, sent: Instant, refused: u32, retry_after: Option<Duration>) -> Option<Slowdown> {
+    pub fn record_refused(
+        &self,
+        sent: Instant,
+        refused: u32,
+        retry_after: Option<Duration>,
+    ) -> Option<Slowdown> {
         self.throttled.fetch_add(1, Ordering::Relaxed);
         let (mut state, now) = (self.lock(), Instant::now());
         let waits = retry_after.filter(|wait| state.hold(now, *wait)).map(Slowdown::Wait);
@@ -270,11 +280,11 @@ impl State {
     fn new(now: Instant) -> State {
         State {
             rate: None,
-            growth: GROWTH.0,
+            growth: FIRST_GROWTH,
             window: Window::new(now),
             previous: Window::new(now),
             accepted: 0.0,
-            tolerance: TOLERANCE,
+            tolerance: TOLERATED_SHARE,
             suspected: None,
             search: None,
             due: now,
@@ -324,7 +334,11 @@ impl State {
             _ => 10.0,
         };
         let rate = self.rate.unwrap_or(self.accepted);
-        if rate > 0.0 { Duration::from_secs_f64((accepts / rate).min(MAX_QUIET)) } else { Duration::ZERO }
+        if rate > 0.0 {
+            Duration::from_secs_f64((accepts / rate).min(MAX_QUIET_SECONDS))
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Takes note of a Retry-After. Returns whether it is worth a line in the log.
@@ -340,7 +354,7 @@ impl State {
         !longer.is_zero() && (is_new || longer >= Duration::from_secs(1))
     }
 
-    /// Takes note of a response. `refused`: it is a refusal, the upload's so manieth.
+    /// Takes note of a response. `refused`: how often its upload has been refused by now, if this response is a refusal.
     fn observe(&mut self, now: Instant, sent: Instant, refused: Option<u32>) {
         // A request that was sent before the window began was sent at another rate.
         if sent <= self.window.start {
@@ -361,18 +375,18 @@ impl State {
 
     fn is_full(&self) -> bool {
         let is_clean = self.rate.is_some() && self.window.refused == 0;
-        let enough = if is_clean { WINDOW_WITHOUT_REFUSAL } else { WINDOW.0 };
-        self.window.count() >= enough && self.window.duration() >= WINDOW.1
+        let enough = if is_clean { WINDOW_WITHOUT_REFUSAL } else { WINDOW_RESPONSES };
+        self.window.count() >= enough && self.window.duration() >= WINDOW_DURATION
     }
 
     /// Whether a refusal is reason enough to judge the window before it is full.
     fn is_alarming(&self, refused: u32) -> bool {
         let window = &self.window;
-        if f64::from(window.refused) > self.tolerance * f64::from(window.count()) + ALARM {
+        if f64::from(window.refused) > self.tolerance * f64::from(window.count()) + ALARMING_REFUSALS {
             return true;
         }
         // Few workers: not many are refused, but the same again and again.
-        self.rate.is_none() && refused >= 3 && window.with(&self.previous).share() > MAX_RANDOM
+        self.rate.is_none() && refused >= 3 && window.joined_with(&self.previous).share() > MAX_RANDOM
     }
 
     /// Draws the conclusions from a window, and begins the next.
@@ -381,7 +395,7 @@ impl State {
         let mut window = self.window;
         if self.rate.is_none() {
             if !is_full {
-                window = window.with(&self.previous);
+                window = window.joined_with(&self.previous);
             }
             self.accepted = self.accepted.max(window.rate_of(window.accepted));
         }
@@ -393,21 +407,21 @@ impl State {
         }
         if self.is_random(&window, rate) {
             self.rate = None;
-            self.growth = GROWTH.0;
+            self.growth = FIRST_GROWTH;
             self.begin_window(now, false);
             return;
         }
-        if share < CALM {
-            (self.suspected, self.tolerance) = (None, TOLERANCE);
+        if share < CALM_SHARE {
+            (self.suspected, self.tolerance) = (None, TOLERATED_SHARE);
         }
         if !is_good {
             self.cut(now, rate, share);
         } else if let Some(rate) = &mut self.rate {
-            if window.refused == 0 && *rate > UNUSED * sent {
+            if window.refused == 0 && *rate > UNUSED_RATIO * sent {
                 self.rate = None;
-            } else if window.refused == 0 || *rate <= HARDLY_USED * sent {
+            } else if window.refused == 0 || *rate <= HARDLY_USED_RATIO * sent {
                 *rate *= 1.0 + self.growth;
-                self.growth = (self.growth * 2.0).min(GROWTH.1);
+                self.growth = (self.growth * 2.0).min(MAX_GROWTH);
             }
         }
         self.begin_window(now, is_good);
@@ -423,7 +437,7 @@ impl State {
             self.search = Some(Search::Down { goal: rate / 2.0 });
         }
         self.rate = Some((rate * left.max(LEAST_LEFT)).max(MIN_RATE));
-        self.growth = GROWTH.0;
+        self.growth = FIRST_GROWTH;
     }
 
     /// Whether cuts have not helped. Then that share is tolerated.
@@ -437,14 +451,14 @@ impl State {
         }
         since.accepted += window.accepted;
         since.refused += window.refused;
-        if since.count() < RANDOM.1 {
+        if since.count() < RANDOM_RESPONSES {
             self.suspected = Some((suspected, since));
             return false;
         }
         self.suspected = None;
-        let is_random = (RANDOM.0..MAX_RANDOM).contains(&since.share());
+        let is_random = (MIN_RANDOM..MAX_RANDOM).contains(&since.share());
         if is_random {
-            self.tolerance = since.share() + TOLERANCE;
+            self.tolerance = since.share() + TOLERATED_SHARE;
         }
         is_random
     }
@@ -454,7 +468,7 @@ impl State {
         let (rate, search) = match (search, is_refused) {
             (Search::Down { .. }, true) => (rate * LEAST_LEFT, Some(search)),
             (Search::Down { goal } | Search::Up { goal }, false) => {
-                self.growth = GROWTH.1;
+                self.growth = MAX_GROWTH;
                 (rate * 2.0, (rate * 2.0 < goal).then_some(Search::Up { goal }))
             }
             (Search::Up { .. }, true) => {

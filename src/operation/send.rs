@@ -377,9 +377,9 @@ impl Attempt<'_> {
         sent_at: Instant,
     ) {
         if verdict != Verdict::Throttled {
-            return rate_limiter.accepted(sent_at);
+            return rate_limiter.record_accepted(sent_at);
         }
-        if let Some(slowdown) = rate_limiter.refused(sent_at, self.throttled + 1, retry_after) {
+        if let Some(slowdown) = rate_limiter.record_refused(sent_at, self.throttled + 1, retry_after) {
             self.invocation.log.log(Level::Warn, || slowdown.to_string());
         }
     }

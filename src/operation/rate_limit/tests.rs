@@ -87,7 +87,7 @@ fn cuts_that_do_not_help_are_undone() {
     assert_eq!(state.rate, None, "{state:?}");
     assert!((0.4..0.5).contains(&state.tolerance), "{state:?}");
     respond(&mut state, &mut now, 200, 0);
-    assert!((state.tolerance - TOLERANCE).abs() < 1e-9, "tolerated as long as it lasts");
+    assert!((state.tolerance - TOLERATED_SHARE).abs() < 1e-9, "tolerated as long as it lasts");
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_quiet_moment_before_the_last_attempts() {
         assert_eq!(wait, MS(waits), "{refused}");
     }
     state.rate = Some(1.0);
-    assert_eq!(state.try_acquire(&mut None, 3, now), Err(Duration::from_secs_f64(MAX_QUIET)));
+    assert_eq!(state.try_acquire(&mut None, 3, now), Err(Duration::from_secs_f64(MAX_QUIET_SECONDS)));
 }
 
 #[test]
