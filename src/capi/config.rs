@@ -10,7 +10,8 @@ use crate::http::proxy::Proxy;
 use crate::http::tls;
 use crate::obs::bucket::{Addressing, parse_endpoint};
 use crate::obs::sign::SignatureScheme;
-use crate::operation::config::{self, Config, Level, Log, ProxySetting, Settings, check_nonzero};
+use crate::operation::config::{self, Config, ProxySetting, Settings, check_nonzero};
+use crate::operation::log::{Level, Log};
 
 use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, switch, take, text};
 

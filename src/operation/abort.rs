@@ -11,8 +11,7 @@ use crate::obs::parts::Parts;
 use crate::obs::response::{RequestIds, ServiceError};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
-use crate::operation::config::Level;
-use crate::operation::log::Logger;
+use crate::operation::log::{Level, Logger};
 use crate::operation::retry::{self, Attempts};
 use crate::operation::send::{Before, Failure, Invocation, Success, Turn, random, send};
 

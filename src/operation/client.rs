@@ -20,8 +20,8 @@ use crate::http::proxy::Proxies;
 use crate::http::{self, HttpClient, tls};
 use crate::obs::bucket::Bucket;
 use crate::operation::call::CallOptions;
-use crate::operation::config::{Config, Log, ProxySetting, Settings};
-use crate::operation::log::Logger;
+use crate::operation::config::{Config, ProxySetting, Settings};
+use crate::operation::log::{Log, Logger};
 
 /// A client, shared by any number of threads. Nothing in it that outlives a fork is guarded by a lock.
 #[derive(Debug)]

@@ -13,38 +13,7 @@ use crate::http::proxy::Proxy;
 use crate::http::tls;
 use crate::obs::bucket::Addressing;
 use crate::obs::sign::SignatureScheme;
-
-/// The levels of the log. Each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(i32)]
-pub enum Level {
-    /// Calls that failed.
-    Error = 1,
-    /// Attempts that failed and will be repeated.
-    Warn = 2,
-    /// The result of each call.
-    Info = 3,
-    /// Every request and response.
-    Debug = 4,
-}
-
-/// The function that takes a line.
-pub type Sink = Arc<dyn Fn(Level, String) + Send + Sync>;
-
-/// The log callback.
-#[derive(Clone)]
-pub struct Log {
-    /// The highest level that is logged.
-    pub level: Level,
-    /// Called only on threads that are inside a call, with no lock held.
-    pub sink: Sink,
-}
-
-impl std::fmt::Debug for Log {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Log({:?})", self.level)
-    }
-}
+use crate::operation::log::Log;
 
 /// The choice of a proxy.
 #[derive(Clone, Debug)]

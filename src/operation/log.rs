@@ -1,6 +1,38 @@
-//! The log of a call.
+//! The log: its levels, the caller's callback, and the log of one thread of a call.
 
-use crate::operation::config::{Level, Log};
+use std::sync::Arc;
+
+/// The levels of the log. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i32)]
+pub enum Level {
+    /// Calls that failed.
+    Error = 1,
+    /// Attempts that failed and will be repeated.
+    Warn = 2,
+    /// The result of each call.
+    Info = 3,
+    /// Every request and response.
+    Debug = 4,
+}
+
+/// The function that takes a line.
+pub type Sink = Arc<dyn Fn(Level, String) + Send + Sync>;
+
+/// The log callback.
+#[derive(Clone)]
+pub struct Log {
+    /// The highest level that is logged.
+    pub level: Level,
+    /// Called only on threads that are inside a call, with no lock held.
+    pub sink: Sink,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Log({:?})", self.level)
+    }
+}
 
 /// The log for one thread of a call. On the thread that made the call it is the caller's callback. A worker's passes
 /// its lines to that thread, since a callback may run only on threads that the caller's runtime knows.

@@ -18,8 +18,7 @@ use crate::obs::redirect;
 use crate::obs::response::{RequestIds, ServiceError, Verdict, date_of, interpret};
 use crate::obs::sign::{Signature, StringToSign};
 use crate::operation::client::Client;
-use crate::operation::config::Level;
-use crate::operation::log::Logger;
+use crate::operation::log::{Level, Logger};
 use crate::operation::rate_limit::{AcquireError, RateLimiter};
 use crate::operation::retry::{self, Attempts, FailureCause, Limits, Next};
 
