@@ -99,10 +99,8 @@ impl ProcessState {
 impl Client {
     /// Validates the config as a whole, and reads the environment and the trusted roots.
     pub fn new(config: &Config) -> Result<Client, Error> {
-        let mut settings = config.checked()?.clone();
-        let Some(endpoint) = settings.endpoint.clone() else {
-            return Err(Error::config("no endpoint"));
-        };
+        let (settings, endpoint) = config.checked()?;
+        let (mut settings, endpoint) = (settings.clone(), endpoint.clone());
         // A value that is not UTF-8 becomes a URL that is refused, rather than no proxy.
         let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let proxies = match &settings.proxy {

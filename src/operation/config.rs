@@ -120,8 +120,8 @@ impl<T> Draft<T> {
 }
 
 impl Config {
-    /// Returns the settings if all setters succeeded and the settings go together.
-    pub fn checked(&self) -> Result<&Settings, Error> {
+    /// Returns the settings and the endpoint if all setters succeeded and the settings go together.
+    pub fn checked(&self) -> Result<(&Settings, &Origin), Error> {
         if let Some(refusal) = self.refusal() {
             return Err(Error::config(refusal));
         }
@@ -134,7 +134,7 @@ impl Config {
                 "addressing VIRTUAL_HOST can't go with an endpoint that is an IP address: use PATH or AUTO",
             ));
         }
-        Ok(settings)
+        Ok((settings, endpoint))
     }
 }
 
