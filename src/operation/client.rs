@@ -9,8 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::auth::credentials::{Credentials, CredentialsError, CredentialsProvider, ProviderChoice};
 use crate::auth::ecs::{self, EcsProvider};
 use crate::base::date;
-use crate::base::deadline;
-use crate::base::deadline::{CancelFlag, Deadline};
+use crate::base::deadline::{self, CancelFlag, Deadline};
 use crate::base::error::Error;
 use crate::base::origin::Origin;
 use crate::base::panic::internal;
@@ -29,15 +28,15 @@ pub struct Client {
     settings: Settings,
     endpoint: Origin,
     user_agent: String,
-    connections: http::HttpSettings,
+    http_settings: http::HttpSettings,
     last_bucket: ArcSwapOption<Bucket>,
-    source: Arc<ArcSwap<CredentialsProvider>>,
+    provider: Arc<ArcSwap<CredentialsProvider>>,
     /// Only if the config asks for credentials from ECS.
     ecs: Option<Arc<EcsProvider>>,
     /// The server's clock minus this machine's, in seconds.
     clock_offset: AtomicI64,
     shutdown: CancelFlag,
-    local: ArcSwap<ProcessState>,
+    process: ArcSwap<ProcessState>,
     secrets: CurrentSecrets,
 }
 
@@ -45,14 +44,14 @@ pub struct Client {
 /// came with, such as the keys of a listing.
 #[derive(Clone, Debug)]
 struct CurrentSecrets {
-    source: Arc<ArcSwap<CredentialsProvider>>,
+    provider: Arc<ArcSwap<CredentialsProvider>>,
     ecs: Option<Arc<EcsProvider>>,
     proxies: Proxies,
 }
 
 impl CurrentSecrets {
     fn remove_from(&self, text: String) -> String {
-        let credentials = match &**self.source.load() {
+        let credentials = match &**self.provider.load() {
             CredentialsProvider::Static(credentials) => Some(Arc::clone(credentials)),
             CredentialsProvider::Ecs => self.ecs.as_ref().and_then(|ecs| ecs.current()),
             CredentialsProvider::Missing(_) => None,
@@ -63,7 +62,7 @@ impl CurrentSecrets {
     }
 
     /// The same log, without secrets in its lines.
-    fn removed_from(self, log: Log) -> Log {
+    fn filter(self, log: Log) -> Log {
         let sink = log.sink;
         Log { level: log.level, sink: Arc::new(move |level, line| sink(level, self.remove_from(line))) }
     }
@@ -80,17 +79,17 @@ pub struct ProcessState {
 }
 
 impl ProcessState {
-    fn new(connections: &http::HttpSettings) -> ProcessState {
-        let mut connections = connections.clone();
+    fn new(settings: &http::HttpSettings) -> ProcessState {
+        let mut settings = settings.clone();
         // A new cache of TLS sessions: the parent's has a lock, and its sessions belong to the parent.
-        connections.tls = connections.tls.map(|config| {
+        settings.tls = settings.tls.map(|config| {
             let mut own = rustls::ClientConfig::clone(&config);
             own.resumption = rustls::client::Resumption::default();
             Arc::new(own)
         });
         ProcessState {
             generation: fork::generation(),
-            http: HttpClient::new(connections),
+            http: HttpClient::new(settings),
             fetches: Arc::default(),
         }
     }
@@ -120,27 +119,28 @@ impl Client {
             Some(own) => format!("{own} {product}"),
             None => product.to_owned(),
         };
-        let connections =
+        let http_settings =
             http::HttpSettings { max_connections: settings.max_connections as usize, proxies, tls, trust };
         fork::watch();
-        let source = ProviderChoice::resolve(settings.credentials.as_ref());
-        let ecs = matches!(source, CredentialsProvider::Ecs).then(|| Arc::new(EcsProvider::new(&user_agent)));
-        let source = Arc::new(ArcSwap::from_pointee(source));
-        let proxies = connections.proxies.clone();
-        let secrets = CurrentSecrets { source: Arc::clone(&source), ecs: ecs.clone(), proxies };
-        settings.log = settings.log.take().map(|log| secrets.clone().removed_from(log));
+        let provider = ProviderChoice::resolve(settings.credentials.as_ref());
+        let ecs =
+            matches!(provider, CredentialsProvider::Ecs).then(|| Arc::new(EcsProvider::new(&user_agent)));
+        let provider = Arc::new(ArcSwap::from_pointee(provider));
+        let proxies = http_settings.proxies.clone();
+        let secrets = CurrentSecrets { provider: Arc::clone(&provider), ecs: ecs.clone(), proxies };
+        settings.log = settings.log.take().map(|log| secrets.clone().filter(log));
         Ok(Client {
             last_bucket: ArcSwapOption::empty(),
-            source,
+            provider,
             secrets,
             ecs,
             clock_offset: AtomicI64::new(0),
             shutdown: CancelFlag::default(),
-            local: ArcSwap::from_pointee(ProcessState::new(&connections)),
+            process: ArcSwap::from_pointee(ProcessState::new(&http_settings)),
             settings,
             endpoint,
             user_agent,
-            connections,
+            http_settings,
         })
     }
 
@@ -184,13 +184,13 @@ impl Client {
 
     /// The state of this process, made anew after a fork.
     pub fn process_state(&self) -> Arc<ProcessState> {
-        let local = self.local.load_full();
-        if local.generation == fork::generation() {
-            return local;
+        let current = self.process.load_full();
+        if current.generation == fork::generation() {
+            return current;
         }
-        let own = Arc::new(ProcessState::new(&self.connections));
-        let old = self.local.swap(Arc::clone(&own));
-        for not_ours in [local, old] {
+        let own = Arc::new(ProcessState::new(&self.http_settings));
+        let old = self.process.swap(Arc::clone(&own));
+        for not_ours in [current, old] {
             if not_ours.generation != own.generation {
                 // Dropping it would close the parent's TLS sessions, and take locks that nobody will release.
                 std::mem::forget(not_ours);
@@ -201,7 +201,7 @@ impl Client {
 
     /// Returns the credentials for the next attempt.
     pub fn credentials(&self, deadline: &Deadline) -> Result<Arc<Credentials>, CredentialsError> {
-        match &**self.source.load() {
+        match &**self.provider.load() {
             CredentialsProvider::Static(credentials) => Ok(Arc::clone(credentials)),
             CredentialsProvider::Missing(error) => Err(CredentialsError::Unavailable(error.clone())),
             CredentialsProvider::Ecs => {
@@ -216,7 +216,7 @@ impl Client {
 
     /// Returns whether credentials that the service refuses can be replaced by others of the same source.
     pub fn can_renew_credentials(&self) -> bool {
-        matches!(&**self.source.load(), CredentialsProvider::Ecs)
+        matches!(&**self.provider.load(), CredentialsProvider::Ecs)
     }
 
     /// Has the credentials fetched anew, unless others have taken the place of the refused ones already.
@@ -235,7 +235,7 @@ impl Client {
 
     /// Replaces the credentials, whatever their source.
     pub fn set_credentials(&self, credentials: Credentials) {
-        self.source.store(Arc::new(CredentialsProvider::Static(Arc::new(credentials))));
+        self.provider.store(Arc::new(CredentialsProvider::Static(Arc::new(credentials))));
     }
 
     /// The time in Unix seconds by the server's clock, as far as that is known.
@@ -261,12 +261,12 @@ impl Client {
 
     /// The proxy on the way to this origin, as host and port, for messages.
     pub fn proxy_for(&self, origin: &Origin) -> Option<String> {
-        self.connections.proxies.proxy_for(origin).ok().flatten().map(ToString::to_string)
+        self.http_settings.proxies.proxy_for(origin).ok().flatten().map(ToString::to_string)
     }
 
     /// The proxies' secrets, which a server or a proxy might echo.
     pub fn proxy_secrets(&self) -> impl Iterator<Item = &str> {
-        self.connections.proxies.secrets()
+        self.http_settings.proxies.secrets()
     }
 
     /// Text of a listing, made fit for a message.
@@ -282,9 +282,9 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let local = self.local.load_full();
-        if local.generation != fork::generation() {
-            std::mem::forget(local);
+        let current = self.process.load_full();
+        if current.generation != fork::generation() {
+            std::mem::forget(current);
         }
     }
 }
