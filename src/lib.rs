@@ -11,7 +11,7 @@
 //!     │     │
 //!     └─► obs      the protocol, without I/O: addressing, signature, responses, listings, redirects
 //!           │
-//!          http    HTTP/1.1 over kept connections: pool, connect, exchange
+//!          http    HTTP/1.1 over kept connections: client, pool, connect, response_head, body
 //!           │
 //!          base    what every room needs: errors, deadlines, origins, dates, text
 //! ```

@@ -8,7 +8,7 @@ use httparse::Status;
 use crate::base::deadline::Deadline;
 
 use super::error::TransportError;
-use super::exchange::{Framing, ResponseHead, cut_short, fill, not_http};
+use super::response_head::{Framing, ResponseHead, cut_short, fill, not_http};
 use super::stream::Stream;
 
 /// The longest line of a chunk's size with its extensions.

@@ -10,8 +10,9 @@ use crate::base::origin::Origin;
 use super::body::Body;
 use super::connect::{Connection, Connector, HttpSettings};
 use super::error::TransportError;
-use super::exchange::{self, Headers, ResponseHead};
+use super::headers::Headers;
 use super::pool::Pool;
+use super::response_head::{ResponseHead, read_head};
 
 /// The most that is read of a body that only explains a status.
 const MAX_ERROR_BODY: u64 = 16 * 1024;
@@ -178,7 +179,7 @@ impl HttpClient {
         connection
             .send(&request.head.0, &request.step_deadline())
             .map_err(|error| failed(error, false, false))?;
-        let (head, arrived) = exchange::read_head(&mut connection.stream, &request.step_deadline())
+        let (head, arrived) = read_head(&mut connection.stream, &request.step_deadline())
             .map_err(|(error, begun)| failed(error, true, begun))?;
         let (response, reusable) = receive(&mut connection, head, arrived, &request, read)
             .map_err(|error| failed(error, true, true))?;

@@ -12,9 +12,9 @@ use crate::base::error::{Code, Error};
 use crate::base::origin::Origin;
 
 use super::error::TransportError;
-use super::exchange::MAX_HEAD;
 use super::proxy::{Proxies, Proxy};
 use super::resolver::Resolver;
+use super::response_head::MAX_HEAD;
 use super::stream::Stream;
 use super::{tcp, tls};
 
