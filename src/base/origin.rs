@@ -70,8 +70,8 @@ pub fn ip_literal(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// Splits `host[:port]` and validates both. The host is returned in lower case.
-pub fn split_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
+/// Parses `host[:port]` (RFC 3986, 3.2, without user info). The host is returned in lower case.
+pub fn parse_authority(authority: &str) -> Result<(String, Option<u16>), &'static str> {
     let (host, port) = if authority.starts_with('[') {
         let end = authority.find(']').ok_or("has a bracket that is not closed")?;
         let (host, rest) = authority.split_at(end + 1);

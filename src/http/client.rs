@@ -124,7 +124,7 @@ impl HttpClient {
     }
 
     /// Closes the idle connections, and keeps none from now on.
-    pub fn close_idle(&self) {
+    pub fn shutdown(&self) {
         self.pool.close();
     }
 

@@ -141,9 +141,7 @@ fn tunnel(
     port: u16,
     deadline: &Deadline,
 ) -> Result<(), TransportError> {
-    let failed = |why: &str| {
-        Error::new(Code::Connect, format!("the proxy {proxy} opened no tunnel to {host} port {port}: {why}"))
-    };
+    let failed = |why: &str| proxy.no_tunnel(host, port, why);
     let slow = |error| match error {
         TransportError::Interrupted(Interrupted::DeadlinePassed) => {
             TransportError::TimedOut(failed("no response within the time allowed"))

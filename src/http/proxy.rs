@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::base::error::{Code, Error};
-use crate::base::origin::{Origin, ip_literal, split_port};
+use crate::base::origin::{Origin, ip_literal, parse_authority};
 use crate::base::percent::decode;
 
 use super::error::TransportError;
@@ -43,7 +43,7 @@ impl Proxy {
         if authority.is_empty() {
             return Err(refuse("has no host"));
         }
-        let (host, port) = split_port(authority).map_err(refuse)?;
+        let (host, port) = parse_authority(authority).map_err(refuse)?;
         let mut proxy = Proxy { host, port: port.unwrap_or(80), authorization: None, password: None };
         if let Some(user_info) = user_info {
             let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
@@ -102,14 +102,14 @@ impl Proxy {
         Some(out)
     }
 
+    /// The error about a tunnel that was not opened.
+    pub fn no_tunnel(&self, host: &str, port: u16, why: &str) -> Error {
+        Error::new(Code::Connect, format!("the proxy {self} opened no tunnel to {host} port {port}: {why}"))
+    }
+
     /// Judges the head of the response to CONNECT.
     pub fn check_connect_response(&self, host: &str, port: u16, head: &[u8]) -> Result<(), TransportError> {
-        let refused = |why: &str| {
-            Error::new(
-                Code::Connect,
-                format!("the proxy {self} opened no tunnel to {host} port {port}: {why}"),
-            )
-        };
+        let refused = |why: &str| self.no_tunnel(host, port, why);
         let line = head.split(|b| *b == b'\r' || *b == b'\n').next().unwrap_or_default();
         let status = line
             .strip_prefix(b"HTTP/1.")
@@ -230,7 +230,7 @@ fn no_proxy_rules(list: &str) -> Vec<NoProxyRule> {
             }
             // A name may end with the dot of the root.
             let entry = entry.trim_start_matches("*.").trim_matches('.').replace(".:", ":");
-            let (host, port) = split_port(&entry).ok()?;
+            let (host, port) = parse_authority(&entry).ok()?;
             Some(match ip_literal(&host) {
                 Some(address) => NoProxyRule::Address(address, port),
                 None => NoProxyRule::Domain(host, port),

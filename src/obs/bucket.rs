@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::base::error::Error;
-use crate::base::origin::{Origin, split_port};
+use crate::base::origin::{Origin, parse_authority};
 use crate::base::percent::{encode, max_encoded_len};
 use crate::obs::buckets::NextBuckets;
 use crate::obs::sign::SignatureScheme;
@@ -59,7 +59,7 @@ pub fn parse_endpoint(text: &str) -> Result<Origin, Error> {
     if host.ends_with('.') {
         return Err(refuse("has a host that ends in a dot, which is not part of its name"));
     }
-    let (host, port) = split_port(rest).map_err(refuse)?;
+    let (host, port) = parse_authority(rest).map_err(refuse)?;
     Ok(Origin::new(https, &host, port))
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::base::origin::{Origin, split_port};
+use crate::base::origin::{Origin, parse_authority};
 use crate::base::percent::decode;
 use crate::obs::bucket::{Addressing, Bucket, Target};
 
@@ -61,7 +61,7 @@ fn resolve<'a>(target: &Target, location: &'a str) -> Result<(Origin, Cow<'a, st
         },
     };
     let (authority, request_target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let (host, port) = split_port(authority).map_err(|_| "its host can't be used")?;
+    let (host, port) = parse_authority(authority).map_err(|_| "its host can't be used")?;
     Ok((Origin::new(https, &host, port), Cow::Borrowed(request_target)))
 }
 

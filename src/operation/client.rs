@@ -256,7 +256,7 @@ impl Client {
     /// Cancels every call in flight, and every later one.
     pub fn shutdown(&self) {
         self.shutdown.set();
-        self.process_state().http.close_idle();
+        self.process_state().http.shutdown();
     }
 
     /// The proxy on the way to this origin, as host and port, for messages.
