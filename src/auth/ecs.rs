@@ -123,7 +123,7 @@ impl EcsProvider {
             }
             return Ok(Arc::clone(&current.credentials));
         }
-        self.fetched(fetches, state, deadline)
+        self.wait_for_fetch(fetches, state, deadline)
     }
 
     /// Has the credentials fetched anew because the service refuses these, unless others have taken their place already:
@@ -149,11 +149,11 @@ impl EcsProvider {
             }
             state.refetched = Some(Instant::now());
         }
-        self.fetched(fetches, state, deadline).map(drop)
+        self.wait_for_fetch(fetches, state, deadline).map(drop)
     }
 
     /// Waits for a fetch, and begins it if none is under way.
-    fn fetched(
+    fn wait_for_fetch(
         self: &Arc<EcsProvider>,
         fetches: &Arc<FetchState>,
         mut state: MutexGuard<'_, State>,
@@ -204,8 +204,8 @@ impl EcsProvider {
     /// Fetches the credentials, and keeps them. In a frame of its own, below that of the thread: its stack is wiped.
     #[inline(never)]
     fn fetch(&self) -> Result<(), Error> {
-        let fetched = fetch(&self.http)?;
-        self.current.store(Some(Arc::new(fetched)));
+        let credentials = request_credentials(&self.http)?;
+        self.current.store(Some(Arc::new(credentials)));
         Ok(())
     }
 }
@@ -226,11 +226,12 @@ impl Drop for Finish {
     }
 }
 
-fn fetch(http: &Config) -> Result<ExpiringCredentials, Error> {
+/// Asks the metadata service for a token, and with it for the credentials.
+fn request_credentials(http: &Config) -> Result<ExpiringCredentials, Error> {
     let agent = Agent::from(http.clone());
     let url = |path: &str| format!("http://{HOST}{path}");
     let request = agent.put(url("/meta-data/latest/api/token"));
-    let token = received(request.header("X-Metadata-Token-Ttl-Seconds", "21600").send_empty());
+    let token = read_response(request.header("X-Metadata-Token-Ttl-Seconds", "21600").send_empty());
     let request = agent.get(url("/openstack/latest/securitykey"));
     let request = match &token {
         Ok((status, token)) => match status.as_u16() {
@@ -250,7 +251,7 @@ fn fetch(http: &Config) -> Result<ExpiringCredentials, Error> {
         Err(FetchError::Silence) => request,
         Err(FetchError::Other(error)) => return Err(error.clone()),
     };
-    let credentials = match received(request.call()) {
+    let credentials = match read_response(request.call()) {
         Ok((status, body)) => match status.as_u16() {
             200 => parse(&body, date::unix_now()),
             404 => Err(unusable("it knows no credentials: give this ECS an agency")),
@@ -278,8 +279,8 @@ enum FetchError {
     Other(Error),
 }
 
-/// Status and body of a response.
-fn received(response: Result<Response<Body>, ureq::Error>) -> Result<(StatusCode, Vec<u8>), FetchError> {
+/// Reads the status and the body of a response.
+fn read_response(response: Result<Response<Body>, ureq::Error>) -> Result<(StatusCode, Vec<u8>), FetchError> {
     let failed = |error: ureq::Error| match error {
         ureq::Error::Timeout(ureq::Timeout::Connect) => {
             FetchError::Other(unusable("it does not respond (is this an ECS?)"))
