@@ -11,7 +11,7 @@
  * What the functions do is described in obsabort.h. The rules that are different here:
  *
  * - Strings are UTF-8 and are copied. One that contains U+0000 is refused: cut there, it would name another upload.
- * - A callable may throw. Its exception stops the verb, and comes out of it, except from a log. No exception passes
+ * - A callable may throw. Its exception ends the call, and comes out of it, except from a log. No exception passes
  *   through C.
  * - Const member functions may be called by any number of threads at once.
  *

@@ -95,14 +95,14 @@ impl Report {
     }
 }
 
-/// The result of a verb over many uploads. There is a report in any case.
+/// The result of a call over many uploads. There is a report in any case.
 pub struct BatchResult {
     pub report: Report,
     pub result: Result<(), Error>,
 }
 
 impl BatchResult {
-    /// Of a verb that began nothing.
+    /// Of a call that began nothing.
     pub fn refused(kept: u64, error: Error) -> BatchResult {
         BatchResult { report: Report { kept, ..Report::default() }, result: Err(error) }
     }
@@ -113,7 +113,7 @@ impl BatchResult {
 pub type ProgressCallback<'a> = &'a mut dyn FnMut(Option<Outcome>, u64, u64) -> ControlFlow<()>;
 
 /// The thread that made the call, as the pool sees it: it takes each outcome, and gets a beat without one at least every
-/// [`CHECK_INTERVAL`]. The counting is the verb's.
+/// [`CHECK_INTERVAL`]. The counting is left to `callback`.
 pub struct Observer<'a> {
     callback: &'a mut dyn FnMut(Option<Outcome>) -> ControlFlow<()>,
     last_beat: Instant,
@@ -413,7 +413,7 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// The result of the verb, the first that applies: cancelled, out of time, the listing's failure, some failed.
+    /// The result of the call, the first that applies: cancelled, out of time, the listing's failure, some failed.
     /// `incomplete`: not all that there was to do was done.
     pub fn result(
         &self,
