@@ -30,7 +30,7 @@ struct Fingerprint([u8; 6]);
 /// The last that is known of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Last {
+enum Status {
     /// Listed, and not tried yet.
     Waiting,
     Aborted,
@@ -45,103 +45,101 @@ enum Last {
     Filtered,
 }
 
-/// All of them.
-const ANY: [Last; 7] = [
-    Last::Waiting,
-    Last::Aborted,
-    Last::Missing,
-    Last::Refused,
-    Last::Uncertain,
-    Last::Active,
-    Last::Filtered,
-];
+impl Status {
+    /// In the order of their numbers.
+    const ALL: [Status; 7] = [
+        Status::Waiting,
+        Status::Aborted,
+        Status::Missing,
+        Status::Refused,
+        Status::Uncertain,
+        Status::Active,
+        Status::Filtered,
+    ];
 
-impl Last {
-    fn of(outcome: &Outcome) -> Last {
+    fn from_outcome(outcome: &Outcome) -> Status {
         match outcome.code {
-            Code::Ok => Last::Aborted,
-            Code::NoSuchUpload => Last::Missing,
-            _ if outcome.may_have_succeeded => Last::Uncertain,
-            _ => Last::Refused,
+            Code::Ok => Status::Aborted,
+            Code::NoSuchUpload => Status::Missing,
+            _ if outcome.may_have_succeeded => Status::Uncertain,
+            _ => Status::Refused,
         }
     }
 
     /// Whether an abort of this sweep may be the reason if the upload is gone.
     fn may_be_aborted(self) -> bool {
-        matches!(self, Last::Aborted | Last::Uncertain)
+        matches!(self, Status::Aborted | Status::Uncertain)
     }
 
     fn has_failed(self) -> bool {
-        matches!(self, Last::Refused | Last::Uncertain)
+        matches!(self, Status::Refused | Status::Uncertain)
     }
 
-    /// The same, after a listing that does not show the upload.
-    fn not_listed(self) -> Last {
+    /// The status after a listing that does not show the upload.
+    fn after_unlisted(self) -> Status {
         match self {
-            Last::Uncertain => Last::Aborted,
-            Last::Refused => Last::Missing,
+            Status::Uncertain => Status::Aborted,
+            Status::Refused => Status::Missing,
             other => other,
         }
     }
 }
 
-/// In one byte, since there may be many: the last that is known, and whether the listing of this pass shows the upload.
+/// In one byte, since there may be many: the status, and whether the listing of this pass shows the upload.
 #[derive(Clone, Copy, Debug)]
 struct Entry(u8);
 
 impl Entry {
     const LISTED: u8 = 0x80;
 
-    fn new(last: Last, listed: bool) -> Entry {
-        Entry(last as u8 | if listed { Entry::LISTED } else { 0 })
+    fn new(status: Status, listed: bool) -> Entry {
+        Entry(status as u8 | if listed { Entry::LISTED } else { 0 })
     }
 
     fn is_listed(self) -> bool {
         self.0 & Entry::LISTED != 0
     }
 
-    fn last(self) -> Last {
-        match self.0 & !Entry::LISTED {
-            1 => Last::Aborted,
-            2 => Last::Missing,
-            3 => Last::Refused,
-            4 => Last::Uncertain,
-            5 => Last::Active,
-            6 => Last::Filtered,
-            _ => Last::Waiting,
-        }
+    fn status(self) -> Status {
+        Status::ALL.get(usize::from(self.0 & !Entry::LISTED)).copied().unwrap_or(Status::Waiting)
     }
 }
 
-/// Counts of uploads, by the last that is known of them.
+/// Counts of uploads, by status.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts([u64; ANY.len()]);
+struct Counts([u64; Status::ALL.len()]);
 
 impl Counts {
-    fn add(&mut self, last: Last, count: u64) {
-        self.0[last as usize] += count;
+    fn add(&mut self, status: Status, count: u64) {
+        self.0[status as usize] += count;
     }
 
-    fn of(&self, last: Last) -> u64 {
-        self.0[last as usize]
+    fn get(&self, status: Status) -> u64 {
+        self.0[status as usize]
     }
 
     /// Takes out one upload that is listed again, and supposes the least: that it was not said to be gone, or that it was
     /// not found.
-    fn take(&mut self) -> Option<Last> {
-        let order =
-            [Last::Active, Last::Filtered, Last::Refused, Last::Uncertain, Last::Missing, Last::Aborted];
-        let last = order.into_iter().find(|last| self.of(*last) > 0);
-        if let Some(last) = last {
-            self.0[last as usize] -= 1;
+    fn take(&mut self) -> Option<Status> {
+        let order = [
+            Status::Active,
+            Status::Filtered,
+            Status::Refused,
+            Status::Uncertain,
+            Status::Missing,
+            Status::Aborted,
+        ];
+        let status = order.into_iter().find(|status| self.get(*status) > 0);
+        if let Some(status) = status {
+            self.0[status as usize] -= 1;
         }
-        last
+        status
     }
 
     fn after_listing_without_them(self) -> Counts {
         let mut after = Counts::default();
-        for last in ANY.into_iter().filter(|last| *last != Last::Waiting) {
-            after.add(last.not_listed(), self.of(last));
+        for status in Status::ALL.into_iter().filter(|status| *status != Status::Waiting) {
+            after.add(status.after_unlisted(), self.get(status));
         }
         after
     }
@@ -167,18 +165,18 @@ impl Size {
 
     /// The size of so many of them. An estimate if that is not all: a service that contradicts itself may show an upload
     /// again whose parts it does not show, and single sizes are not remembered.
-    fn of(&self, uploads: u64) -> u64 {
+    fn share(&self, uploads: u64) -> u64 {
         if uploads >= self.uploads {
             return self.bytes;
         }
-        let share = u128::from(self.bytes) * u128::from(uploads) / u128::from(self.uploads);
-        u64::try_from(share).unwrap_or(self.bytes)
+        let bytes = u128::from(self.bytes) * u128::from(uploads) / u128::from(self.uploads);
+        u64::try_from(bytes).unwrap_or(self.bytes)
     }
 }
 
 /// Uploads that a listing shows and that are left alone.
 #[derive(Clone, Copy, Debug, Default)]
-struct Kept {
+struct KeptCounts {
     total: u64,
     younger: u64,
     unknown_age: u64,
@@ -215,7 +213,7 @@ pub struct Tally {
     stalled_passes: u32,
     failures: Failures,
     /// The most of any pass, since other clients' uploads come and go.
-    kept: Kept,
+    kept: KeptCounts,
     /// The uploads kept from the page before and from this one. Pages overlap if a server takes a marker for another
     /// one than it gave. By more than a page they can't: the markers would come back.
     kept_of_pages: [HashSet<Fingerprint>; 2],
@@ -237,7 +235,7 @@ struct Pass {
     new: u64,
     /// Uploads that were tried.
     tried: u64,
-    kept: Kept,
+    kept: KeptCounts,
     /// Whether one of them may be gone now.
     anything_gone: bool,
     /// Those that may be gone by this sweep and have a size, and those among them whose response was lost.
@@ -257,19 +255,19 @@ struct Failures {
 
 impl Failures {
     fn add(&mut self, fingerprint: Fingerprint, outcome: &Outcome) {
-        let last = self.outcomes.len();
+        let count = self.outcomes.len();
         if self.fresh == MAX_RECORDED_FAILURES {
             return;
         }
-        if last == 0 {
+        if count == 0 {
             // At once: growing would need the old and the new memory. What is not used is not resident.
             self.outcomes.reserve_exact(MAX_RECORDED_FAILURES);
         }
-        if last == MAX_RECORDED_FAILURES {
+        if count == MAX_RECORDED_FAILURES {
             self.outcomes[self.fresh] = (fingerprint, outcome.clone());
         } else {
             self.outcomes.push((fingerprint, outcome.clone()));
-            self.outcomes.swap(self.fresh, last);
+            self.outcomes.swap(self.fresh, count);
         }
         self.fresh += 1;
     }
@@ -308,7 +306,7 @@ impl Tally {
             before: Pass::default(),
             stalled_passes: 0,
             failures: Failures::default(),
-            kept: Kept::default(),
+            kept: KeptCounts::default(),
             kept_of_pages: Default::default(),
             known: 0,
             tried: 0,
@@ -336,19 +334,19 @@ impl Tally {
             if entry.is_listed() {
                 return Listed::Settled;
             }
-            *entry = Entry::new(entry.last(), true);
-            if entry.last() == Last::Active {
+            *entry = Entry::new(entry.status(), true);
+            if entry.status() == Status::Active {
                 // The cutoff stays, and parts do not get older.
                 return Listed::Settled;
             }
-            return Listed::Try { may_be_aborted: entry.last().may_be_aborted() };
+            return Listed::Try { may_be_aborted: entry.status().may_be_aborted() };
         }
         if map.len() < MAX_ENTRIES / MAPS {
-            map.insert(fingerprint, Entry::new(Last::Waiting, true));
+            map.insert(fingerprint, Entry::new(Status::Waiting, true));
         } else {
-            self.untracked.add(Last::Waiting, 1);
-            if let Some(last) = self.untracked_before.take() {
-                return Listed::Try { may_be_aborted: last.may_be_aborted() };
+            self.untracked.add(Status::Waiting, 1);
+            if let Some(status) = self.untracked_before.take() {
+                return Listed::Try { may_be_aborted: status.may_be_aborted() };
             }
         }
         self.pass.new += 1;
@@ -387,7 +385,7 @@ impl Tally {
     /// Takes note of an upload that the listing shows, and that the caller's filter keeps.
     pub fn keep_filtered(&mut self, upload: &ListedUpload) {
         if self.list(upload) != Listed::Settled {
-            self.settle(&upload.key, &upload.upload_id, Last::Filtered);
+            self.settle(&upload.key, &upload.upload_id, Status::Filtered);
         }
     }
 
@@ -395,15 +393,15 @@ impl Tally {
     pub fn record(&mut self, outcome: &Outcome) {
         let Upload { key, upload_id, parts, .. } = &outcome.upload;
         if let Some(kept) = outcome.kept {
-            self.settle(key, upload_id, Last::Active);
+            self.settle(key, upload_id, Status::Active);
             self.unread |= !kept.known;
             return;
         }
-        let last = Last::of(outcome);
-        let (fingerprint, before) = self.settle(key, upload_id, last);
-        self.pass.anything_gone |= last != Last::Refused;
-        self.measure(before, last, parts.map_or(0, |parts| parts.bytes));
-        if last.has_failed() {
+        let status = Status::from_outcome(outcome);
+        let (fingerprint, before) = self.settle(key, upload_id, status);
+        self.pass.anything_gone |= status != Status::Refused;
+        self.measure(before, status, parts.map_or(0, |parts| parts.bytes));
+        if status.has_failed() {
             self.failures.add(fingerprint, outcome);
         } else if self.pass.number > 1 && self.pass.gone.len() < MAX_RECORDED_FAILURES {
             self.pass.gone.reserve_exact(MAX_RECORDED_FAILURES - self.pass.gone.len());
@@ -411,18 +409,18 @@ impl Tally {
         }
     }
 
-    /// Replaces the last that is known of an upload that was listed, and returns what that was.
-    fn settle(&mut self, key: &str, upload_id: &str, last: Last) -> (Fingerprint, Last) {
+    /// Replaces the status of an upload that was listed, and returns the one before.
+    fn settle(&mut self, key: &str, upload_id: &str, status: Status) -> (Fingerprint, Status) {
         let (map, fingerprint) = self.fingerprint(key, upload_id);
         let before = if let Some(entry) = self.entries[map].get_mut(&fingerprint) {
-            std::mem::replace(entry, Entry::new(last, true)).last()
+            std::mem::replace(entry, Entry::new(status, true)).status()
         } else {
-            self.untracked.0[Last::Waiting as usize] -= 1;
-            self.untracked.add(last, 1);
+            self.untracked.0[Status::Waiting as usize] -= 1;
+            self.untracked.add(status, 1);
             // A later pass has most of them from an earlier one.
-            if self.pass.number == 1 { Last::Waiting } else { Last::Refused }
+            if self.pass.number == 1 { Status::Waiting } else { Status::Refused }
         };
-        self.tried += u64::from(before == Last::Waiting);
+        self.tried += u64::from(before == Status::Waiting);
         self.pass.tried += 1;
         if before.has_failed() {
             self.failures.forget(fingerprint);
@@ -431,17 +429,17 @@ impl Tally {
     }
 
     /// Adds up the sizes of the uploads that may be gone. One that is listed again was measured again.
-    fn measure(&mut self, before: Last, last: Last, bytes: u64) {
+    fn measure(&mut self, before: Status, status: Status, bytes: u64) {
         let size = Size { uploads: 1, bytes };
-        match (before.may_be_aborted(), last.may_be_aborted()) {
+        match (before.may_be_aborted(), status.may_be_aborted()) {
             (false, true) => self.size.add(size),
             (true, false) => self.size.take(size),
             _ => {}
         }
-        if last.may_be_aborted() && bytes > 0 {
+        if status.may_be_aborted() && bytes > 0 {
             self.pass.size.add(size);
         }
-        if last == Last::Uncertain {
+        if status == Status::Uncertain {
             self.pass.uncertain.add(size);
         }
     }
@@ -472,12 +470,12 @@ impl Tally {
     pub fn begin_pass(&mut self) {
         self.stalled_passes += u32::from(self.pass.listed >= self.before.listed);
         for entry in self.entries.iter_mut().flat_map(HashMap::values_mut) {
-            let last = if entry.is_listed() { entry.last() } else { entry.last().not_listed() };
-            *entry = Entry::new(last, false);
+            let status = if entry.is_listed() { entry.status() } else { entry.status().after_unlisted() };
+            *entry = Entry::new(status, false);
         }
         let mut untracked = self.untracked_before.after_listing_without_them();
-        for last in ANY.into_iter().filter(|last| *last != Last::Waiting) {
-            untracked.add(last, self.untracked.of(last));
+        for status in Status::ALL.into_iter().filter(|status| *status != Status::Waiting) {
+            untracked.add(status, self.untracked.get(status));
         }
         self.untracked_before = untracked;
         self.untracked = Counts::default();
@@ -494,19 +492,21 @@ impl Tally {
         let mut counts = Counts::default();
         let mut still_listed = 0;
         for entry in self.entries.iter().flat_map(HashMap::values) {
-            match entry.last() {
-                last if complete && !entry.is_listed() => counts.add(last.not_listed(), 1),
-                Last::Aborted | Last::Missing if contradicts => still_listed += 1,
-                last => counts.add(last, 1),
+            match entry.status() {
+                status if complete && !entry.is_listed() => counts.add(status.after_unlisted(), 1),
+                Status::Aborted | Status::Missing if contradicts => still_listed += 1,
+                status => counts.add(status, 1),
             }
         }
         let before = self.untracked_before;
         let before = if complete { before.after_listing_without_them() } else { before };
-        for last in ANY {
-            counts.add(last, before.of(last));
-            match last {
-                Last::Aborted | Last::Missing if contradicts => still_listed += self.untracked.of(last),
-                last => counts.add(last, self.untracked.of(last)),
+        for status in Status::ALL {
+            counts.add(status, before.get(status));
+            match status {
+                Status::Aborted | Status::Missing if contradicts => {
+                    still_listed += self.untracked.get(status)
+                }
+                status => counts.add(status, self.untracked.get(status)),
             }
         }
         let mut failures = self.failures.into_outcomes(complete);
@@ -521,16 +521,16 @@ impl Tally {
             (_, false) => size.take(self.pass.uncertain),
             _ => {}
         }
-        let active = counts.of(Last::Active);
+        let active = counts.get(Status::Active);
         Report {
-            aborted: counts.of(Last::Aborted),
-            missing: counts.of(Last::Missing),
-            failed: counts.of(Last::Refused) + counts.of(Last::Uncertain) + still_listed,
-            kept: self.kept.total + active + counts.of(Last::Filtered) + counts.of(Last::Waiting),
+            aborted: counts.get(Status::Aborted),
+            missing: counts.get(Status::Missing),
+            failed: counts.get(Status::Refused) + counts.get(Status::Uncertain) + still_listed,
+            kept: self.kept.total + active + counts.get(Status::Filtered) + counts.get(Status::Waiting),
             younger: self.kept.younger,
             active,
             unknown_age: self.kept.unknown_age,
-            bytes: size.of(counts.of(Last::Aborted)),
+            bytes: size.share(counts.get(Status::Aborted)),
             complete: complete && !self.unread,
             failures,
             ..Report::default()
