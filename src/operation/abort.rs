@@ -13,7 +13,7 @@ use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::log::{Level, Logger};
 use crate::operation::retry::{self, Attempts};
-use crate::operation::send::{Before, Failure, Invocation, Success, Turn, random, send};
+use crate::operation::send::{BeforeAttempt, Failure, Invocation, Success, Turn, random, send};
 
 /// One upload of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,25 +53,27 @@ pub struct Outcome {
     pub kept: Option<Kept>,
 }
 
-/// An upload that may still be written to.
+/// Why an upload is kept as active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Its parts say so. Otherwise they could not be read.
-    pub known: bool,
+pub enum Kept {
+    /// A part was written after the cutoff.
+    Written,
+    /// Its parts could not be read, or their times can't be relied on.
+    Unknown,
 }
 
-/// What a look at an upload finds.
-pub enum Look {
+/// What the parts of an upload say about its abort.
+pub enum Inspection {
     /// It may be aborted. Its parts, if they are known.
-    Go(Option<Parts>),
+    Proceed(Option<Parts>),
     Keep(Kept, String),
     Failed(Failure),
     /// The end of the call came first.
     CutOff(Error),
 }
 
-/// A look at an upload immediately before each request that would abort it, after what the earlier ones have come to.
-pub type Check<'a> = &'a dyn Fn(&Upload, &Attempts) -> Look;
+/// Inspects an upload immediately before each request that would abort it, after what the earlier ones have come to.
+pub type Inspect<'a> = &'a dyn Fn(&Upload, &Attempts) -> Inspection;
 
 impl Outcome {
     fn new(upload: Upload, attempts: &Attempts, result: Result<Success, Failure>) -> Outcome {
@@ -108,7 +110,7 @@ impl Outcome {
         Outcome::new(upload, &Attempts::default(), Err(error.into()))
     }
 
-    /// Of an upload for which no abort was sent, since a look at it failed: mostly since the service says that it is
+    /// Of an upload for which no abort was sent, since its inspection failed: mostly since the service says that it is
     /// gone.
     pub fn not_aborted(upload: Upload, attempts: &Attempts, failure: Failure) -> Outcome {
         Outcome::new(upload, attempts, gone_by_this_call(attempts, failure))
@@ -141,7 +143,7 @@ pub fn abort(client: &Client, call: &CallOptions, bucket: &str, entry: CheckedUp
                 deadline: &deadline,
                 rate_limiter: None,
                 turn: Turn::First,
-                before: None,
+                before_attempt: None,
                 log,
             };
             abort_upload(&invocation, upload, Attempts::default(), None)
@@ -155,26 +157,28 @@ pub fn abort_upload(
     invocation: &Invocation<'_>,
     mut upload: Upload,
     mut attempts: Attempts,
-    check: Option<Check<'_>>,
+    inspect: Option<Inspect<'_>>,
 ) -> Outcome {
     let (kept, parts) = (Cell::new(None), Cell::new(None));
-    let look = |attempts: &Attempts| match check.map_or(Look::Go(None), |check| check(&upload, attempts)) {
-        Look::Go(found) => {
+    let before = |attempts: &Attempts| match inspect
+        .map_or(Inspection::Proceed(None), |inspect| inspect(&upload, attempts))
+    {
+        Inspection::Proceed(found) => {
             parts.set(found.or(parts.get()));
             Ok(())
         }
-        Look::Keep(reason, why) => {
+        Inspection::Keep(reason, why) => {
             kept.set(Some((reason, why)));
             Err(internal("an upload that is kept").into())
         }
-        Look::Failed(failure) => Err(failure),
-        Look::CutOff(error) => Err(error.into()),
+        Inspection::Failed(failure) => Err(failure),
+        Inspection::CutOff(error) => Err(error.into()),
     };
-    let before = check.is_some().then_some(&look as Before<'_>);
+    let before_attempt = inspect.is_some().then_some(&before as BeforeAttempt<'_>);
     let result = caught(|| {
         let mut target = invocation.bucket.upload(&upload.key, &upload.upload_id)?;
-        let looking = Invocation { before, ..*invocation };
-        let success = request_abort(&looking, &mut target, &mut attempts)?;
+        let inspected = Invocation { before_attempt, ..*invocation };
+        let success = request_abort(&inspected, &mut target, &mut attempts)?;
         if invocation.client.settings().confirm {
             return confirm(invocation, &mut target, &mut attempts, success);
         }
@@ -273,7 +277,7 @@ fn parts_remain_failure(invocation: &Invocation<'_>, attempts: &Attempts, succes
 pub fn log_outcome(log: Logger<'_>, outcome: Outcome) -> Outcome {
     let Upload { key, upload_id, .. } = &outcome.upload;
     if let (Some(kept), Some(why)) = (outcome.kept, &outcome.message) {
-        let level = if kept.known { Level::Info } else { Level::Warn };
+        let level = if kept == Kept::Written { Level::Info } else { Level::Warn };
         log.log(level, || format!("upload {upload_id:?} of {key:?}: kept as active: {why}"));
         return outcome;
     }

@@ -11,7 +11,7 @@ use crate::base::panic::internal;
 use crate::base::sys::thread;
 use crate::obs::bucket::Bucket;
 use crate::obs::operation::Operation;
-use crate::operation::abort::{Check, CheckedUpload, Outcome, Upload, abort_upload, log_outcome};
+use crate::operation::abort::{CheckedUpload, Inspect, Outcome, Upload, abort_upload, log_outcome};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::log::{Level, Logger};
@@ -247,7 +247,7 @@ impl<'a> WorkerPool<'a> {
             deadline,
             rate_limiter: Some(&self.rate_limiter),
             turn: Turn::First,
-            before: None,
+            before_attempt: None,
             log,
         }
     }
@@ -341,17 +341,17 @@ impl<'a> WorkerPool<'a> {
         self.abort(upload, earlier, None, log).map(Some)
     }
 
-    /// Aborts an upload. `check` has a last look at it.
+    /// Aborts an upload, unless `inspect` decides otherwise.
     pub fn abort(
         &self,
         upload: Upload,
         earlier: Attempts,
-        check: Option<Check<'_>>,
+        inspect: Option<Inspect<'_>>,
         log: Logger<'_>,
     ) -> Result<Outcome, CutOff> {
         let deadline = self.client.per_upload_deadline(&self.deadline);
         let invocation = self.invocation(Operation::AbortMultipartUpload, &deadline, log);
-        let outcome = abort_upload(&invocation, upload, earlier, check);
+        let outcome = abort_upload(&invocation, upload, earlier, inspect);
         match self.check_cut_off(outcome.code, outcome.begun) {
             Err(cut_off) if !outcome.begun => Err(cut_off),
             _ => Ok(outcome),

@@ -33,7 +33,7 @@ pub fn list_buckets(
             deadline: &deadline,
             rate_limiter: None,
             turn: Turn::First,
-            before: None,
+            before_attempt: None,
             log: client.logger(),
         };
         let BucketsPage { buckets, next } = page(&invocation, from.as_ref())?;

@@ -34,12 +34,12 @@ pub struct Invocation<'a> {
     pub rate_limiter: Option<&'a RateLimiter>,
     pub turn: Turn,
     /// Called before each attempt, once it has its turn. An error ends the operation.
-    pub before: Option<Before<'a>>,
+    pub before_attempt: Option<BeforeAttempt<'a>>,
     pub log: Logger<'a>,
 }
 
-/// A last look before an attempt, after what the earlier ones have come to.
-pub type Before<'a> = &'a dyn Fn(&Attempts) -> Result<(), Failure>;
+/// Decides on an attempt, after what the earlier ones have come to.
+pub type BeforeAttempt<'a> = &'a dyn Fn(&Attempts) -> Result<(), Failure>;
 
 /// How requests wait for their turn, if there is a rate limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +112,8 @@ pub fn send(
             Ok(credentials) => credentials,
             Err(not_ready) => return Err(not_ready.after(last)),
         };
-        if let Some(before) = invocation.before {
-            before(attempts)?;
+        if let Some(before_attempt) = invocation.before_attempt {
+            before_attempt(attempts)?;
         }
         attempts.begin();
         let attempt = Attempt {

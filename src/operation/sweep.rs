@@ -20,7 +20,7 @@ use crate::obs::listing::{
 };
 use crate::obs::operation::Operation;
 use crate::obs::parts::Parts;
-use crate::operation::abort::{Kept, Look, Outcome, Upload, log_outcome};
+use crate::operation::abort::{Inspection, Kept, Outcome, Upload, log_outcome};
 use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
@@ -287,19 +287,19 @@ impl<'a> Sweep<'a> {
             return Some(Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error)))));
         }
         let attempts = Attempts::after(may_be_aborted);
-        let looks = self.selection.idle_seconds > 0 || self.selection.measure;
-        match (self.selection.dry_run, looks) {
+        let inspects = self.selection.idle_seconds > 0 || self.selection.measure;
+        match (self.selection.dry_run, inspects) {
             (true, true) => self.dry_run(pool, upload, &attempts, log),
             (true, false) => Some(Job::Done(Box::new(Outcome::dry_run(upload)))),
             (false, true) => {
-                let check = |upload: &Upload, attempts: &Attempts| {
+                let inspect = |upload: &Upload, attempts: &Attempts| {
                     // Not that of the abort, which may have waited for its turn.
                     let deadline = pool.client.per_upload_deadline(&pool.deadline);
                     let list = pool.invocation(Operation::ListParts, &deadline, log);
                     // The list goes with the abort that has got its turn.
-                    self.look(pool, &Invocation { turn: Turn::Taken, ..list }, upload, attempts)
+                    self.inspect(pool, &Invocation { turn: Turn::Taken, ..list }, upload, attempts)
                 };
-                let outcome = pool.abort(upload, attempts, Some(&check), log).ok()?;
+                let outcome = pool.abort(upload, attempts, Some(&inspect), log).ok()?;
                 Some(Job::Done(Box::new(outcome)))
             }
             (false, false) => Some(Job::Abort(upload, attempts)),
@@ -315,74 +315,75 @@ impl<'a> Sweep<'a> {
     ) -> Option<Job> {
         let deadline = pool.client.per_upload_deadline(&pool.deadline);
         let invocation = pool.invocation(Operation::ListParts, &deadline, log);
-        let look = caught(|| self.look(pool, &invocation, &upload, attempts));
-        let outcome = match look.unwrap_or_else(|panic| Look::Failed(internal(&panic).into())) {
-            Look::Go(parts) => {
+        let inspection = caught(|| self.inspect(pool, &invocation, &upload, attempts));
+        let outcome = match inspection.unwrap_or_else(|panic| Inspection::Failed(internal(&panic).into())) {
+            Inspection::Proceed(parts) => {
                 upload.parts = parts;
                 Outcome::dry_run(upload)
             }
-            Look::Keep(kept, why) => log_outcome(log, Outcome::kept(upload, attempts, kept, why)),
-            Look::Failed(failure) => log_outcome(log, Outcome::not_aborted(upload, attempts, failure)),
-            Look::CutOff(_) => return None,
+            Inspection::Keep(kept, why) => log_outcome(log, Outcome::kept(upload, attempts, kept, why)),
+            Inspection::Failed(failure) => log_outcome(log, Outcome::not_aborted(upload, attempts, failure)),
+            Inspection::CutOff(_) => return None,
         };
         Some(Job::Done(Box::new(outcome)))
     }
 
-    /// Looks at the parts of an upload, immediately before a request that would abort it.
-    fn look(
+    /// Inspects the parts of an upload, immediately before a request that would abort it.
+    fn inspect(
         &self,
         pool: &WorkerPool<'_>,
         list: &Invocation<'_>,
         upload: &Upload,
         attempts: &Attempts,
-    ) -> Look {
+    ) -> Inspection {
         let matters = self.selection.idle_seconds > 0;
         if !matters && attempts.counted > 0 {
-            return Look::Go(None); // it was measured before the first attempt
+            return Inspection::Proceed(None); // it was measured before the first attempt
         }
         let since = self.cutoffs.get().map_or(i64::MAX, |cutoffs| cutoffs.first_page);
         let Failure { error, status, service } = match list_parts(list, upload, since) {
             Ok(parts) if matters => return self.judge(upload, parts),
-            Ok(parts) => return Look::Go(Some(parts)),
+            Ok(parts) => return Inspection::Proceed(Some(parts)),
             Err(failure) => failure,
         };
         // Throttled, and no other request will get its turn either.
         if pool.check_cut_off(error.code, status != 0 && !pool.is_held()).is_err() {
-            return Look::CutOff(error);
+            return Inspection::CutOff(error);
         }
         // If the abort may have been carried out, the next listing tells.
         if matters && (error.code == Code::NoSuchUpload || attempts.may_have_succeeded) {
-            return Look::Failed(Failure { error, status, service });
+            return Inspection::Failed(Failure { error, status, service });
         }
         let why = format!("its parts can't be listed: {}", error.detail);
         if matters {
-            return Look::Keep(Kept { known: false }, why);
+            return Inspection::Keep(Kept::Unknown, why);
         }
         list.log.log(Level::Warn, || {
             format!("upload {:?} of {:?}: not measured: {why}", upload.upload_id, upload.key)
         });
-        Look::Go(None)
+        Inspection::Proceed(None)
     }
 
     /// Whether an upload with these parts may still be written to.
-    fn judge(&self, upload: &Upload, parts: Parts) -> Look {
-        let keep = |known, why: String| Look::Keep(Kept { known }, why);
+    fn judge(&self, upload: &Upload, parts: Parts) -> Inspection {
+        let keep = |kept, why: String| Inspection::Keep(kept, why);
         if parts.count == 0 {
             // Then its initiation counts, which was before both cutoffs.
-            return Look::Go(Some(parts));
+            return Inspection::Proceed(Some(parts));
         }
         let Some(newest) = parts.newest else {
-            return keep(false, "the time of a part is missing, or can't be right".to_owned());
+            return keep(Kept::Unknown, "the time of a part is missing, or can't be right".to_owned());
         };
         if upload.initiated.is_some_and(|initiated| newest < initiated.saturating_sub_unsigned(MAX_SKEW)) {
-            return keep(false, "its last part is dated before its initiation".to_owned());
+            return keep(Kept::Unknown, "its last part is dated before its initiation".to_owned());
         }
         match self.cutoffs.get() {
-            Some(cutoffs) if newest < cutoffs.written => Look::Go(Some(parts)),
-            Some(cutoffs) => {
-                keep(true, format!("its last part came {} s after the cutoff", newest - cutoffs.written))
-            }
-            None => keep(false, "there is no cutoff".to_owned()),
+            Some(cutoffs) if newest < cutoffs.written => Inspection::Proceed(Some(parts)),
+            Some(cutoffs) => keep(
+                Kept::Written,
+                format!("its last part came {} s after the cutoff", newest - cutoffs.written),
+            ),
+            None => keep(Kept::Unknown, "there is no cutoff".to_owned()),
         }
     }
 

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::base::error::{Code, Error};
 use crate::obs::listing::ListedUpload;
-use crate::operation::abort::{Outcome, Upload};
+use crate::operation::abort::{Kept, Outcome, Upload};
 use crate::operation::batch::{MAX_RECORDED_FAILURES, Report};
 
 /// The most uploads that are remembered: half a megabyte, since a map fills its memory up to seven eighths. Of those
@@ -394,7 +394,7 @@ impl Tally {
         let Upload { key, upload_id, parts, .. } = &outcome.upload;
         if let Some(kept) = outcome.kept {
             self.settle(key, upload_id, Status::Active);
-            self.unread |= !kept.known;
+            self.unread |= kept == Kept::Unknown;
             return;
         }
         let status = Status::from_outcome(outcome);

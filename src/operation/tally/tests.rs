@@ -1,7 +1,6 @@
 use super::*;
 use crate::obs::parts::Parts;
 use crate::obs::response::ServiceError;
-use crate::operation::abort::Kept;
 
 fn listed(n: u64) -> ListedUpload {
     ListedUpload { key: format!("k/{n}"), is_decoded: true, upload_id: format!("id{n}"), initiated: None }
@@ -197,7 +196,7 @@ fn only_so_many_are_remembered() {
 }
 
 fn kept(tally: &mut Tally, n: u64) {
-    tally.record(&Outcome { kept: Some(Kept { known: true }), ..outcome(n, OK, false) });
+    tally.record(&Outcome { kept: Some(Kept::Written), ..outcome(n, OK, false) });
 }
 
 /// What is active is neither tried again nor a reason to list again, however often it is listed.
@@ -316,11 +315,11 @@ fn the_last_word_of_the_filter_counts() {
 
 #[test]
 fn parts_that_could_not_be_read_leave_something_to_do() {
-    for known in [true, false] {
+    for (why, complete) in [(Kept::Written, true), (Kept::Unknown, false)] {
         let mut tally = Tally::new();
         let _ = tally.list(&listed(1));
-        tally.record(&Outcome { kept: Some(Kept { known }), ..outcome(1, OK, false) });
-        assert_eq!(tally.into_report(true).complete, known);
+        tally.record(&Outcome { kept: Some(why), ..outcome(1, OK, false) });
+        assert_eq!(tally.into_report(true).complete, complete);
     }
 }
 
