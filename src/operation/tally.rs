@@ -504,7 +504,7 @@ impl Tally {
             counts.add(status, before.get(status));
             match status {
                 Status::Aborted | Status::Missing if contradicts => {
-                    still_listed += self.untracked.get(status)
+                    still_listed += self.untracked.get(status);
                 }
                 status => counts.add(status, self.untracked.get(status)),
             }
