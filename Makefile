@@ -97,9 +97,6 @@ bench-sweep: obs-abort
 soak: tools
 	SOAK_ABORTS=$${SOAK_ABORTS:-1000000} SOAK_SWEEPS=$${SOAK_SWEEPS:-2000} $(CARGO) test --release --locked --test soak -- --nocapture
 
-soak-rgw: obs-abort
-	$(test_env) SWEEP_ROUNDS=$${SWEEP_ROUNDS:-50} python3 tests/e2e/run.py rgw_sweep -k Running
-
 fuzz: tools
 	sh fuzz/run.sh
 
@@ -196,9 +193,8 @@ help:
 	@echo "make bench             side by side with libcurl and a bare socket; writes docs/performance.md (BENCHFLAGS=--no-write: not)"
 	@echo "make bench-sweep       a sweep of 2000 uploads on Ceph RGW and 20 ms away, side by side with rclone, s3cmd and boto3"
 	@echo "make soak              a million aborts and 2000 sweeps under faults"
-	@echo "make soak-rgw          an upload that is being written survives 50 rounds of sweeps on Ceph RGW"
 	@echo "make fuzz, mutants, sanitize-address, sanitize-thread"
 	@echo "make header            writes include/obsabort.h anew from the Rust docs"
 	@echo "make abi               writes the dump of the ABI anew that later versions are compared with: at a release"
 
-.PHONY: all tools wheel nupkg docs library examples obs-abort cross demo test test-cinstall test-cross header abi bench bench-sweep soak soak-rgw fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help
+.PHONY: all tools wheel nupkg docs library examples obs-abort cross demo test test-cinstall test-cross header abi bench bench-sweep soak fuzz mutants sanitize-address sanitize-thread install install-development dist deb rpm uninstall clean help

@@ -107,9 +107,9 @@ http {{
 
 
 class Rgw:
-    """port: RGW itself (AWS). obs_port: nginx (OBS). hosts: names that are to resolve to both."""
+    """port: RGW itself (AWS). obs_port: nginx (OBS). hosts: names that are to resolve to both. settings: more of Ceph's."""
 
-    def __init__(self, hosts=()):
+    def __init__(self, hosts=(), settings=""):
         support.need(PROGRAMS + ("radosgw-admin", "nginx"), PACKAGES)
         support.name_hosts(hosts)
         self.dir = support.temp_dir("obsabort-rgw-")
@@ -119,7 +119,7 @@ class Rgw:
         fsid = str(uuid.uuid4())
         self._write(
             "ceph.conf",
-            CEPH_CONF.format(fsid=fsid, mon_v2=mon_v2, mon_v1=mon_v1, dir=self.dir, domain=DOMAIN),
+            CEPH_CONF.format(fsid=fsid, mon_v2=mon_v2, mon_v1=mon_v1, dir=self.dir, domain=DOMAIN) + settings,
         )
         try:
             self._start_mon(fsid, mon_v2, mon_v1)
