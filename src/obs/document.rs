@@ -9,13 +9,19 @@ use std::io::{BufReader, Read};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::base::date;
 use crate::base::error::{Code, Error};
+use crate::base::percent::decode;
 use crate::obs::xml::{LossyReader, resolve};
 
 /// The largest document in bytes. 1000 uploads with the longest keys stay below it.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// The longest text of one element. An encoded key has up to 3072 bytes.
 const MAX_TEXT: usize = 16 * 1024;
+
+/// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 in Go,
+/// 1970-01-01), and counts as unknown, not as old.
+const EARLIEST_PLAUSIBLE: i64 = 1_136_073_600;
 
 /// A document, as it is read. A path names an element by those around it and its own name.
 pub trait Document {
@@ -163,4 +169,14 @@ pub fn is_encoded<D: Document>(text: Option<&str>) -> Result<bool, Error> {
         name if name.eq_ignore_ascii_case("url") => Ok(true),
         _ => Err(malformed::<D>("its keys have an encoding other than url")),
     }
+}
+
+/// Reads a time. None: it can't be read, or can't be right.
+pub fn plausible_time(text: &str) -> Option<i64> {
+    date::parse_iso8601(text).filter(|at| *at >= EARLIEST_PLAUSIBLE)
+}
+
+/// Decodes as forms are encoded: `+` is a space, `%2B` a plus. None: not well encoded, or not UTF-8.
+pub fn form_decoded(text: &str) -> Option<String> {
+    String::from_utf8(decode(&text.replace('+', "%20"))?).ok()
 }

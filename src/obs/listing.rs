@@ -2,14 +2,9 @@
 
 use std::io::Read;
 
-use crate::base::date;
 use crate::base::error::Error;
 use crate::base::text::holds_secret;
-use crate::obs::document::{self, Document, is_encoded, is_truncated};
-
-/// 2006-01-01T00:00:00Z, before any service of this kind. An earlier time is a zeroed one (0001-01-01 in Go,
-/// 1970-01-01), and counts as unknown, not as old.
-const EARLIEST_PLAUSIBLE: i64 = 1_136_073_600;
+use crate::obs::document::{self, Document, form_decoded, is_encoded, is_truncated, plausible_time};
 
 /// An upload on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,16 +201,6 @@ impl RawPage {
         let next = Marker { key, upload_id: self.next_upload_id.unwrap_or_default() };
         Ok(Page { uploads, next: truncated.then_some(next) })
     }
-}
-
-/// Reads a time. None: it can't be read, or can't be right.
-pub fn plausible_time(text: &str) -> Option<i64> {
-    date::parse_iso8601(text).filter(|at| *at >= EARLIEST_PLAUSIBLE)
-}
-
-/// Decodes as forms are encoded: `+` is a space, `%2B` a plus. None: not well encoded, or not UTF-8.
-pub fn form_decoded(text: &str) -> Option<String> {
-    String::from_utf8(crate::base::percent::decode(&text.replace('+', "%20"))?).ok()
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use std::io::Read;
 
 use crate::base::error::Error;
-use crate::obs::document::{self, Document, is_encoded, is_truncated};
-use crate::obs::listing::{form_decoded, plausible_time};
+use crate::obs::document::{self, Document, form_decoded, is_encoded, is_truncated, plausible_time};
 
 /// The parts of an upload, as far as they have been listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
