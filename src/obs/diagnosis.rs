@@ -2,12 +2,11 @@
 //!
 //! Pure. All text of the server that a line quotes passes through [`sanitize`] with the secrets of the request.
 
-use std::io::{self, Read};
-
 use crate::base::error::{Code, Error};
 use crate::base::text::sanitize;
-use crate::http::{Headers, Response, tls};
+use crate::http::{Response, tls};
 use crate::obs::bucket::{Addressing, Bucket, Target};
+use crate::obs::foreign_body::ForeignBody;
 use crate::obs::operation::Operation;
 use crate::obs::response::{ServiceError, Verdict, date_of, error_field};
 
@@ -324,94 +323,6 @@ fn credentials_advice(code: &str) -> Option<&'static str> {
     })
 }
 
-/// A body that no object storage service sends.
-#[derive(Debug, PartialEq, Eq)]
-enum ForeignBody {
-    Html {
-        title: Option<String>,
-        wants_https: bool,
-    },
-    Json,
-    /// A sentence that says that the port speaks https.
-    PlainText,
-    /// Compressed, with this content coding.
-    Compressed(String),
-}
-
-impl ForeignBody {
-    /// By its beginning. The Content-Type is not believed: there are services that call their XML HTML.
-    fn recognize(headers: &Headers, body: &[u8]) -> Option<ForeignBody> {
-        let coding =
-            headers.get("content-encoding").map(|coding| String::from_utf8_lossy(coding).trim().to_owned());
-        if let Some(coding) =
-            coding.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
-        {
-            return Some(ForeignBody::Compressed(coding));
-        }
-        if body.starts_with(&[0x1f, 0x8b]) {
-            return Some(ForeignBody::Compressed("gzip".to_owned()));
-        }
-        let text = String::from_utf8_lossy(body);
-        let lower = text.to_ascii_lowercase();
-        let wants_https = ["to https port", "to an https server", "ssl-enabled server port", "requires tls"]
-            .iter()
-            .any(|sentence| lower.contains(sentence));
-        let root = after_prolog(&lower);
-        if ["<!doctype html", "<html", "<head"].iter().any(|start| root.starts_with(start)) {
-            let title = lower.find("<title").and_then(|at| {
-                let (_, rest) = text[at..].split_once('>')?;
-                let end = rest.to_ascii_lowercase().find("</title")?;
-                Some(rest[..end].split_whitespace().collect::<Vec<_>>().join(" "))
-            });
-            return Some(ForeignBody::Html { title: title.filter(|title| !title.is_empty()), wants_https });
-        }
-        if root.starts_with('{') {
-            return Some(ForeignBody::Json);
-        }
-        wants_https.then_some(ForeignBody::PlainText)
-    }
-}
-
-/// What follows a byte order mark, an XML declaration and comments.
-fn after_prolog(text: &str) -> &str {
-    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
-    for (start, end) in [("<?", "?>"), ("<!--", "-->"), ("<!--", "-->")] {
-        if let Some((_, after)) = rest.strip_prefix(start).and_then(|inner| inner.split_once(end)) {
-            rest = after.trim_start();
-        }
-    }
-    rest
-}
-
-/// A body that is read, and its first bytes.
-pub struct Beginning<'a> {
-    body: &'a mut dyn Read,
-    bytes: Vec<u8>,
-}
-
-impl<'a> Beginning<'a> {
-    /// Enough for a title.
-    const MOST: usize = 1024;
-
-    pub fn of(body: &'a mut dyn Read) -> Beginning<'a> {
-        Beginning { body, bytes: Vec::new() }
-    }
-
-    /// The first bytes that were read.
-    pub fn seen(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Read for Beginning<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = self.body.read(into)?;
-        let wanted = Beginning::MOST - self.bytes.len();
-        self.bytes.extend_from_slice(&into[..n.min(wanted)]);
-        Ok(n)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -470,22 +381,6 @@ mod tests {
         }
         for other in ["", "obs", "localhost", "minio-1", "a-1", "eu-", "eu", "eu-1.com", "10-1", "eu-101x"] {
             assert!(!looks_like_region(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn the_beginning_of_a_body_is_kept() {
-        let text = b"0123456789".repeat(300);
-        for step in [1, 700, 1024, 5000] {
-            let mut body = &text[..];
-            let mut beginning = Beginning::of(&mut body);
-            let mut into = vec![0; step];
-            let mut read = Vec::new();
-            while let n @ 1.. = beginning.read(&mut into).expect("a slice can be read") {
-                read.extend_from_slice(&into[..n]);
-            }
-            assert_eq!(beginning.seen(), &text[..1024], "{step} bytes at a time");
-            assert_eq!(read, text);
         }
     }
 

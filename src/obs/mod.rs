@@ -5,6 +5,7 @@ pub mod buckets;
 pub mod clock;
 pub mod diagnosis;
 pub mod document;
+pub mod foreign_body;
 pub mod listing;
 pub mod operation;
 pub mod parts;

@@ -12,7 +12,8 @@ use crate::base::error::{Code, Error};
 use crate::base::text::without_secrets;
 use crate::http::{ExchangeError, Request, RequestHead, Response, TransportError};
 use crate::obs::bucket::{Bucket, Target};
-use crate::obs::diagnosis::{Beginning, FailedRequest};
+use crate::obs::diagnosis::FailedRequest;
+use crate::obs::foreign_body::BeginningReader;
 use crate::obs::operation::Operation;
 use crate::obs::redirect;
 use crate::obs::response::{RequestIds, ServiceError, Verdict, date_of, interpret};
@@ -336,10 +337,10 @@ impl Attempt<'_> {
             self.credentials.secrets().chain(proxy_secrets).chain([signature.as_str()]).collect();
         let response = match read {
             Some(read) => process.http.send_streaming(request, |response, body| {
-                let mut body = Beginning::of(body);
+                let mut body = BeginningReader::new(body);
                 let signed = Signed { dated, signature: signature.as_str() };
                 read(response, signed, &mut body).map_err(|error| {
-                    self.failed_request(&secrets).refine_page_error(error, response, body.seen())
+                    self.failed_request(&secrets).refine_page_error(error, response, body.beginning())
                 })
             }),
             None => process.http.send(request),
