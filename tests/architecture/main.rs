@@ -110,6 +110,23 @@ fn no_cycle_between_files() {
     assert!(uses.is_empty(), "cycles: {uses:#?}");
 }
 
+/// The picture in docs/architecture.md: each room's box names the files of the room.
+#[test]
+fn the_picture_names_every_file() {
+    let picture = std::fs::read_to_string(src().join("../docs/architecture.md")).unwrap();
+    for path in sources(&src()) {
+        let inside = path.strip_prefix(src()).unwrap();
+        let (Some(room), name) = (inside.parent().unwrap().iter().next(), path.file_stem().unwrap()) else {
+            continue;
+        };
+        let (room, name) = (room.to_str().unwrap(), name.to_str().unwrap());
+        let start = picture.find(&format!(" │ {room} ")).unwrap_or_else(|| panic!("no box for {room}"));
+        let room_box = &picture[start..start + picture[start..].find('└').unwrap()];
+        let is_named = room_box.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name);
+        assert!(is_named || matches!(name, "mod" | "tests"), "{} is not in the picture", inside.display());
+    }
+}
+
 #[test]
 fn functions_fit_a_screen() {
     let mut functions = 0;
