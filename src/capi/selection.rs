@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 use crate::base::error::Error;
 use crate::operation::abort::{Outcome, Upload};
 use crate::operation::config::Draft;
-use crate::operation::sweep::Selection;
+use crate::operation::selection::Selection;
 
 use super::ffi::{code_of, guarded, handle_mut, optional_text, switch, take};
 use super::outcome::obs_abort_outcome;

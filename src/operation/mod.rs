@@ -11,6 +11,7 @@ pub mod log;
 pub mod parts;
 pub mod rate_limit;
 pub mod retry;
+pub mod selection;
 pub mod send;
 pub mod sweep;
 pub mod tally;

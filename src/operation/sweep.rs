@@ -14,12 +14,11 @@ use crate::base::deadline::{CHECK_INTERVAL, Deadline};
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
 use crate::obs::bucket::{check_key, check_upload_id};
-use crate::obs::clock::{MAX_SKEW, trusted_date};
+use crate::obs::clock::trusted_date;
 use crate::obs::listing::{
     ListedUpload, Marker, Page, PageRequest, larger_than_memory, malformed, read_page,
 };
 use crate::obs::operation::Operation;
-use crate::obs::parts::Parts;
 use crate::operation::abort::{Inspection, Kept, Outcome, Upload, log_outcome};
 use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
@@ -28,72 +27,12 @@ use crate::operation::cycle::CycleDetector;
 use crate::operation::log::{Level, Logger};
 use crate::operation::parts::list_parts;
 use crate::operation::retry::Attempts;
+use crate::operation::selection::{Cutoffs, Selection};
 use crate::operation::send::{Failure, Invocation, Signed, Turn, send};
-use crate::operation::tally::{KeepReason, Listed, Tally};
+use crate::operation::tally::{Listed, Tally};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
 const LOW_WATER: usize = 500;
-
-/// Which uploads a sweep takes. All bounds hold together.
-#[derive(Clone, Copy, Debug)]
-pub struct Selection<'a> {
-    /// Keys that begin with this.
-    pub prefix: &'a str,
-    /// At least this old, by the server's clock. 0: no bound.
-    pub older_than_seconds: u64,
-    /// Initiated before this time, in Unix seconds.
-    pub initiated_before: Option<i64>,
-    /// Initiated, and last written to, at least this long ago, by the server's clock. 0: no bound.
-    pub idle_seconds: u64,
-    /// Whether sizes are wanted.
-    pub measure: bool,
-    /// Nothing is deleted.
-    pub dry_run: bool,
-    /// Uploads in progress may be taken.
-    pub include_live: bool,
-}
-
-impl Selection<'_> {
-    /// Whether it takes only uploads that were left for some time.
-    pub fn depends_on_age(&self) -> bool {
-        self.older_than_seconds > 0 || self.initiated_before.is_some() || self.idle_seconds > 0
-    }
-
-    /// The cutoffs of a sweep whose first page was made at the time `now`.
-    fn cutoffs(&self, now: i64) -> Cutoffs {
-        let before_now = |seconds: u64| now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX));
-        let written = before_now(self.idle_seconds);
-        let initiated = before_now(self.older_than_seconds).min(written);
-        Cutoffs {
-            initiated: initiated.min(self.initiated_before.unwrap_or(i64::MAX)),
-            written,
-            first_page: now,
-        }
-    }
-
-    /// Refuses a bound that would take uploads in progress, if they are not meant. `now`: the time, by the best clock that
-    /// is known.
-    pub fn check_initiated_before(&self, now: i64) -> Result<(), Error> {
-        let is_meant = self.dry_run || self.include_live;
-        if !is_meant && self.initiated_before.is_some_and(|bound| bound > now) {
-            return Err(Error::argument(
-                "initiated_before is a time that has not come yet, which would take uploads in progress: \
-                 give Unix seconds, and set OBS_ABORT_INCLUDE_LIVE if that is meant",
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// What was initiated, or written to, at these times or later is not touched, in Unix seconds. Fixed by the first page,
-/// however long the sweep takes. Without bounds, it is that page's time, and holds from the second pass on.
-#[derive(Clone, Copy, Debug)]
-struct Cutoffs {
-    initiated: i64,
-    written: i64,
-    /// That page's time.
-    first_page: i64,
-}
 
 /// Says whether the caller wants to keep an upload.
 pub type KeepFilter<'a> = &'a mut dyn FnMut(&Upload) -> bool;
@@ -287,7 +226,7 @@ impl<'a> Sweep<'a> {
             return Some(Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error)))));
         }
         let attempts = Attempts::after(may_be_aborted);
-        let inspects = self.selection.idle_seconds > 0 || self.selection.measure;
+        let inspects = self.selection.depends_on_parts() || self.selection.measure;
         match (self.selection.dry_run, inspects) {
             (true, true) => self.dry_run(pool, upload, &attempts, log),
             (true, false) => Some(Job::Done(Box::new(Outcome::dry_run(upload)))),
@@ -336,13 +275,15 @@ impl<'a> Sweep<'a> {
         upload: &Upload,
         attempts: &Attempts,
     ) -> Inspection {
-        let matters = self.selection.idle_seconds > 0;
+        let matters = self.selection.depends_on_parts();
         if !matters && attempts.counted > 0 {
             return Inspection::Proceed(None); // it was measured before the first attempt
         }
-        let since = self.cutoffs.get().map_or(i64::MAX, |cutoffs| cutoffs.first_page);
-        let Failure { error, status, service } = match list_parts(list, upload, since) {
-            Ok(parts) if matters => return self.judge(upload, parts),
+        let Some(cutoffs) = self.cutoffs.get() else {
+            return Inspection::Failed(internal("an upload without cutoffs").into());
+        };
+        let Failure { error, status, service } = match list_parts(list, upload, cutoffs.first_page) {
+            Ok(parts) if matters => return cutoffs.judge(upload, parts),
             Ok(parts) => return Inspection::Proceed(Some(parts)),
             Err(failure) => failure,
         };
@@ -362,29 +303,6 @@ impl<'a> Sweep<'a> {
             format!("upload {:?} of {:?}: not measured: {why}", upload.upload_id, upload.key)
         });
         Inspection::Proceed(None)
-    }
-
-    /// Whether an upload with these parts may still be written to.
-    fn judge(&self, upload: &Upload, parts: Parts) -> Inspection {
-        let keep = |kept, why: String| Inspection::Keep(kept, why);
-        if parts.count == 0 {
-            // Then its initiation counts, which was before both cutoffs.
-            return Inspection::Proceed(Some(parts));
-        }
-        let Some(newest) = parts.newest else {
-            return keep(Kept::Unknown, "the time of a part is missing, or can't be right".to_owned());
-        };
-        if upload.initiated.is_some_and(|initiated| newest < initiated.saturating_sub_unsigned(MAX_SKEW)) {
-            return keep(Kept::Unknown, "its last part is dated before its initiation".to_owned());
-        }
-        match self.cutoffs.get() {
-            Some(cutoffs) if newest < cutoffs.written => Inspection::Proceed(Some(parts)),
-            Some(cutoffs) => keep(
-                Kept::Written,
-                format!("its last part came {} s after the cutoff", newest - cutoffs.written),
-            ),
-            None => keep(Kept::Unknown, "there is no cutoff".to_owned()),
-        }
     }
 
     /// Counts an outcome. Returns the progress.
@@ -426,9 +344,9 @@ impl<'a> Sweep<'a> {
     }
 
     fn take_over(&self, page: Page) -> Result<(), Error> {
+        let cutoffs = self.cutoffs.get().ok_or_else(|| internal("a page without cutoffs"))?;
         // Before the service's clock was known, only this machine's could be asked.
-        let now = self.cutoffs.get().map_or(i64::MIN, |cutoffs| cutoffs.first_page);
-        self.selection.check_initiated_before(now)?;
+        self.selection.check_initiated_before(cutoffs.first_page)?;
         let state = &mut *self.lock();
         if let Some(next) = &page.next
             && state.cycle.closes_cycle(next)
@@ -442,7 +360,7 @@ impl<'a> Sweep<'a> {
             state.candidates.try_reserve_exact(page.uploads.len()).map_err(|_| larger_than_memory())?;
         }
         for upload in page.uploads {
-            match self.keep_reason(&upload, &state.tally) {
+            match self.selection.keep_reason(&upload, cutoffs, &state.tally) {
                 Some(reason) => state.tally.keep(&upload, reason),
                 None if self.filtered => state.candidates.push_back(upload),
                 None => state.enqueue(upload),
@@ -505,22 +423,6 @@ impl<'a> Sweep<'a> {
             },
         )?;
         Ok(page)
-    }
-
-    /// Why an upload is kept, if its listing alone says so.
-    fn keep_reason(&self, upload: &ListedUpload, tally: &Tally) -> Option<KeepReason> {
-        let cutoff = self.cutoffs.get().map_or(i64::MIN, |cutoffs| cutoffs.initiated);
-        if self.selection.depends_on_age() {
-            return match upload.initiated {
-                // Unknown is not old.
-                None => Some(KeepReason::UnknownAge),
-                Some(initiated) => (initiated >= cutoff).then_some(KeepReason::Younger),
-            };
-        }
-        // Initiated after the first page. The first pass takes it, since it comes upon it. A later one does not: on a
-        // bucket in use a sweep would not end.
-        let is_later = upload.initiated.is_some_and(|initiated| initiated > cutoff);
-        (is_later && tally.is_new(upload)).then_some(KeepReason::Younger)
     }
 
     /// What the sweep has come to.
