@@ -307,6 +307,7 @@ fn a_second_pass_that_is_cancelled() {
     let server = server();
     old(&server, 10);
     server.set_list_lag(1);
+    server.set_latency(Duration::from_millis(10)); // the callback is told of the first before the last is done
     let mut outcomes = 0;
     let ending = Config::new(&server.endpoint()).max_connections(1).client().stale(
         None,
@@ -324,6 +325,7 @@ fn a_second_pass_that_is_cancelled() {
     let server = self::server();
     old(&server, 10);
     server.set_list_lag(1);
+    server.set_latency(Duration::from_millis(10));
     let call = Call::new();
     let mut outcomes = 0;
     let ending = Config::new(&server.endpoint()).max_connections(1).client().stale(
