@@ -11,9 +11,10 @@ use crate::obs::parts::Parts;
 use crate::obs::response::{RequestIds, ServiceError};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
+use crate::operation::invocation::{BeforeAttempt, Failure, Invocation, Success, Turn};
 use crate::operation::log::{Level, Logger};
 use crate::operation::retry::{self, Attempts};
-use crate::operation::send::{BeforeAttempt, Failure, Invocation, Success, Turn, random, send};
+use crate::operation::send::{random, send};
 
 /// One upload of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,10 +14,10 @@ use crate::obs::operation::Operation;
 use crate::operation::abort::{CheckedUpload, Inspect, Outcome, Upload, abort_upload, log_outcome};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
+use crate::operation::invocation::{Invocation, Turn};
 use crate::operation::log::{Level, Logger};
 use crate::operation::rate_limit::RateLimiter;
 use crate::operation::retry::Attempts;
-use crate::operation::send::{Invocation, Turn};
 
 /// Failures beyond these are counted, and not kept.
 ///

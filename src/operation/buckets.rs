@@ -11,8 +11,9 @@ use crate::obs::operation::Operation;
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::cycle::CycleDetector;
+use crate::operation::invocation::{Failure, Invocation, Signed, Turn};
 use crate::operation::retry::Attempts;
-use crate::operation::send::{Failure, Invocation, Signed, Turn, send};
+use crate::operation::send::send;
 
 /// Calls `each` with each bucket, until it breaks.
 pub fn list_buckets(

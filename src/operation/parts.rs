@@ -6,8 +6,9 @@ use crate::http::Response;
 use crate::obs::clock::trusted_date;
 use crate::obs::parts::{Parts, PartsPage, malformed, read_parts};
 use crate::operation::abort::Upload;
+use crate::operation::invocation::{Failure, Invocation, Signed};
 use crate::operation::retry::Attempts;
-use crate::operation::send::{Failure, Invocation, Signed, send};
+use crate::operation::send::send;
 
 /// How much the clocks of a service's machines may differ, in seconds.
 const CLOCK_TOLERANCE: i64 = 60;

@@ -24,11 +24,12 @@ use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, Work
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::cycle::CycleDetector;
+use crate::operation::invocation::{Failure, Invocation, Signed, Turn};
 use crate::operation::log::{Level, Logger};
 use crate::operation::parts::list_parts;
 use crate::operation::retry::Attempts;
 use crate::operation::selection::{Cutoffs, Selection};
-use crate::operation::send::{Failure, Invocation, Signed, Turn, send};
+use crate::operation::send::send;
 use crate::operation::tally::{Listed, Tally};
 
 /// With fewer uploads waiting, the next page is fetched: at 20 ms a request and 32 workers, this is a page's time.
