@@ -137,16 +137,8 @@ pub fn abort(client: &Client, call: &CallOptions, bucket: &str, entry: CheckedUp
     };
     match client.bucket(bucket) {
         Ok(bucket) => {
-            let invocation = Invocation {
-                client,
-                operation: Operation::AbortMultipartUpload,
-                bucket: &bucket,
-                deadline: &deadline,
-                rate_limiter: None,
-                turn: Turn::First,
-                before_attempt: None,
-                log,
-            };
+            let operation = Operation::AbortMultipartUpload;
+            let invocation = Invocation::new(client, operation, &bucket, &deadline, log);
             abort_upload(&invocation, upload, Attempts::default(), None)
         }
         Err(error) => log_outcome(log, Outcome::unsent(upload, error)),

@@ -14,7 +14,7 @@ use crate::obs::operation::Operation;
 use crate::operation::abort::{CheckedUpload, Inspect, Outcome, Upload, abort_upload, log_outcome};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
-use crate::operation::invocation::{Invocation, Turn};
+use crate::operation::invocation::Invocation;
 use crate::operation::log::{Level, Logger};
 use crate::operation::rate_limit::RateLimiter;
 use crate::operation::retry::Attempts;
@@ -240,16 +240,8 @@ impl<'a> WorkerPool<'a> {
         deadline: &'i Deadline,
         log: Logger<'i>,
     ) -> Invocation<'i> {
-        Invocation {
-            client: self.client,
-            operation,
-            bucket: self.bucket,
-            deadline,
-            rate_limiter: Some(&self.rate_limiter),
-            turn: Turn::First,
-            before_attempt: None,
-            log,
-        }
+        let rate_limiter = Some(&self.rate_limiter);
+        Invocation { rate_limiter, ..Invocation::new(self.client, operation, self.bucket, deadline, log) }
     }
 
     /// Whether new work may begin.

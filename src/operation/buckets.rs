@@ -11,7 +11,7 @@ use crate::obs::operation::Operation;
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::cycle::CycleDetector;
-use crate::operation::invocation::{Failure, Invocation, Signed, Turn};
+use crate::operation::invocation::{Failure, Invocation, Signed};
 use crate::operation::retry::Attempts;
 use crate::operation::send::send;
 
@@ -27,16 +27,8 @@ pub fn list_buckets(
     let mut cycle = CycleDetector::default();
     loop {
         let deadline = client.per_upload_deadline(&whole);
-        let invocation = Invocation {
-            client,
-            operation: Operation::ListBuckets,
-            bucket: &service,
-            deadline: &deadline,
-            rate_limiter: None,
-            turn: Turn::First,
-            before_attempt: None,
-            log: client.logger(),
-        };
+        let invocation =
+            Invocation::new(client, Operation::ListBuckets, &service, &deadline, client.logger());
         let BucketsPage { buckets, next } = page(&invocation, from.as_ref())?;
         if buckets.into_iter().try_for_each(&mut *each).is_break() {
             return Err(Error::new(Code::Cancelled, "the callback ended the list of buckets"));

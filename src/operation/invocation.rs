@@ -29,6 +29,20 @@ pub struct Invocation<'a> {
     pub log: Logger<'a>,
 }
 
+impl<'a> Invocation<'a> {
+    /// An invocation that waits for no turn and decides nothing before its attempts.
+    pub fn new(
+        client: &'a Client,
+        operation: Operation,
+        bucket: &'a Bucket,
+        deadline: &'a Deadline,
+        log: Logger<'a>,
+    ) -> Invocation<'a> {
+        let (rate_limiter, turn, before_attempt) = (None, Turn::First, None);
+        Invocation { client, operation, bucket, deadline, rate_limiter, turn, before_attempt, log }
+    }
+}
+
 /// Decides on an attempt, after what the earlier ones have come to.
 pub type BeforeAttempt<'a> = &'a dyn Fn(&Attempts) -> Result<(), Failure>;
 
