@@ -13,7 +13,7 @@ use crate::obs::sign::SignatureScheme;
 use crate::operation::config::{self, Config, ProxySetting, Settings, check_nonzero};
 use crate::operation::log::{Level, Log};
 
-use super::ffi::{c_string, code_of, guarded, handle_mut, optional_text, switch, take, text};
+use super::ffi::{Userdata, c_string, code_of, guarded, handle_mut, optional_text, switch, take, text};
 
 /// Credential source: OBS_ACCESS_KEY_ID, OBS_SECRET_ACCESS_KEY and, for temporary credentials, OBS_SECURITY_TOKEN in
 /// the environment. They are read once, in obs_abort_client_new().
@@ -580,7 +580,7 @@ pub unsafe extern "C" fn obs_abort_config_set_log(
                 OBS_ABORT_LOG_DEBUG => Level::Debug,
                 other => return Err(Error::argument(format!("{other} is no log level"))),
             };
-            let userdata = Userdata(userdata);
+            let userdata = Userdata::new(userdata);
             settings.log = log.map(|log| Log {
                 level,
                 sink: Arc::new(move |level, line: String| {
@@ -594,18 +594,3 @@ pub unsafe extern "C" fn obs_abort_config_set_log(
         })
     }
 }
-
-/// A pointer of the caller, which is only passed to the callback.
-struct Userdata(*mut c_void);
-
-impl Userdata {
-    fn get(&self) -> *mut c_void {
-        self.0
-    }
-}
-
-// SAFETY: the library does not use the pointer, and the header says that the callback runs on every thread that makes a
-// call.
-unsafe impl Send for Userdata {}
-// SAFETY: as above.
-unsafe impl Sync for Userdata {}

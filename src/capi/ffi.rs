@@ -1,6 +1,6 @@
 //! The boundary between C and Rust: converts pointers, and stops panics.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, c_char, c_void};
 
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
@@ -69,6 +69,31 @@ pub unsafe fn handle_mut<'a, T>(pointer: *mut T, what: &str) -> Result<&'a mut T
     // SAFETY: as promised by the caller.
     unsafe { pointer.as_mut() }.ok_or_else(|| Error::argument(format!("the {what} is NULL")))
 }
+
+/// A pointer of the caller that a callback gets back.
+#[derive(Clone, Copy)]
+pub struct Userdata(*mut c_void);
+
+impl Userdata {
+    pub fn new(pointer: *mut c_void) -> Userdata {
+        Userdata(pointer)
+    }
+
+    pub fn get(self) -> *mut c_void {
+        self.0
+    }
+}
+
+impl Default for Userdata {
+    fn default() -> Userdata {
+        Userdata(std::ptr::null_mut())
+    }
+}
+
+// SAFETY: the library does not use the pointer, and the header says on which threads each callback gets it.
+unsafe impl Send for Userdata {}
+// SAFETY: as above.
+unsafe impl Sync for Userdata {}
 
 /// Converts a switch.
 pub fn switch(value: i32) -> Result<bool, Error> {

@@ -7,7 +7,7 @@ use crate::operation::abort::{Outcome, Upload};
 use crate::operation::config::Draft;
 use crate::operation::selection::Selection;
 
-use super::ffi::{code_of, guarded, handle_mut, optional_text, switch, take};
+use super::ffi::{Userdata, code_of, guarded, handle_mut, optional_text, switch, take};
 use super::outcome::obs_abort_outcome;
 
 /// Flag of obs_abort_sweep() and obs_abort_stale(): list the uploads that would be aborted, and abort none.
@@ -47,8 +47,8 @@ pub type obs_abort_filter_fn =
 pub struct obs_abort_selection(Draft<SelectionFields>);
 
 impl obs_abort_selection {
-    /// What is set, unless a setter was refused.
-    pub(super) fn copied(&self) -> Result<SelectionFields, Error> {
+    /// Returns a copy of what is set if all setters succeeded.
+    pub(super) fn checked(&self) -> Result<SelectionFields, Error> {
         match self.0.refusal() {
             Some(refusal) => Err(Error::argument(refusal)),
             None => Ok(self.0.settings.clone()),
@@ -68,19 +68,9 @@ pub(super) struct SelectionFields {
     userdata: Userdata,
 }
 
-/// The pointer of the caller that a callback gets back.
-#[derive(Clone, Copy)]
-struct Userdata(*mut c_void);
-
-impl Default for Userdata {
-    fn default() -> Userdata {
-        Userdata(std::ptr::null_mut())
-    }
-}
-
 impl SelectionFields {
     /// All uploads below a prefix.
-    pub(super) fn of_prefix(prefix: &str) -> Result<SelectionFields, Error> {
+    pub(super) fn with_prefix(prefix: &str) -> Result<SelectionFields, Error> {
         if prefix.len() > 1024 {
             return Err(Error::argument("the prefix is too long: up to 1024 bytes of UTF-8 are allowed"));
         }
@@ -115,7 +105,7 @@ impl SelectionFields {
     /// # Safety
     /// It may be called with its userdata.
     pub(super) unsafe fn filter(&self) -> Option<impl FnMut(&Upload) -> bool> {
-        let (filter, userdata) = (self.filter?, self.userdata.0);
+        let (filter, userdata) = (self.filter?, self.userdata.get());
         Some(move |upload: &Upload| {
             let candidate = obs_abort_outcome::from(Outcome::dry_run(upload.clone()));
             // SAFETY: as promised by the caller. The candidate lives until the callback has returned.
@@ -178,7 +168,7 @@ pub unsafe extern "C" fn obs_abort_selection_set_prefix(
     unsafe {
         set(selection, "prefix", &mut |fields| {
             let prefix = optional_text(prefix, "prefix")?.unwrap_or_default();
-            fields.prefix = SelectionFields::of_prefix(prefix)?.prefix;
+            fields.prefix = SelectionFields::with_prefix(prefix)?.prefix;
             Ok(())
         })
     }
@@ -306,7 +296,7 @@ pub unsafe extern "C" fn obs_abort_selection_set_filter(
     // SAFETY: a selection of ours, as the header requires.
     unsafe {
         set(selection, "filter", &mut |fields| {
-            (fields.filter, fields.userdata) = (filter, Userdata(userdata));
+            (fields.filter, fields.userdata) = (filter, Userdata::new(userdata));
             Ok(())
         })
     }

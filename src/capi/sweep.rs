@@ -87,7 +87,7 @@ pub unsafe extern "C" fn obs_abort_sweep(
                 handle(client, "client")?,
                 begin(call),
                 text(bucket, "bucket")?,
-                handle(selection, "selection")?.copied()?,
+                handle(selection, "selection")?.checked()?,
             )
         };
         let bounds = selection.bounds(flags)?;
@@ -159,7 +159,7 @@ pub unsafe extern "C" fn obs_abort_stale(
                 optional_text(prefix, "prefix")?.unwrap_or_default(),
             )
         };
-        let mut selection = SelectionFields::of_prefix(prefix)?;
+        let mut selection = SelectionFields::with_prefix(prefix)?;
         selection.older_than_seconds = older_than_seconds;
         let bounds = selection.bounds(flags)?;
         check_bucket(bucket)?;
