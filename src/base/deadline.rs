@@ -36,7 +36,7 @@ impl CancelFlag {
 #[derive(Debug)]
 pub struct Deadline {
     deadline: Instant,
-    /// By how many nanoseconds it was put off. Of this one: a clone has its own.
+    /// The nanoseconds by which it was put off. A clone has its own.
     put_off: AtomicU64,
     /// It can't be put off beyond this.
     latest: Instant,

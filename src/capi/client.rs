@@ -24,8 +24,9 @@ pub struct obs_abort_client(pub(super) Client);
 
 /// Creates a client from a config. The client gets a copy of the settings.
 ///
-/// The function reads the environment (credentials, proxies, SSL_CERT_FILE, SSL_CERT_DIR) and the trusted certificate authorities. It
-/// sends nothing. It does not check whether credentials exist: without them, calls return OBS_ABORT_NO_CREDENTIALS.
+/// The function reads the environment (credentials, proxies, SSL_CERT_FILE, SSL_CERT_DIR) and the trusted certificate
+/// authorities. It sends nothing. It does not check whether credentials exist: without them, calls return
+/// OBS_ABORT_NO_CREDENTIALS.
 ///
 /// \param config  The config.
 /// \param client  Receives the client, to be freed with obs_abort_client_free(). Receives NULL on failure. Must not be

@@ -47,9 +47,9 @@ use super::selection::{SelectionFields, obs_abort_selection};
 /// \param bucket     As for obs_abort_multipart().
 /// \param selection  The selection, which is copied: it may be changed or freed during the call.
 /// \param flags      0, OBS_ABORT_DRY_RUN, OBS_ABORT_INCLUDE_LIVE, or both combined with |. Other values are refused. In
-///                   a dry run nothing is aborted, and the outcome of each upload that would be has code 0, HTTP status 0
-///                   and 0 attempts. Without a flag, a selection that sets no age, or that
-///                   sets obs_abort_selection_set_initiated_before() to a time that has not come yet, is refused with
+///                   a dry run nothing is aborted, and the outcome of each upload that would be has code 0, HTTP status
+///                   0 and 0 attempts. Without a flag, a selection that sets no age, or that sets
+///                   obs_abort_selection_set_initiated_before() to a time that has not come yet, is refused with
 ///                   OBS_ABORT_INVALID_ARGUMENT, so that an atoi() that failed does not destroy a running backup.
 /// \param progress   A progress callback, or NULL.
 /// \param userdata   A pointer that is passed to `progress`. May be NULL.

@@ -1,8 +1,8 @@
 //! The head of a response (HTTP/1.1, RFC 9112), read by httparse.
 //!
 //! Every response takes the same way: the head is parsed as a whole, its framing is decided once, by
-//! [`Framing::from_headers`], and `body.rs` reads the rest by that. A response whose framing can be read in two ways is still
-//! read, but its connection does not serve again: bytes left over from it could be taken for the response to the next
+//! [`Framing::from_headers`], and `body.rs` reads the rest by that. A response whose framing can be read in two ways is
+//! still read, but its connection does not serve again: bytes left over from it could be taken for the response to the next
 //! abort, a false "gone".
 //!
 //! Why not ureq-proto, ureq's own sans-IO crate: building, writing and reading one abort with it takes 14.5 thousand

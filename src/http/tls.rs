@@ -22,8 +22,8 @@ use crate::base::sys::roots::{ADVICE, Sources};
 use super::error::TransportError;
 
 /// The roots that were read last, kept for the process as long as their files and the system's store are the same: a
-/// daemon's next client trusts what a replaced bundle says. Without a lock: if one were held at a fork, the child would hang. Parsing twice does no
-/// harm.
+/// daemon's next client trusts what a replaced bundle says. Without a lock: if one were held at a fork, the child would
+/// hang. Parsing twice does no harm.
 static ROOTS: ArcSwapOption<CachedRoots> = ArcSwapOption::const_empty();
 
 struct CachedRoots {
@@ -42,7 +42,7 @@ struct FileVersion {
 }
 
 impl FileVersion {
-    fn of(path: PathBuf) -> Option<FileVersion> {
+    fn read(path: PathBuf) -> Option<FileVersion> {
         let metadata = std::fs::metadata(&path).ok()?;
         Some(FileVersion {
             path,
@@ -103,7 +103,7 @@ fn add_certificates(roots: &mut RootCertStore, path: &Path, pem: &[u8]) -> Resul
     }
 }
 
-/// Where roots are trusted from if the caller sets no CA file.
+/// The sources of trusted roots that the environment names, if the caller sets no CA file.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// SSL_CERT_FILE: a bundle.
@@ -134,7 +134,7 @@ impl Environment {
                 certificates: Vec::new(),
             };
         }
-        Sources::of_system()
+        Sources::system()
     }
 
     /// The roots, read anew if a file has changed.
@@ -148,7 +148,7 @@ impl Environment {
         }
         // Looked at before they are read: a file that is replaced meanwhile is read again next time.
         let files: Vec<_> =
-            bundle.iter().cloned().chain(in_directories).filter_map(FileVersion::of).collect();
+            bundle.iter().cloned().chain(in_directories).filter_map(FileVersion::read).collect();
         if let Some(cached) = &*ROOTS.load()
             && cached.files == files
             && cached.certificates == certificates
@@ -206,8 +206,7 @@ fn hashed_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Takes no for an answer, unless it is for want of a file descriptor: what is missing now would be missing from the
-/// cached roots, too.
+/// Ignores an error, unless no file descriptor was left: what is missing now would be missing from the cached roots, too.
 fn unless_exhausted<T>(read: io::Result<T>, path: &Path) -> Result<Option<T>, Error> {
     match read {
         Err(e) if is_exhaustion(&e) => Err(unusable_roots(path, error_text(&e))),

@@ -25,7 +25,7 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// Of a response that needs no other look.
+    /// Reads them from the headers alone.
     pub fn from_headers(headers: &Headers) -> RequestIds {
         RequestIds { request_id: obs_or_amz(headers, REQUEST_ID), host_id: obs_or_amz(headers, HOST_ID) }
     }

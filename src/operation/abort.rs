@@ -27,7 +27,7 @@ pub struct Upload {
     pub initiated: Option<i64>,
     /// Its parts, if they have been listed.
     pub parts: Option<Parts>,
-    /// Which entry of a list it is, if there is a list.
+    /// Its index in the caller's list, if there is one.
     pub index: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ pub struct Outcome {
     pub upload: Upload,
     /// `Ok`: the upload is gone.
     pub code: Code,
-    /// Of the response to the abort request that decided the code; 0 if none did.
+    /// The status of the response to the abort request that decided the code; 0 if none did.
     pub http_status: u16,
     /// One line; None on success.
     pub message: Option<String>,
@@ -100,31 +100,31 @@ impl Outcome {
         }
     }
 
-    /// Of an upload that is not aborted, since it may still be written to.
+    /// The outcome of an upload that is not aborted, since it may still be written to.
     pub fn kept(upload: Upload, attempts: &Attempts, kept: Kept, why: String) -> Outcome {
         let outcome = Outcome::new(upload, attempts, Err(Error::new(Code::Ok, "").into()));
         Outcome { kept: Some(kept), message: Some(why), ..outcome }
     }
 
-    /// Of an upload for which nothing was sent.
+    /// The outcome of an upload for which nothing was sent.
     pub fn unsent(upload: Upload, error: Error) -> Outcome {
         Outcome::new(upload, &Attempts::default(), Err(error.into()))
     }
 
-    /// Of an upload for which no abort was sent, since its inspection failed: mostly since the service says that it is
-    /// gone.
+    /// The outcome of an upload for which no abort was sent, since its inspection failed: mostly since the service says
+    /// that it is gone.
     pub fn not_aborted(upload: Upload, attempts: &Attempts, failure: Failure) -> Outcome {
         Outcome::new(upload, attempts, gone_by_this_call(attempts, failure))
     }
 
-    /// Of an upload that would be aborted.
+    /// The outcome of an upload that would be aborted.
     pub fn dry_run(upload: Upload) -> Outcome {
         let nothing_sent = Success { status: 0, ids: RequestIds::default() };
         Outcome::new(upload, &Attempts::default(), Ok(nothing_sent))
     }
 }
 
-/// What a caller names: an upload, or what can be shown of it and why it is none.
+/// An upload that the caller names; if it is invalid, what can be shown of it, and the reason.
 pub type CheckedUpload = Result<Upload, (Upload, Error)>;
 
 /// Aborts one upload.

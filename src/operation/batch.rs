@@ -38,21 +38,21 @@ const MIN_CHANNEL_CAPACITY: usize = 64;
 /// Counts of uploads. `total` is always the sum of the four that follow.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Gone by this call.
+    /// Uploads that are gone because of this call.
     pub aborted: u64,
-    /// Gone before this call.
+    /// Uploads that were gone before this call.
     pub missing: u64,
-    /// Neither.
+    /// Uploads whose abort failed.
     pub failed: u64,
-    /// Not to be touched, or not reached.
+    /// Uploads that were left alone, or not reached.
     pub kept: u64,
-    /// Of those kept, the ones that were initiated too late.
+    /// Kept uploads that were initiated too late.
     pub younger: u64,
-    /// Of those kept, the ones that may still be written to.
+    /// Kept uploads that may still be written to.
     pub active: u64,
     /// Responses that asked to slow down, to abort and to list requests alike.
     pub throttled: u64,
-    /// Of those kept, the ones whose age the server does not tell.
+    /// Kept uploads whose age the server does not tell.
     pub unknown_age: u64,
     /// The size of the aborted uploads, as far as it was measured.
     pub bytes: u64,
@@ -102,7 +102,7 @@ pub struct BatchResult {
 }
 
 impl BatchResult {
-    /// Of a call that began nothing.
+    /// The result of a call that began nothing.
     pub fn refused(kept: u64, error: Error) -> BatchResult {
         BatchResult { report: Report { kept, ..Report::default() }, result: Err(error) }
     }
@@ -210,7 +210,7 @@ pub struct WorkerPool<'a> {
     /// tell: it keeps only the first failures, and one that ran out of its own budget is neither.
     cancelled_in_flight: CancelFlag,
     timed_out_in_flight: CancelFlag,
-    /// Set if the service asked all to wait, and longer than is waited for.
+    /// Set if the service asked all requests to wait longer than they may.
     held_off: CancelFlag,
 }
 
@@ -284,7 +284,7 @@ impl<'a> WorkerPool<'a> {
         });
     }
 
-    /// Whether the service asked all to wait beyond what is waited for.
+    /// Returns whether the service asked all requests to wait longer than they may.
     pub fn is_held(&self) -> bool {
         self.rate_limiter.held_too_long().is_some()
             || self.rate_limiter.is_held_until(self.deadline.instant())
@@ -322,7 +322,7 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// What the caller's thread is to be told of a job, a beat if there is no outcome. An error: the job was not begun,
+    /// Performs a job. Returns its outcome for the caller's thread, or None for a beat. An error: the job was not begun,
     /// since the call ended first.
     fn perform(&self, job: Job, log: Logger<'_>) -> Result<Option<Outcome>, CutOff> {
         let (upload, earlier) = match job {

@@ -18,7 +18,7 @@ use crate::operation::log::Log;
 /// The choice of a proxy.
 #[derive(Clone, Debug)]
 pub enum ProxySetting {
-    /// By the environment.
+    /// The proxy that the environment names.
     Environment,
     /// No proxy, whatever the environment says.
     Direct,

@@ -68,9 +68,9 @@ pub struct Success {
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub error: Error,
-    /// Of the response that decided; 0 if none did.
+    /// The status of the response that decided; 0 if none did.
     pub status: u16,
-    /// What that response said, fit for a message.
+    /// The service error in that response, fit for a message.
     pub service: ServiceError,
 }
 
@@ -81,17 +81,17 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// The same with more to say.
+    /// Appends to the message.
     pub fn with_detail(mut self, more: &str) -> Failure {
         self.error.detail.push_str(more);
         self
     }
 }
 
-/// How a request was signed.
+/// The date and the signature of a request.
 #[derive(Clone, Copy)]
 pub struct Signed<'a> {
-    /// By which time, in Unix seconds.
+    /// The time by which it was dated, in Unix seconds.
     pub dated: i64,
     pub signature: &'a str,
 }

@@ -13,8 +13,8 @@
 //! - Before an upload is tried for the third and fourth time there is a quiet moment, so that the service has a token
 //!   for it: an upload must not fail because it was unlucky while the rate was found.
 //!
-//! Not by a crate: those limit to a rate that is known beforehand. The constants were found by simulation; the tests
-//! below repeat the main scenarios.
+//! Not by a crate: those limit to a rate that is known beforehand. The constants were found by simulation; `tests.rs`
+//! repeats the main scenarios.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -105,7 +105,7 @@ impl fmt::Display for Slowdown {
 struct State {
     /// Requests a second. None: unlimited.
     rate: Option<f64>,
-    /// By how much the rate grows after the next good window.
+    /// The share by which the rate grows after the next good window.
     growth: f64,
     /// The responses to requests that were sent at this rate.
     window: Window,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
 
-/// Where trusted roots come from.
+/// The sources of trusted roots.
 #[derive(Debug, Default)]
 pub struct Sources {
     /// A file of certificates.
@@ -15,7 +15,7 @@ pub struct Sources {
     pub certificates: Vec<CertificateDer<'static>>,
 }
 
-/// How to give a system what it lacks.
+/// What to do on a system without roots.
 #[cfg(unix)]
 pub const ADVICE: &str = "install ca-certificates, or set a CA file or SSL_CERT_FILE";
 #[cfg(windows)]
@@ -26,7 +26,7 @@ impl Sources {
     /// The bundle of the system, or else its directories.
     ///
     /// Read directly: in 0.9 ms, against 4 to 30 ms by rustls-native-certs.
-    pub fn of_system() -> Sources {
+    pub fn system() -> Sources {
         // Of Debian and Arch, Fedora and RHEL (two), SUSE, and of Alpine, OpenBSD and macOS.
         let bundles = [
             "/etc/ssl/certs/ca-certificates.crt",
@@ -50,7 +50,7 @@ impl Sources {
     /// The roots that the certificate store of this user trusts for servers, those of the machine included.
     ///
     /// Not by rustls-native-certs: it reads the environment again, and panics at a certificate whose uses can't be read.
-    pub fn of_system() -> Sources {
+    pub fn system() -> Sources {
         let store = schannel::cert_store::CertStore::open_current_user("ROOT");
         let certificates = store.iter().flat_map(|store| store.certs());
         Sources {
