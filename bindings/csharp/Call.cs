@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Linq;
 using System.Runtime.ExceptionServices;
 using System.Threading;
@@ -18,10 +19,13 @@ namespace ObsAbort
 
         [ThreadStatic] private static Call current;
 
-        // Mono does not exit while a thread is in a library, and a call retries what Mono's signals interrupt.
+        // Mono does not exit while a thread is in a library, and a call retries what Mono's signals interrupt. Its
+        // Environment.Exit hangs, too, if threads contend for a lock, or several wait in Monitor.Wait for one object: it
+        // suspends them while they hold what it needs itself.
         private static readonly LinkedList<Call> running = new LinkedList<Call>();
         private static readonly TimeSpan ExitTime = TimeSpan.FromSeconds(1);
-        private static bool exiting;
+        private static volatile bool exiting;
+        private static int exitingThread;
 
         private readonly Action<ObsAbortLogLevel, string> log;
         private readonly IProgress<AbortProgress> progress;
@@ -69,6 +73,7 @@ namespace ObsAbort
                         current = outer;
                         End(node);
                     }
+                    RestIfExiting(token);
                 }
             }
             if (thrown is ThreadAbortException)
@@ -80,35 +85,47 @@ namespace ObsAbort
 
         private LinkedListNode<Call> Begin()
         {
-            lock (running)
-            {
-                if (exiting)
-                    Cancel();
-                return running.AddLast(this);
-            }
+            // Without the lock, once there is an exit that contention might hang.
+            if (!exiting)
+                lock (running)
+                    if (!exiting)
+                        return running.AddLast(this);
+            Cancel();
+            return null;
         }
 
         private static void End(LinkedListNode<Call> node)
         {
-            lock (running)
-            {
-                running.Remove(node);
-                if (exiting)
-                    Monitor.Pulse(running);
-            }
+            if (node != null)
+                lock (running)
+                    running.Remove(node);
+        }
+
+        // What the thread would do next may contend for locks. Who waits for it in an exit handler does not wait for ever.
+        private static void RestIfExiting(CancellationToken token)
+        {
+            if (exiting && Thread.CurrentThread.ManagedThreadId != exitingThread)
+                token.WaitHandle.WaitOne(ExitTime);
         }
 
         private static void CancelAll()
         {
-            int exits = Thread.CurrentThread.ManagedThreadId;
+            exitingThread = Thread.CurrentThread.ManagedThreadId;
             lock (running)
             {
                 exiting = true;
                 foreach (Call call in running)
                     call.Cancel();
-                // Not for calls whose callback exits.
-                while (running.Any(call => call.thread != exits) && Monitor.Wait(running, ExitTime)) { }
             }
+            // Not for calls whose callback exits.
+            for (Stopwatch clock = Stopwatch.StartNew(); AnyOnOtherThreads() && clock.Elapsed < ExitTime; )
+                Thread.Sleep(1);
+        }
+
+        private static bool AnyOnOtherThreads()
+        {
+            lock (running)
+                return running.Any(call => call.thread != exitingThread);
         }
 
         private void Cancel()

@@ -13,6 +13,8 @@ namespace ObsAbort
         private static readonly TimeSpan IdleTime = TimeSpan.FromSeconds(2);
 
         private readonly object gate = new object();
+        // Not Monitor.Wait, in which Mono's threads must not be when it exits: see Call.
+        private readonly Semaphore wakes = new Semaphore(0, int.MaxValue);
         private readonly LinkedList<Job> waiting = new LinkedList<Job>();
         private readonly int limit;
         private int threads;
@@ -82,7 +84,7 @@ namespace ObsAbort
                     return job.Source.Task;
                 waiting.AddLast(job.Node);
                 if (idle >= waiting.Count)
-                    Monitor.Pulse(gate);
+                    wakes.Release();
                 else if (threads < limit && !StartThread() && threads == 0)
                 {
                     waiting.Remove(job.Node);
@@ -174,23 +176,33 @@ namespace ObsAbort
 
         private Job Next()
         {
-            lock (gate)
+            for (bool woken = true; ; woken = Wait())
+                lock (gate)
+                {
+                    if (waiting.Count > 0)
+                    {
+                        Job job = waiting.First.Value;
+                        waiting.RemoveFirst();
+                        job.Settled = true;
+                        return job;
+                    }
+                    if (!woken)
+                        return null;
+                    idle++;
+                }
+        }
+
+        // It may return without a job to do: another thread may have taken it.
+        private bool Wait()
+        {
+            try
             {
-                idle++;
-                try
-                {
-                    while (waiting.Count == 0 && Monitor.Wait(gate, IdleTime)) { }
-                }
-                finally
-                {
+                return wakes.WaitOne(IdleTime);
+            }
+            finally
+            {
+                lock (gate)
                     idle--;
-                }
-                if (waiting.Count == 0)
-                    return null;
-                Job job = waiting.First.Value;
-                waiting.RemoveFirst();
-                job.Settled = true;
-                return job;
             }
         }
     }

@@ -21,8 +21,8 @@ static class Harness
 
     static int Main(string[] arguments)
     {
-        if (arguments.Length == 2 && arguments[0] == "exit-with-calls-at")
-            return LifetimeTests.ExitWithCallsInFlight(arguments[1]);
+        if (arguments.Length == 4 && arguments[0] == "exit-with-calls-at")
+            return LifetimeTests.ExitWithCallsInFlight(arguments.Skip(1).ToArray());
         // What tests start together must start together.
         ThreadPool.SetMinThreads(16, 4);
         int run = 0, failed = 0;
@@ -57,7 +57,8 @@ static class Harness
 
     public static T Cleanup<T>(T disposable) where T : IDisposable
     {
-        disposables.Add(disposable);
+        lock (disposables)
+            disposables.Add(disposable);
         return disposable;
     }
 
