@@ -70,6 +70,8 @@ static class CallbackTests
                 Action logged = null;
                 ObsAbortClient client = server.Client(c =>
                 {
+                    // The first 2 requests that arrive are among the first 10 uploads.
+                    c.MaxConnections = 8;
                     c.LogLevel = ObsAbortLogLevel.Debug;
                     c.Log = (level, line) => logged?.Invoke();
                 });
