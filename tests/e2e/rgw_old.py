@@ -19,8 +19,11 @@ AGE = 3 * HOUR
 THREADS = 8
 
 # What Ceph keeps of each operation, in its log and in that of a placement group, takes a third of the time of tens of
-# thousands, and grows with them.
+# thousands, and grows with them. So does RGW's queue of parts that are garbage, an object that the memory store would copy,
+# piece by piece, at each write.
 LEAN = """
+memstore_page_set = true
+memstore_page_size = 4096
 debug_rgw = 0/0
 debug_osd = 0/0
 debug_objclass = 0/0
