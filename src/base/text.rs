@@ -82,7 +82,7 @@ fn length_of_secret(text: &[u8], secret: &[u8]) -> Option<usize> {
 }
 
 /// The length of the character `wanted` at the beginning of a text, as it is or escaped: percent-encoded any number of
-/// times, decoded as in forms, as an XML reference, or behind a backslash (JSON, and Rust's own quotes).
+/// times, decoded as in forms, as an XML reference, or behind backslashes (JSON, and Rust's own quotes).
 fn length_of_character(text: &[u8], wanted: u8) -> Option<usize> {
     let number = |digits: &[u8], radix| {
         std::str::from_utf8(digits).ok().and_then(|digits| u32::from_str_radix(digits, radix).ok())
@@ -115,10 +115,18 @@ fn length_of_character(text: &[u8], wanted: u8) -> Option<usize> {
                 return Some(1 + name.len() + 1);
             }
         }
-        [b'\\', b'u', digits @ ..] if is_wanted(digits.get(..4).and_then(|digits| number(digits, 16))) => {
-            return Some(6);
+        [b'\\', ..] => {
+            // A message quotes what a server has escaped already. Nobody makes more layers than these.
+            let run = text.iter().take(8).take_while(|b| **b == b'\\').count();
+            let layers = if wanted == b'\\' { 1 } else { run };
+            match &text[layers..] {
+                [b'u', digits @ ..] if is_wanted(digits.get(..4).and_then(|digits| number(digits, 16))) => {
+                    return Some(layers + 5);
+                }
+                [escaped, ..] if *escaped == wanted => return Some(layers + 1),
+                _ => {}
+            }
         }
-        [b'\\', escaped, ..] if *escaped == wanted => return Some(2),
         [b' ', ..] if wanted == b'+' => return Some(1),
         _ => {}
     }
@@ -148,6 +156,8 @@ mod tests {
             "a&#43;&#x2F;&#X3d;<&#38;\"%b",
             "a+\\/=<&\\\"%b",
             "a\\u002b/=\\u003C&\"%b",
+            "a+\\\\/=<&\\\\\\\"%b",
+            "a\\\\u002b/=\\\\\\\\u003C&\"%b",
             "a /=<&\"%b",
         ] {
             let text = format!("é {shown} {shown}é");
