@@ -4,10 +4,12 @@ use std::ffi::{CString, c_char, c_void};
 
 use crate::base::error::{Code, Error};
 use crate::base::panic::{caught, internal};
+use crate::base::sys::thread::uncancellable;
 
 /// Runs the body of an exported function. Returns `otherwise` if it panics. Restores errno, which the system calls of
-/// the body may change.
+/// the body may change, and lets no cancellation of the thread unwind it.
 pub fn guarded<R>(otherwise: R, run: impl FnOnce() -> R) -> R {
+    let _uncancellable = uncancellable();
     let errno = errno::errno();
     let returned = caught(run).unwrap_or(otherwise);
     errno::set_errno(errno);

@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::expect_used, unsafe_code)]
 
+use std::ffi::c_void;
 use std::mem::ManuallyDrop;
+use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
 use obs_local::{End, Fault, Options, Rate, Server};
@@ -371,4 +373,65 @@ fn shutdown_closes_what_is_idle() {
     assert_eq!(server.connections_open(), 1);
     client.shutdown();
     eventually("no connection is open", || server.connections_open() == 0);
+}
+
+unsafe extern "C" {
+    fn pthread_create(
+        thread: *mut usize,
+        attributes: *const c_void,
+        run: extern "C" fn(*mut c_void) -> *mut c_void,
+        argument: *mut c_void,
+    ) -> i32;
+    fn pthread_cancel(thread: usize) -> i32;
+    fn pthread_setcancelstate(state: i32, before: *mut i32) -> i32;
+    fn pthread_join(thread: usize, result: *mut *mut c_void) -> i32;
+}
+
+/// A call, and what a thread that makes it finds: its code, and the thread's state of cancellation before and after.
+struct Cancelled<'a> {
+    verb: fn(&Client, &Call) -> i32,
+    client: &'a Client,
+    found: (i32, i32, i32),
+}
+
+extern "C" fn make(call: *mut c_void) -> *mut c_void {
+    // A cancellation that is pending acts in the next function that waits: there is none below.
+    const DISABLED: i32 = 1;
+    let call = unsafe { &mut *call.cast::<Cancelled<'_>>() };
+    let mut state = [-1; 2];
+    unsafe {
+        pthread_setcancelstate(0, &raw mut state[0]);
+        let code = (call.verb)(call.client, &Call(null_mut()));
+        pthread_setcancelstate(DISABLED, &raw mut state[1]);
+        call.found = (code, state[0], state[1]);
+    }
+    null_mut()
+}
+
+/// pthread_cancel() unwinds a thread's stack. With Rust on it, the C library ends the process.
+#[test]
+fn a_thread_that_its_host_cancels() {
+    if !in_own_process("a_thread_that_its_host_cancels") {
+        return;
+    }
+    let server = playing(silent());
+    let client = Config::new(&server.endpoint()).timeout_ms(700).max_attempts(1).client();
+    let verbs: [fn(&Client, &Call) -> i32; 3] = [one, many_of_one, stale];
+    for (verb, want) in verbs.into_iter().zip([code::TIMEOUT, code::PARTIAL, code::TIMEOUT]) {
+        let before = server.connections_accepted();
+        let mut call = Cancelled { verb, client: &client, found: (-1, -1, -1) };
+        let mut thread = 0;
+        unsafe {
+            assert_eq!(pthread_create(&raw mut thread, null(), make, (&raw mut call).cast()), 0);
+            eventually("it waits for the server", || server.connections_accepted() > before);
+            std::thread::sleep(Duration::from_millis(100));
+            assert_eq!(pthread_cancel(thread), 0);
+            assert_eq!(pthread_join(thread, null_mut()), 0);
+        }
+        assert_eq!(
+            call.found,
+            (want, 0, 0),
+            "the call ends as it would have, and the state is the host's again"
+        );
+    }
 }

@@ -51,6 +51,36 @@ pub fn spawn_scoped<'scope>(
     with_signals_blocked(|| thread.spawn_scoped(scope, contained(run)))
 }
 
+// Not in the crate libc for Linux.
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
+}
+
+#[cfg(target_vendor = "apple")]
+const CANCEL_DISABLE: libc::c_int = 0;
+#[cfg(not(target_vendor = "apple"))]
+const CANCEL_DISABLE: libc::c_int = 1;
+
+/// Puts off the cancellation of a thread until it is dropped.
+pub struct Uncancellable(libc::c_int);
+
+impl Drop for Uncancellable {
+    fn drop(&mut self) {
+        // SAFETY: the state is the one that was set before. A cancellation that is pending acts later, in a function
+        // of the host's that waits.
+        unsafe { pthread_setcancelstate(self.0, std::ptr::null_mut()) };
+    }
+}
+
+/// Puts off pthread_cancel() of this thread. It would unwind the stack where a system call waits, and the C library ends
+/// a process whose stack has Rust on it.
+pub fn uncancellable() -> Uncancellable {
+    let mut before = 0;
+    // SAFETY: the pointer is valid for a write.
+    unsafe { pthread_setcancelstate(CANCEL_DISABLE, &raw mut before) };
+    Uncancellable(before)
+}
+
 /// Starts a thread, which inherits the signal mask. The signals of faults stay as the host has them: if one were
 /// pending, unblocking it here would deliver it.
 fn with_signals_blocked<R>(start: impl FnOnce() -> R) -> R {

@@ -32,6 +32,13 @@ pub fn has_headroom() -> bool {
     }
 }
 
+/// Nothing: no function of Windows unwinds the stack of another thread.
+pub struct Uncancellable;
+
+pub fn uncancellable() -> Uncancellable {
+    Uncancellable
+}
+
 /// Starts a thread.
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     keep_library_loaded()?;
