@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::base::deadline::{CHECK_INTERVAL, CancelFlag, Deadline, Interrupted};
@@ -256,18 +256,20 @@ impl<'a> WorkerPool<'a> {
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
             let (sender, messages) = sync_channel((MESSAGES_PER_WORKER * workers).max(MIN_CHANNEL_CAPACITY));
-            let caller = std::thread::current();
+            // Disconnected once the last worker has ended. Not by parking: `std::thread::current` panics if the caller's
+            // thread is about to end, in the destructor of a key.
+            let (working, ended) = channel::<()>();
             // Fewer than asked for will do.
             let started: Vec<_> = (0..workers)
                 .map_while(|_| {
                     if !thread::has_headroom() {
                         return None;
                     }
-                    let (sender, caller) = (sender.clone(), caller.clone());
+                    let (sender, working) = (sender.clone(), working.clone());
                     let work = move || {
                         self.work(next_job, &sender);
                         drop(sender);
-                        caller.unpark(); // from its pause, if this was the last
+                        drop(working); // ends the caller's pause, if this was the last
                     };
                     thread::spawn_scoped(scope, "obsabort-worker", work).ok()
                 })
@@ -275,8 +277,8 @@ impl<'a> WorkerPool<'a> {
             if started.is_empty() && workers > 0 {
                 self.work_on_this_thread(next_job, observer);
             }
-            drop(sender);
-            self.receive(&messages, observer);
+            drop((sender, working));
+            self.receive(&messages, &ended, observer);
             for worker in started {
                 // The scope itself waits for the end of what they do, and not for that of the threads.
                 let _ = worker.join();
@@ -363,13 +365,13 @@ impl<'a> WorkerPool<'a> {
         Err(CutOff)
     }
 
-    fn receive(&self, messages: &Receiver<Message>, observer: &mut Observer<'_>) {
+    fn receive(&self, messages: &Receiver<Message>, ended: &Receiver<()>, observer: &mut Observer<'_>) {
         loop {
             match messages.recv_timeout(CHECK_INTERVAL) {
                 Ok(message) => {
                     self.take(message, observer);
                     // Now, and not after the rest: then it would be woken twice for a burst.
-                    std::thread::park_timeout(PAUSE);
+                    let _ = ended.recv_timeout(PAUSE);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

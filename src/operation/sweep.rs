@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::ThreadId;
 use std::time::Instant;
 
 use crate::base::deadline::{CHECK_INTERVAL, Deadline};
@@ -105,7 +104,7 @@ struct State {
     is_listing: bool,
     /// The worker that fetched the last page. If each page were read by another one, it would leave its mark in the
     /// heap of each, since the system's allocator gives threads heaps of their own: megabytes with 32 workers.
-    lister: Option<ThreadId>,
+    lister: Option<usize>,
     failure: Option<Error>,
 }
 
@@ -124,7 +123,7 @@ impl State {
             return None;
         }
         let marker = self.next_page.clone()?;
-        let this = std::thread::current().id();
+        let this = this_thread();
         // The one that did so before, unless an abort holds it up while there is nothing left to do.
         if !self.waiting.is_empty() && self.lister.is_some_and(|lister| lister != this) {
             return None;
@@ -451,6 +450,12 @@ impl<'a> Sweep<'a> {
         report.complete &= result.is_ok() && !(dry_run && report.acted_on() > 0);
         BatchResult { report, result }
     }
+}
+
+/// A number that no other thread has now. Not `std::thread::current`, which panics if the thread is about to end.
+fn this_thread() -> usize {
+    thread_local!(static HERE: u8 = const { 0 });
+    HERE.with(|here| std::ptr::from_ref(here).addr())
 }
 
 fn upload_of(listed: ListedUpload) -> Upload {

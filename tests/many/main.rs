@@ -6,15 +6,16 @@ mod bad;
 mod ends;
 
 use std::collections::BTreeSet;
+use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use obs_local::{End, Fault};
 use support::obs::{entries, server, uploads};
 use support::process::{descriptors, eventually, in_own_process, threads};
-use support::{Call, Config, Ending, Report, c, code, lib};
+use support::{Call, Client, Config, Ending, Report, c, code, lib};
 
 fn counts(report: &Report) -> (u64, u64, u64, u64, u64) {
     (report.total, report.aborted, report.missing, report.failed, report.kept)
@@ -316,4 +317,45 @@ fn retries_within_many() {
     // An answer that was lost counts as done by this call, the abort having been carried out.
     assert_eq!(counts(report), (100, 100, 0, 0, 0));
     assert_eq!(attempts, server.counts().requests, "each request on the wire is in somebody's attempts");
+}
+
+unsafe extern "C" {
+    fn pthread_key_create(key: *mut u32, destructor: unsafe extern "C" fn(*mut c_void)) -> i32;
+    fn pthread_setspecific(key: u32, value: *const c_void) -> i32;
+}
+
+/// The key of a thread that ends, and what it is told meanwhile.
+static KEY: AtomicU32 = AtomicU32::new(0);
+static AT_THE_END: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+fn many_and_stale(client: &Client) -> [i32; 2] {
+    let many = client.many(None, "backups", &[("key", "id"); 40], &mut |_, _, _| false);
+    [many.code, client.stale(None, "backups", None, 60, 0, &mut |_, _, _| false).code]
+}
+
+unsafe extern "C" fn end(client: *mut c_void) {
+    let mut told = AT_THE_END.lock().unwrap();
+    if told.is_empty() {
+        // Once more, after the destructors of all other keys, that of Rust's standard library among them.
+        unsafe { pthread_setspecific(KEY.load(Ordering::Relaxed), client) };
+    }
+    told.extend(many_and_stale(unsafe { &*client.cast::<Client>() }));
+}
+
+/// In the destructor of a key, what the library's runtime has for that thread may be gone.
+#[test]
+fn in_the_destructor_of_a_key() {
+    let server = server();
+    let client = Config::new(&server.endpoint()).client();
+    let mut key = 0;
+    assert_eq!(unsafe { pthread_key_create(&raw mut key, end) }, 0);
+    KEY.store(key, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            assert_eq!(unsafe { pthread_setspecific(key, (&raw const client).cast()) }, 0);
+            assert_eq!(many_and_stale(&client), [code::OK; 2]);
+        });
+        thread.join().unwrap();
+    });
+    assert_eq!(*AT_THE_END.lock().unwrap(), [code::OK; 4]);
 }
