@@ -173,7 +173,7 @@ pub fn abort_upload(
         let inspected = Invocation { before_attempt, ..*invocation };
         let success = request_abort(&inspected, &mut target, &mut attempts)?;
         if invocation.client.settings().confirm {
-            return confirm(invocation, &mut target, &mut attempts, success);
+            return confirm(&inspected, &mut target, &mut attempts, success);
         }
         Ok(success)
     });
@@ -212,7 +212,12 @@ fn confirm(
     attempts: &mut Attempts,
     mut success: Success,
 ) -> Result<Success, Failure> {
-    let list = Invocation { operation: Operation::ListParts, turn: Turn::Begun, ..*invocation };
+    let list = Invocation {
+        operation: Operation::ListParts,
+        turn: Turn::Begun,
+        before_attempt: None,
+        ..*invocation
+    };
     // From here on NoSuchUpload is what is wanted.
     attempts.may_have_succeeded = true;
     loop {

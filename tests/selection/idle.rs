@@ -2,6 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use obs_local::{End, Fault, Initiated, Rate};
 use support::obs::server;
@@ -174,6 +175,27 @@ fn a_part_that_comes_while_an_abort_waits_to_be_tried_again_counts() {
             server.put_part("backups", "k", &id, 1, b"it goes on");
         });
         swept(&client(server), &Selection::new().idle(DAY))
+    });
+    assert_eq!((ending.code, report(&ending).active, report(&ending).complete), (code::OK, 1, true));
+    assert_eq!((left(server), requests(server, is_abort)), (keys(["k"]), 1));
+}
+
+/// The service says 204, and keeps the upload, to which a part comes: its confirmation finds it, and leaves it alone.
+#[test]
+fn a_part_that_comes_after_an_abort_that_was_not_carried_out_counts() {
+    let server = server();
+    let id = old(&server, "k", 3);
+    server.fault(Fault::answer(204).method("DELETE").times(1));
+    let confirmation = Fault::real().method("GET").query("uploadId").skip(1).times(1);
+    server.fault(confirmation.delay(Duration::from_millis(500)));
+    let server = &server;
+    let ending = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            eventually("the first abort", || requests(server, is_abort) == 1);
+            server.put_part("backups", "k", &id, 1, b"it goes on");
+        });
+        let client = Config::new(&server.endpoint()).confirm().client();
+        swept(&client, &Selection::new().idle(DAY))
     });
     assert_eq!((ending.code, report(&ending).active, report(&ending).complete), (code::OK, 1, true));
     assert_eq!((left(server), requests(server, is_abort)), (keys(["k"]), 1));
