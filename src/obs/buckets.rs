@@ -50,7 +50,7 @@ pub fn malformed(why: impl std::fmt::Display) -> Error {
 pub fn read_buckets(body: &mut dyn Read) -> Result<BucketsPage, Error> {
     let mut page = RawPage::default();
     if document::read(body, &mut page)? {
-        return Err(malformed("it is not UTF-8"));
+        return Err(malformed("it has something in it that is no character of UTF-8"));
     }
     let present = |text: Option<String>| text.filter(|text| !text.is_empty());
     let truncated = page.truncated.map(|text| is_truncated::<RawPage>(Some(&text))).transpose()?;

@@ -45,12 +45,14 @@ pub fn malformed<D: Document>(why: impl Display) -> Error {
     Error::new(Code::Protocol, format!("{} can't be acted on: {why}", D::NAME))
 }
 
-/// Reads a whole document into its fields. Returns whether bytes that are not UTF-8 were replaced by U+FFFD.
+/// Reads a whole document into its fields. Returns whether bytes that are not UTF-8, or references to no character, were
+/// replaced by U+FFFD.
 pub fn read<D: Document>(body: &mut dyn Read, document: &mut D) -> Result<bool, Error> {
     let input = BufReader::with_capacity(16 * 1024, LossyReader::new(body.take(MAX_BYTES)));
     let mut reader = Reader::from_reader(input);
     let mut buffer = Vec::new();
-    let mut state = State { document, path: Vec::new(), text: String::new(), complete: false };
+    let mut state =
+        State { document, path: Vec::new(), text: String::new(), complete: false, is_lossy: false };
     loop {
         buffer.clear();
         match reader.read_event_into(&mut buffer) {
@@ -65,7 +67,7 @@ pub fn read<D: Document>(body: &mut dyn Read, document: &mut D) -> Result<bool, 
     if !state.complete {
         return Err(malformed::<D>("its XML is not complete"));
     }
-    Ok(reader.get_ref().get_ref().is_lossy)
+    Ok(state.is_lossy || reader.get_ref().get_ref().is_lossy)
 }
 
 struct State<'a, D> {
@@ -75,6 +77,8 @@ struct State<'a, D> {
     text: String,
     /// Whether the root has ended.
     complete: bool,
+    /// Whether a reference was replaced that stands for no character.
+    is_lossy: bool,
 }
 
 impl<D: Document> State<'_, D> {
@@ -93,8 +97,10 @@ impl<D: Document> State<'_, D> {
             Event::Text(part) => self.text.push_str(&part),
             Event::CData(part) => self.text.push_str(&part),
             Event::GeneralRef(part) => {
-                let resolved = resolve(&part).ok_or_else(|| malformed::<D>("it has an unknown entity"))?;
-                self.text.push(resolved);
+                // Like bytes that are not UTF-8: half of a surrogate pair, or a NUL, in one key does not spoil the rest.
+                let resolved = resolve(&part);
+                self.is_lossy |= resolved.is_none();
+                self.text.push(resolved.unwrap_or(char::REPLACEMENT_CHARACTER));
             }
             Event::End(_) => {
                 self.end()?;

@@ -195,10 +195,11 @@ impl RawPage {
         // In the memory of the raw ones.
         let uploads = self.uploads.into_iter().map(upload).collect();
         let (key, is_decoded) = decoded(self.next_key.unwrap_or_default());
-        if !is_decoded {
+        let upload_id = self.next_upload_id.unwrap_or_default();
+        if !is_decoded || !is_intact(&upload_id) {
             return Err(malformed("its marker can't be decoded"));
         }
-        let next = Marker { key, upload_id: self.next_upload_id.unwrap_or_default() };
+        let next = Marker { key, upload_id };
         Ok(Page { uploads, next: truncated.then_some(next) })
     }
 }

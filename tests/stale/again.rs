@@ -385,6 +385,12 @@ fn one_bad_upload_of_a_page_fails_alone() {
                 .concat(),
             "old/\u{fffd}",
         ),
+        // As some servers write U+1F600.
+        ("surrogates by number", upload("old/&#55357;&#56832;", "9").into(), "old/\u{fffd}\u{fffd}"),
+        ("U+0000 by number", upload("old/&#0;", "9").into(), "old/\u{fffd}"),
+        ("beyond all characters", upload("old/&#x110000;", "9").into(), "old/\u{fffd}"),
+        ("an entity of HTML", upload("old/&nbsp;x", "9").into(), "old/\u{fffd}x"),
+        ("an id by numbers that are no characters", upload("old/x", "9&#0;").into(), "old/x"),
         ("white space around the id", upload("old/x", " 9").into(), "old/x"),
         ("no id", upload("old/x", "").into(), "old/x"),
         ("no key", upload("", "9").into(), ""),

@@ -75,6 +75,10 @@ fn unfit_pages() {
         ("IsTruncated twice", page(&format!("{last}{last}{good}"))),
         ("two values of a marker", page(&format!("{more}{marker}{marker}{good}"))),
         ("two encodings", page(&format!("{last}<EncodingType/><EncodingType>url</EncodingType>{good}"))),
+        (
+            "half a character in a marker",
+            page(&format!("{more}{marker}<NextUploadIdMarker>&#xd83d;</NextUploadIdMarker>{good}")),
+        ),
         ("crossed tags", page(&format!("{last}<a><b></a></b>{good}"))),
         ("no Date", page(&format!("{last}{good}")).without("Date")),
         ("an encoding other than url", page(&format!("{last}<EncodingType>base64</EncodingType>{good}"))),
