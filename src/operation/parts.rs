@@ -33,7 +33,7 @@ fn page(invocation: &Invocation<'_>, upload: &Upload, since: i64, from: u32) -> 
     let mut page = None;
     let mut read = |response: &Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
         let date = trusted_date(&response.headers, signed.dated).map_err(malformed)?;
-        let has_age = response.headers.get("age").is_some_and(|age| age.trim_ascii() != b"0");
+        let has_age = response.headers.all("age").any(|age| age.trim_ascii() != b"0");
         if has_age || date.saturating_add(CLOCK_TOLERANCE) < since {
             return Err(malformed("it is older than its request: a cache has kept it"));
         }
