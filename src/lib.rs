@@ -41,7 +41,7 @@ pub mod fuzzing {
     pub use crate::obs::buckets::{BucketsPage, ListedBucket, NextBuckets, read_buckets};
     pub use crate::obs::listing::{Marker, Page, PageRequest, read_page};
     pub use crate::obs::operation::Operation;
-    pub use crate::obs::parts::{Parts, PartsPage, read_parts};
+    pub use crate::obs::parts::{Parts, PartsPage, PartsRequest, read_parts};
     pub use crate::obs::redirect::follow;
     pub use crate::obs::response::{RequestIds, ServiceError, Verdict, interpret};
 }

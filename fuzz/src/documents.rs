@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use obsabort::fuzzing::{Code, Error, NextBuckets, read_buckets, read_parts};
+use obsabort::fuzzing::{Code, Error, NextBuckets, PartsRequest, read_buckets, read_parts};
 
 pub fn run(data: &[u8]) {
     let mut lines = data.splitn(4, |byte| *byte == b'\n');
@@ -10,7 +10,8 @@ pub fn run(data: &[u8]) {
     let (key, upload_id, from) = (line(), line(), line().parse().unwrap_or(0));
     let body = lines.next().unwrap_or_default();
 
-    let parts = |mut body: &[u8]| read_parts(&mut body, &key, &upload_id, from);
+    let request = PartsRequest { bucket: "b", key: &key, upload_id: &upload_id, from };
+    let parts = |mut body: &[u8]| read_parts(&mut body, request);
     let page = parts(body);
     if let Ok(page) = &page {
         assert!(page.next.is_none_or(|next| next > from), "the list would not end");
@@ -21,7 +22,7 @@ pub fn run(data: &[u8]) {
         assert!(!body.ends_with(b">") || parts(&body[..body.len() - 1]).is_err(), "an incomplete list");
     }
     judge(page.as_ref().err());
-    let dripped = read_parts(&mut Dripping(body, body.len() % 7 + 1), &key, &upload_id, from);
+    let dripped = read_parts(&mut Dripping(body, body.len() % 7 + 1), request);
     assert_eq!((dripped.as_ref().ok(), dripped.is_err()), (page.as_ref().ok(), page.is_err()));
 
     let page = read_buckets(&mut { body });

@@ -12,7 +12,7 @@ pub fn run(data: &[u8]) {
     let (encoded, prefix) = (line() == "encoded", line());
     let from = Marker { key: line(), upload_id: line() };
     let body = parts.next().unwrap_or_default();
-    let asked = PageRequest { prefix: &prefix, from: &from, encoded };
+    let asked = PageRequest { bucket: "b", prefix: &prefix, from: &from, encoded };
 
     let mut whole = body;
     let page = read_page(&mut whole, asked);
@@ -93,7 +93,8 @@ fn read_back(bytes: &[u8], encoded: bool) {
     }
     page += "</ListMultipartUploadsResult>";
     let from = Marker::default();
-    let read = read_page(&mut page.as_bytes(), PageRequest { prefix: "", from: &from, encoded });
+    let asked = PageRequest { bucket: "b", prefix: "", from: &from, encoded };
+    let read = read_page(&mut page.as_bytes(), asked);
     let read = read.unwrap_or_else(|e| panic!("{e}: {page}")).unwrap_or_else(|| panic!("not read: {page}"));
     let read: Vec<&str> = read.uploads.iter().flat_map(|u| [u.key.as_str(), u.upload_id.as_str()]).collect();
     assert_eq!(read, texts[..texts.len() / 2 * 2], "{page}");

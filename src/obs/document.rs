@@ -153,6 +153,16 @@ impl<D: Document> State<'_, D> {
     }
 }
 
+/// Refuses a list that names another bucket: a server that knows but one, or that sends all hosts to one, would have that
+/// one swept. Some servers do not name the bucket.
+pub fn check_bucket<D: Document>(named: Option<&str>, bucket: &str) -> Result<(), Error> {
+    match named.unwrap_or_default().trim() {
+        "" => Ok(()),
+        name if name == bucket => Ok(()),
+        other => Err(malformed::<D>(format_args!("it is of another bucket: {other:?}"))),
+    }
+}
+
 /// White space as XML knows it.
 fn is_white_space(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))

@@ -4,7 +4,9 @@ use std::io::Read;
 
 use crate::base::error::Error;
 use crate::base::text::holds_secret;
-use crate::obs::document::{self, Document, form_decoded, is_encoded, is_truncated, plausible_time};
+use crate::obs::document::{
+    self, Document, check_bucket, form_decoded, is_encoded, is_truncated, plausible_time,
+};
 
 /// An upload on a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,8 @@ pub fn larger_than_memory() -> Error {
 /// The parameters of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest<'a> {
+    /// The bucket whose uploads are listed.
+    pub bucket: &'a str,
     /// The prefix of all keys.
     pub prefix: &'a str,
     /// The beginning of the page.
@@ -74,9 +78,10 @@ pub struct PageRequest<'a> {
 /// It has to be asked for again without encoding. Ceph RGW encodes the keys but not the markers, and does not say so.
 /// A wrong key would give NoSuchUpload, look like an upload that is gone, and leave the orphan for ever.
 pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option<Page>, Error> {
-    let PageRequest { prefix, from, encoded } = request;
+    let PageRequest { bucket, prefix, from, encoded } = request;
     let mut raw = RawPage::default();
     raw.is_lossy = document::read(body, &mut raw)?;
+    check_bucket::<RawPage>(raw.bucket.as_deref(), bucket)?;
     if encoded && raw.is_ambiguous() {
         return Ok(None);
     }
@@ -105,6 +110,7 @@ pub fn read_page(body: &mut dyn Read, request: PageRequest<'_>) -> Result<Option
 /// The texts of a page, not decoded yet.
 #[derive(Default)]
 struct RawPage {
+    bucket: Option<String>,
     uploads: Vec<[Option<String>; 3]>,
     truncated: Option<String>,
     next_key: Option<String>,
@@ -122,6 +128,7 @@ impl Document for RawPage {
     fn field(&mut self, path: &[String]) -> Option<&mut Option<String>> {
         match path {
             [_root, name] => match name.as_str() {
+                "Bucket" => Some(&mut self.bucket),
                 "IsTruncated" => Some(&mut self.truncated),
                 "NextKeyMarker" => Some(&mut self.next_key),
                 "NextUploadIdMarker" => Some(&mut self.next_upload_id),
@@ -210,7 +217,7 @@ mod tests {
     use crate::base::error::Code;
 
     fn page(body: &str, prefix: &str, from: &Marker) -> Result<Page, Error> {
-        let request = PageRequest { prefix, from, encoded: false };
+        let request = PageRequest { bucket: "bkt", prefix, from, encoded: false };
         read_page(&mut body.as_bytes(), request).map(|page| page.expect("nothing to ask again for"))
     }
 
@@ -263,7 +270,7 @@ mod tests {
     #[test]
     fn asked_again_where_the_encoding_is_not_told() {
         let from = Marker::default();
-        let encoded = PageRequest { prefix: "a b", from: &from, encoded: true };
+        let encoded = PageRequest { bucket: "bkt", prefix: "a b", from: &from, encoded: true };
         let named = "<EncodingType>url</EncodingType>";
         for (key, encoding, again) in
             [("a%20b", "", true), ("a b+", "", true), ("a b", "", false), ("a%20b", named, false)]
@@ -391,7 +398,7 @@ mod tests {
             ]
             .concat();
             let from = Marker::default();
-            let request = PageRequest { prefix: "", from: &from, encoded: false };
+            let request = PageRequest { bucket: "bkt", prefix: "", from: &from, encoded: false };
             let page = read_page(&mut &body[..], request).expect("fit").expect("unambiguous");
             let [bad, good] = &page.uploads[..] else { panic!("two uploads") };
             assert_eq!((bad.key.as_str(), bad.is_decoded), (shown, is_decoded), "{key:?} {id:?}");

@@ -3,7 +3,9 @@
 use std::io::Read;
 
 use crate::base::error::Error;
-use crate::obs::document::{self, Document, form_decoded, is_encoded, is_truncated, plausible_time};
+use crate::obs::document::{
+    self, Document, check_bucket, form_decoded, is_encoded, is_truncated, plausible_time,
+};
 
 /// The parts of an upload, as far as they have been listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,12 +43,24 @@ pub fn malformed(why: impl std::fmt::Display) -> Error {
     document::malformed::<RawPage>(why)
 }
 
-/// Reads and validates the page of an upload that begins after the part `from`.
+/// The parameters of a page.
+#[derive(Clone, Copy, Debug)]
+pub struct PartsRequest<'a> {
+    pub bucket: &'a str,
+    pub key: &'a str,
+    pub upload_id: &'a str,
+    /// The page begins after the part with this number.
+    pub from: u32,
+}
+
+/// Reads and validates the page of an upload.
 ///
 /// Source: "Listing Uploaded Parts" in Huawei's OBS API reference.
-pub fn read_parts(body: &mut dyn Read, key: &str, upload_id: &str, from: u32) -> Result<PartsPage, Error> {
+pub fn read_parts(body: &mut dyn Read, request: PartsRequest<'_>) -> Result<PartsPage, Error> {
+    let PartsRequest { bucket, key, upload_id, from } = request;
     let mut page = RawPage::default();
     document::read(body, &mut page)?;
+    check_bucket::<RawPage>(page.bucket.as_deref(), bucket)?;
     let is_encoded = is_encoded::<RawPage>(page.encoding.as_deref())?;
     let named = page.key.map(|text| if is_encoded { form_decoded(&text) } else { Some(text) });
     if named.is_some_and(|named| named.as_deref() != Some(key)) {
@@ -73,6 +87,7 @@ pub fn read_parts(body: &mut dyn Read, key: &str, upload_id: &str, from: u32) ->
 /// The texts of a page, of which only sums stay.
 #[derive(Default)]
 struct RawPage {
+    bucket: Option<String>,
     encoding: Option<String>,
     key: Option<String>,
     upload_id: Option<String>,
@@ -90,6 +105,7 @@ impl Document for RawPage {
     fn field(&mut self, path: &[String]) -> Option<&mut Option<String>> {
         match path {
             [_root, name] => match name.as_str() {
+                "Bucket" => Some(&mut self.bucket),
                 "EncodingType" => Some(&mut self.encoding),
                 "Key" => Some(&mut self.key),
                 "UploadId" => Some(&mut self.upload_id),
@@ -151,9 +167,13 @@ mod tests {
         )
     }
 
+    fn request(from: u32) -> PartsRequest<'static> {
+        PartsRequest { bucket: "bkt", key: "a b", upload_id: "id", from }
+    }
+
     fn page(inner: &str, from: u32) -> Result<PartsPage, Error> {
         let body = format!("<ListPartsResult>{inner}</ListPartsResult>");
-        read_parts(&mut body.as_bytes(), "a b", "id", from)
+        read_parts(&mut body.as_bytes(), request(from))
     }
 
     const WHOLE: &str = "<UploadId>id</UploadId><IsTruncated>false</IsTruncated>";
@@ -234,6 +254,7 @@ mod tests {
             "<UploadId>other</UploadId><IsTruncated>false</IsTruncated>",
             "<UploadId>id</UploadId><UploadId>id</UploadId><IsTruncated>false</IsTruncated>",
             "<UploadId>id</UploadId><IsTruncated>no</IsTruncated>",
+            &format!("{WHOLE}<Bucket>other</Bucket>"),
             "<UploadId>id</UploadId><IsTruncated>true</IsTruncated>",
             &format!("{WHOLE}<NextPartNumberMarker>1</NextPartNumberMarker>"),
             &format!("{WHOLE}<Parts>{}</Parts>", part(1, NEW, "1")),
@@ -249,7 +270,7 @@ mod tests {
             assert!(page(inner, 0).is_err(), "{inner}");
         }
         for body in ["", "<ListPartsResult>", "<Error/>", "<ListMultipartUploadsResult/>", "no XML"] {
-            assert!(read_parts(&mut body.as_bytes(), "a b", "id", 0).is_err(), "{body}");
+            assert!(read_parts(&mut body.as_bytes(), request(0)).is_err(), "{body}");
         }
     }
 }

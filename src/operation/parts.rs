@@ -4,7 +4,7 @@ use crate::base::error::Error;
 use crate::base::panic::internal;
 use crate::http::Response;
 use crate::obs::clock::trusted_date;
-use crate::obs::parts::{Parts, PartsPage, malformed, read_parts};
+use crate::obs::parts::{Parts, PartsPage, PartsRequest, malformed, read_parts};
 use crate::operation::abort::Upload;
 use crate::operation::invocation::{Failure, Invocation, Signed};
 use crate::operation::retry::Attempts;
@@ -29,7 +29,9 @@ pub fn list_parts(invocation: &Invocation<'_>, upload: &Upload, since: i64) -> R
 }
 
 fn page(invocation: &Invocation<'_>, upload: &Upload, since: i64, from: u32) -> Result<PartsPage, Failure> {
-    let mut target = invocation.bucket.parts(&upload.key, &upload.upload_id, from)?;
+    let Upload { key, upload_id, .. } = upload;
+    let request = PartsRequest { bucket: invocation.bucket.name(), key, upload_id, from };
+    let mut target = invocation.bucket.parts(key, upload_id, from)?;
     let mut page = None;
     let mut read = |response: &Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
         let date = trusted_date(&response.headers, signed.dated).map_err(malformed)?;
@@ -37,7 +39,7 @@ fn page(invocation: &Invocation<'_>, upload: &Upload, since: i64, from: u32) -> 
         if has_age || date.saturating_add(CLOCK_TOLERANCE) < since {
             return Err(malformed("it is older than its request: a cache has kept it"));
         }
-        page = Some(read_parts(body, &upload.key, &upload.upload_id, from)?);
+        page = Some(read_parts(body, request)?);
         Ok::<(), Error>(())
     };
     send(invocation, &mut target, &mut Attempts::default(), Some(&mut read))?;

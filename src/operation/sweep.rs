@@ -379,7 +379,8 @@ impl<'a> Sweep<'a> {
     ) -> Result<Page, Error> {
         loop {
             let encoded = self.encoded.load(Ordering::Relaxed);
-            let request = PageRequest { prefix: self.selection.prefix, from: marker, encoded };
+            let bucket = pool.bucket.name();
+            let request = PageRequest { bucket, prefix: self.selection.prefix, from: marker, encoded };
             match self.request_page(pool, log, deadline, request)? {
                 Some(page) => return Ok(page),
                 None => self.encoded.store(false, Ordering::Relaxed),
@@ -395,7 +396,7 @@ impl<'a> Sweep<'a> {
         deadline: &Deadline,
         request: PageRequest<'_>,
     ) -> Result<Option<Page>, Error> {
-        let PageRequest { prefix, from, encoded } = request;
+        let PageRequest { prefix, from, encoded, .. } = request;
         let mut target = pool.bucket.uploads(prefix, &from.key, &from.upload_id, encoded);
         let invocation = pool.invocation(Operation::ListMultipartUploads, deadline, log);
         let mut page = None;

@@ -70,6 +70,7 @@ fn rows() -> Vec<(&'static str, Wrong)> {
         ("a part that is dated a day before the upload's initiation", Wrong::Part { age_s: 4 * DAY as i64 }),
         ("a part of the year 2006", Wrong::Part { age_s: unix_now() - 1_136_073_600 }),
         ("two IsTruncated", body("<IsTruncated>false</IsTruncated>")),
+        ("the list of another bucket", body("<Bucket>other</Bucket>")),
         ("two Ages", fault(Fault::real().header("Age", "0").header("Age", "840"))),
         ("two UploadIds", body("<UploadId>ID</UploadId>")),
         ("two Sizes", body(&old_part().replace("<Size>", "<Size>5</Size><Size>"))),

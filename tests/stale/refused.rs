@@ -75,6 +75,8 @@ fn unfit_pages() {
         ("IsTruncated twice", page(&format!("{last}{last}{good}"))),
         ("two values of a marker", page(&format!("{more}{marker}{marker}{good}"))),
         ("two encodings", page(&format!("{last}<EncodingType/><EncodingType>url</EncodingType>{good}"))),
+        ("the list of another bucket", page(&format!("<Bucket>other</Bucket>{last}{good}"))),
+        ("two buckets", page(&format!("<Bucket>backups</Bucket>{last}{good}<Bucket>backups</Bucket>"))),
         (
             "half a character in a marker",
             page(&format!("{more}{marker}<NextUploadIdMarker>&#xd83d;</NextUploadIdMarker>{good}")),
