@@ -92,7 +92,8 @@
  *
  * Every function can run on a thread with 64 KB of stack; on Windows with 256 KB, because the system's libraries run on
  * it. Callbacks need their own stack in addition. There is no thread-local last error, and every function leaves errno
- * unchanged, and on Windows GetLastError().
+ * unchanged, and on Windows GetLastError(). A thread that is cancelled with pthread_cancel() finishes the call that it is
+ * in, callbacks included. Functions may be called at the end of a thread, in the destructor of a key, too.
  *
  * Callbacks run only on threads that are inside a call of this library. No callback is running, and none starts, after
  * obs_abort_client_free() has returned.
@@ -523,6 +524,8 @@ typedef int32_t (*obs_abort_filter_fn)(const obs_abort_outcome *candidate, void 
  * Since 0.1.0.
  */
 typedef int32_t (*obs_abort_bucket_fn)(const char *name, const char *location, void *userdata);
+
+extern int pthread_setcancelstate(int state, int *before);
 
 /**
  * Returns the version of the loaded library as a string.
@@ -1175,9 +1178,9 @@ int32_t obs_abort_selection_set_filter(obs_abort_selection *selection,
  * upload once, by the last that is known of it; the progress callback is called for each try.
  *
  * The function stops with OBS_ABORT_PROTOCOL, and aborts nothing of the page, if a page of the listing cannot be
- * relied on: for example if it is incomplete or contains a key outside the prefix. If age matters, this includes a Date
- * header that is missing, that occurs twice with different values, or that is more than 15 minutes from the clock that
- * the service accepted in the signature.
+ * relied on: for example if it is incomplete, names another bucket or has a key outside the prefix. If age matters, this
+ * includes a Date header that is missing, that occurs twice with different values, or that is more than 15 minutes from
+ * the clock that the service accepted in the signature.
  *
  * \param client     The client.
  * \param call       A call handle, for cancellation or for a time budget of the whole call, or NULL.

@@ -38,9 +38,9 @@ use super::selection::{SelectionFields, obs_abort_selection};
 /// upload once, by the last that is known of it; the progress callback is called for each try.
 ///
 /// The function stops with OBS_ABORT_PROTOCOL, and aborts nothing of the page, if a page of the listing cannot be
-/// relied on: for example if it is incomplete or contains a key outside the prefix. If age matters, this includes a Date
-/// header that is missing, that occurs twice with different values, or that is more than 15 minutes from the clock that
-/// the service accepted in the signature.
+/// relied on: for example if it is incomplete, names another bucket or has a key outside the prefix. If age matters, this
+/// includes a Date header that is missing, that occurs twice with different values, or that is more than 15 minutes from
+/// the clock that the service accepted in the signature.
 ///
 /// \param client     The client.
 /// \param call       A call handle, for cancellation or for a time budget of the whole call, or NULL.
