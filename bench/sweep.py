@@ -72,8 +72,10 @@ class Clients:
     def _boto3_python(self):
         own = os.path.join(measure.ROOT, "build/bench-venv/bin/python")
         for python in (os.environ.get("BOTO3_PYTHON"), own, sys.executable):
-            if python and subprocess.run([python, "-c", "import boto3"], env=self.env, stderr=subprocess.DEVNULL).returncode == 0:
-                return python
+            if python and shutil.which(python):
+                tried = subprocess.run([python, "-c", "import boto3"], env=self.env, stderr=subprocess.DEVNULL)
+                if tried.returncode == 0:
+                    return python
         return None
 
     def _missing(self):
