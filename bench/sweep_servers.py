@@ -16,6 +16,16 @@ BUCKET = "backups"
 PART = b"x" * 1024
 
 
+def processor_ms(processes):
+    """What they have used up to now."""
+    ticks = 0
+    for process in processes:
+        with open(f"/proc/{process.pid}/stat") as file:
+            user, system = file.read().rpartition(")")[2].split()[11:13]
+        ticks += int(user) + int(system)
+    return ticks * 1e3 / os.sysconf("SC_CLK_TCK")
+
+
 class OnRgw:
     """Ceph RGW, and another on the same store whose clock is behind, which makes the uploads."""
 
@@ -57,6 +67,9 @@ class OnRgw:
     def left(self):
         return len(self.other.list_uploads(BUCKET))
 
+    def processor_ms(self):
+        return processor_ms(self.server.processes)
+
     def stop(self):
         self.other.close()
         self.server.stop()
@@ -78,6 +91,9 @@ class Far:
 
     def left(self):
         return int(self.server.control(f"upload-count {BUCKET}"))
+
+    def processor_ms(self):
+        return processor_ms([self.server])
 
     def stop(self):
         self.server.stop()
