@@ -372,6 +372,36 @@ class Metrics(WithFolder):
         self.assertIn(f"--metrics {self.metrics}: No such file or directory", done.stderr)
         self.assertEqual(len(self.left()), 1)
 
+    def refused(self, *options, says):
+        done = self.tool(*options, *SWEEP)
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertEqual(done.stderr, f"obs-abort: --metrics {self.metrics}: {says}\n")
+        self.assertEqual(len(self.left()), 1)
+
+    @not_on_windows
+    def test_nothing_but_a_file_is_replaced(self):
+        """A rename would take the place of /dev/null, too, if root asks for it."""
+        self.stale(1)
+        fifo, link = os.path.join(self.folder, "fifo"), os.path.join(self.folder, "link")
+        os.mkfifo(fifo)
+        os.symlink("/dev/null", link)
+        for path in (self.folder, self.folder + "/", fifo, link):
+            with self.subTest(path):
+                self.metrics = path
+                before = os.lstat(path)
+                self.refused(says="not a regular file, in whose place figures could be put")
+                done = self.tool("--stale", "7", "obs://leftovers")  # not so if the usage is wrong, either
+                self.assertEqual((done.returncode, os.lstat(path).st_ino), (2, before.st_ino), done.stderr)
+                self.assertEqual(sorted(os.listdir(self.folder)), ["fifo", "link"])
+
+    def test_the_log_is_not_replaced(self):
+        self.stale(1)
+        self.log = os.path.join(self.folder, ".", "obs-abort.prom")
+        for _ in range(2):
+            self.refused("--log", self.log, says="it is the file of --log")
+        self.tool("--log", self.log, "--no-such-option")
+        self.logged(*("begin", "summary") * 2)
+
     @not_on_windows
     def test_a_disk_that_is_full_in_the_end(self):
         self.stale(1)

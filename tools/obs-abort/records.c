@@ -11,7 +11,7 @@
 static struct {
     FILE *log;
     const char *log_path;
-    bool log_failed;
+    bool log_failed, metrics_refused;
     struct sample *samples;
     size_t count;
     int64_t started_ms;
@@ -293,6 +293,16 @@ static char *temporary_name(const char *path)
     return name;
 }
 
+/* Why the file may not be replaced, or NULL. A rename takes the place of anything: of a device, too, if root asks. */
+static const char *irreplaceable(const struct options *options)
+{
+    if (!is_replaceable(options->metrics))
+        return "not a regular file, in whose place figures could be put";
+    if (options->log != NULL && is_same_file(options->log, options->metrics))
+        return "it is the file of --log";
+    return NULL;
+}
+
 /* A reader sees the file of before or the whole new one. */
 static bool replace_metrics(const char *path)
 {
@@ -317,8 +327,14 @@ static bool replace_metrics(const char *path)
 static bool write_metrics(const struct options *options, int status)
 {
     double now = (double)time(NULL);
-    bool begun = records.count > 0, good;
+    const char *wrong = irreplaceable(options);
+    bool begun = records.count > 0;
     size_t i;
+
+    if (wrong != NULL) {
+        complain("--metrics %s: %s", options->metrics, wrong);
+        return false;
+    }
 
     if (!begun) {
         struct sample *sample = sample_of(options);
@@ -334,11 +350,7 @@ static bool write_metrics(const struct options *options, int status)
         sample->last_run = now;
         sample->last_success = sample->exit_status == 0 ? now : earlier_success(options->metrics, sample->labels);
     }
-    good = replace_metrics(options->metrics);
-    for (i = 0; i < records.count; i++)
-        free(records.samples[i].labels);
-    free(records.samples);
-    return good;
+    return replace_metrics(options->metrics);
 }
 
 /* ---- both ---- */
@@ -346,7 +358,8 @@ static bool write_metrics(const struct options *options, int status)
 /* A folder that is not there is found before anything is aborted, not after it. */
 static bool try_metrics(const struct options *options, struct failure *failure)
 {
-    char *temporary = temporary_name(options->metrics);
+    const char *wrong = irreplaceable(options);
+    char *temporary = wrong == NULL ? temporary_name(options->metrics) : NULL;
     FILE *file = temporary != NULL ? create_public_file(temporary) : NULL;
 
     if (file != NULL) {
@@ -354,7 +367,8 @@ static bool try_metrics(const struct options *options, struct failure *failure)
         remove_file(temporary);
     } else {
         fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INVALID_CONFIG, "--metrics %s: %s", options->metrics,
-             strerror(errno));
+             wrong != NULL ? wrong : strerror(errno));
+        records.metrics_refused = true; /* told */
     }
     free(temporary);
     return file != NULL;
@@ -363,8 +377,9 @@ static bool try_metrics(const struct options *options, struct failure *failure)
 bool records_open(const struct options *options, struct failure *failure)
 {
     records.started_ms = monotonic_ms();
-    return (options->metrics == NULL || try_metrics(options, failure)) &&
-           (options->log == NULL || open_log(options, failure));
+    /* The log first: then it is there to be told from the file of the metrics. */
+    return (options->log == NULL || open_log(options, failure)) &&
+           (options->metrics == NULL || try_metrics(options, failure));
 }
 
 int records_close(const struct options *options, int status)
@@ -375,8 +390,11 @@ int records_close(const struct options *options, int status)
         good = fclose(records.log) == 0 && !records.log_failed;
     if (!good && status == STATUS_GONE)
         status = STATUS_SOME_LEFT;
-    if (options->metrics != NULL && strcmp(options->metrics, "-") != 0 && !write_metrics(options, status) &&
-        status == STATUS_GONE)
+    if (options->metrics != NULL && strcmp(options->metrics, "-") != 0 && !records.metrics_refused &&
+        !write_metrics(options, status) && status == STATUS_GONE)
         status = STATUS_SOME_LEFT;
+    while (records.count > 0)
+        free(records.samples[--records.count].labels);
+    free(records.samples);
     return status;
 }

@@ -56,6 +56,9 @@ FILE *create_public_file(const char *path);
 FILE *temporary_file(void);
 /* Whether all is on the disk. */
 bool write_through(FILE *file);
+/* Whether nothing is there, or a regular file: no folder, no device, no link. */
+bool is_replaceable(const char *path);
+bool is_same_file(const char *path, const char *other);
 /* In the place of what is there. Returns false with errno on failure. */
 bool rename_over(const char *from, const char *to);
 void remove_file(const char *path);

@@ -221,6 +221,20 @@ bool write_through(FILE *file)
     return fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
 }
 
+bool is_replaceable(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) != 0 || S_ISREG(status.st_mode);
+}
+
+bool is_same_file(const char *path, const char *other)
+{
+    struct stat one, two;
+
+    return stat(path, &one) == 0 && stat(other, &two) == 0 && one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
 bool rename_over(const char *from, const char *to)
 {
     return rename(from, to) == 0;

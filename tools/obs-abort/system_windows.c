@@ -264,6 +264,34 @@ bool write_through(FILE *file)
     return fflush(file) == 0 && !ferror(file) && _commit(_fileno(file)) == 0;
 }
 
+bool is_replaceable(const char *path)
+{
+    const DWORD others = FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_DEVICE | FILE_ATTRIBUTE_REPARSE_POINT;
+    wchar_t *wide = from_utf8(path);
+    DWORD attributes = wide != NULL ? GetFileAttributesW(wide) : INVALID_FILE_ATTRIBUTES;
+
+    free(wide);
+    return attributes == INVALID_FILE_ATTRIBUTES || (attributes & others) == 0;
+}
+
+static bool identify(const char *path, BY_HANDLE_FILE_INFORMATION *information)
+{
+    FILE *file = open_as(path, L"rb");
+    bool good = file != NULL && GetFileInformationByHandle(handle_of(file), information);
+
+    if (file != NULL)
+        fclose(file);
+    return good;
+}
+
+bool is_same_file(const char *path, const char *other)
+{
+    BY_HANDLE_FILE_INFORMATION one, two;
+
+    return identify(path, &one) && identify(other, &two) && one.dwVolumeSerialNumber == two.dwVolumeSerialNumber &&
+           one.nFileIndexHigh == two.nFileIndexHigh && one.nFileIndexLow == two.nFileIndexLow;
+}
+
 bool rename_over(const char *from, const char *to)
 {
     wchar_t *wide_from = from_utf8(from), *wide_to = from_utf8(to);
