@@ -164,15 +164,34 @@ class Larger(WithServer):
         done = run(*SWEEP, "--larger", "1M", BUCKET, env=self.env)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
         self.assertIn("nothing chosen is 24h old; 12 not larger than 1M, 4 without parts", done.stderr)
+        self.assertNotIn("freed", done.stderr)
+        _, summary = self.objects(run(*SWEEP, "--json", "--larger", "1M", BUCKET, env=self.env))
+        self.assertEqual((summary["bytes"], summary["complete"]), (0, True))
         self.assertEqual(len(self.left()), 16)
 
     def test_what_can_not_be_measured_is_kept(self):
         self.server.control(self.fault.format("key=200K/000002"))
         done = run(*SWEEP, "--larger", "20K", "--max-attempts", "1", BUCKET, env=self.env)
-        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("3 aborted, 0 failed, 8 not larger than 20K, 5 without parts or of unknown size kept", done.stderr)
+        self.assertIn("\nobs-abort: 1 kept since their parts could not be read, without which --larger can't be told: its "
+                      "parts can't be listed: 403", done.stderr)
         self.server.control("clear-faults")
         self.assertEqual(self.sizes_left()[-5:], [20] * 4 + [200])
+
+    def test_none_can_be_measured(self):
+        """Without the permission nothing is ever larger, night after night."""
+        self.server.control(self.fault.format("method=GET"))
+        for verb in (LIST, DRY_RUN, SWEEP):
+            with self.subTest(verb):
+                done = run(*verb, "--larger", "1B", "--quiet", BUCKET, env=self.env)
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn("16 kept since their parts could not be read", done.stderr)
+                self.assertIn("the permission obs:object:ListMultipartUploadParts is needed", done.stderr)
+                done = run(*verb, "--larger", "1B", "--json", BUCKET, env=self.env)
+                _, summary = self.objects(done)
+                self.assertEqual([summary[name] for name in ("exit_status", "complete", "kept", "unknown_size")],
+                                 [1, False, 16, 16])
 
     def test_the_question_counts_and_takes_only_these(self):
         with Pty("--stale", "24h", "--idle", "0", "--larger", "20K", BUCKET, env=self.env) as terminal:

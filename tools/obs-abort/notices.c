@@ -14,7 +14,7 @@ static struct {
     uint64_t ids[UNDER_WAY]; /* hashes */
     size_t count;
     uint64_t kept;
-    char why[256]; /* of the first that was kept; or empty */
+    char why[256]; /* of the first; or empty */
 } notices;
 
 static uint64_t hash(const char *text)
@@ -81,13 +81,20 @@ static void note_upload(const char *message)
 {
     static const char unsized[] = "not measured: ", kept[] = "kept as active: ";
     struct upload_line line;
+    const char *why = NULL;
 
     if (!read_upload_line(message, &line))
         return;
-    if (strncmp(line.text, unsized, sizeof unsized - 1) == 0 && notices.count < UNDER_WAY)
-        notices.ids[notices.count++] = hash(line.upload_id);
-    if (strncmp(line.text, kept, sizeof kept - 1) == 0 && notices.kept++ == 0)
-        snprintf(notices.why, sizeof notices.why, "%s", line.text + sizeof kept - 1);
+    if (strncmp(line.text, unsized, sizeof unsized - 1) == 0) {
+        why = line.text + sizeof unsized - 1;
+        if (notices.count < UNDER_WAY)
+            notices.ids[notices.count++] = hash(line.upload_id);
+    } else if (strncmp(line.text, kept, sizeof kept - 1) == 0) {
+        why = line.text + sizeof kept - 1;
+        notices.kept++;
+    }
+    if (why != NULL && *notices.why == '\0')
+        snprintf(notices.why, sizeof notices.why, "%s", why);
     free(line.upload_id);
 }
 

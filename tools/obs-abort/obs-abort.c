@@ -25,6 +25,9 @@ struct run {
     uint64_t kept;          /* by this dry run */
     uint64_t left_out;      /* of these, by --match and --not */
     uint64_t smaller, unsized; /* that were found, and are kept by --larger */
+    uint64_t small_bytes;      /* of these */
+    uint64_t unreadable;       /* of these: those whose parts could not be read */
+    char unreadable_why[256];  /* the first of them */
     struct upload_set marked;  /* by a dry run that measured */
     enum { ALL, ONLY_MARKED, NOT_MARKED } taken; /* by later sweeps */
     bool marks_larger;         /* rather than those that are not */
@@ -62,6 +65,9 @@ static bool is_too_small(struct run *run, const obs_abort_outcome *outcome)
         return false;
     run->smaller += bytes > 0;
     run->unsized += bytes == 0;
+    run->small_bytes += bytes;
+    if (bytes == 0 && notices_unsized(obs_abort_outcome_upload_id(outcome)) && run->unreadable++ == 0)
+        notices_kept(run->unreadable_why, sizeof run->unreadable_why);
     return true;
 }
 
@@ -228,6 +234,7 @@ static void set_small_apart(const struct run *run, struct summary *summary)
     if (run->taken == ALL) {
         summary->aborted -= small;
         summary->kept += small;
+        summary->bytes -= run->small_bytes;
     } else if (summary->left_out >= small) {
         summary->left_out -= small;
         summary->active += take(&summary->left_out, run->preview.active); /* they are not marked */
@@ -297,16 +304,18 @@ static int show_end(struct run *run, struct summary *summary)
     return summary->status;
 }
 
-/* Such uploads are kept run after run, as if they were active. Returns whether there are any. */
-static bool note_unreadable(struct summary *summary)
+/* Such uploads are kept run after run, as if they were active or small. Returns whether there are any. */
+static bool note_unreadable(const struct run *run, struct summary *summary)
 {
+    static const char format[] = "%llu kept since their parts could not be read, without which %s can't be told: %s";
     char why[256];
     uint64_t kept = notices_kept(why, sizeof why);
 
     if (kept > 0)
-        add_note(summary, true, "%llu kept since their parts could not be read, without which --idle can't be told: %s",
-                 (unsigned long long)kept, why);
-    return kept > 0;
+        add_note(summary, true, format, (unsigned long long)kept, "--idle", why);
+    if (run->unreadable > 0)
+        add_note(summary, true, format, (unsigned long long)run->unreadable, "--larger", run->unreadable_why);
+    return kept + run->unreadable > 0;
 }
 
 /* Shows how it ended. */
@@ -314,7 +323,7 @@ static int conclude(struct run *run, struct summary *summary)
 {
     if (run->listed != NULL)
         count_list_alone(run, summary);
-    summary->unreadable = note_unreadable(summary);
+    summary->unreadable = note_unreadable(run, summary);
     summary->status = exit_status(run, summary);
     if (summary->unreadable && summary->status == STATUS_GONE)
         summary->status = STATUS_SOME_LEFT;
