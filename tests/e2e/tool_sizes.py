@@ -1,6 +1,7 @@
 """What uploads weigh: --sizes, --totals, --price, what the question says of it and what a sweep freed."""
 
 import calendar
+import json
 import re
 import subprocess
 import time
@@ -99,6 +100,22 @@ class Sizes(Weighed):
         _, summary = self.objects(run("--list", "--json", "--price", "10.5", BUCKET, env=self.env))
         self.assertAlmostEqual(summary["cost_per_month"], 10.5 * 122 / 1024, places=5)
         self.assertIn("122.0 MiB freed, 1.25 a month (", run("--price=10.5", *SWEEP, env=self.env).stderr)
+
+    def test_the_price_of_what_is_not_known(self):
+        self.server.control(self.unreadable.format(""))
+        price = ("--price", "10.5")
+        self.assertIn("obs-abort: 6 unfinished; of unknown size (", run("--list", *price, BUCKET, env=self.env).stderr)
+        totals = run("--list", "--totals=0", *price, BUCKET, env=self.env).stdout
+        self.assertEqual(totals.rstrip("\n").split("\t")[-1], "-")
+        for words in ((), ("--totals",)):
+            done = run("--list", *words, "--json", *price, BUCKET, env=self.env)
+            self.assertEqual({json.loads(line).get("cost_per_month") for line in done.stdout.splitlines()}, {None})
+        with Pty("--stale", "24h", "--idle", "0", *price, BUCKET, env=self.env) as terminal:
+            asked = " ".join(terminal.read_until("[y/N/l]").split())
+            terminal.type("y\n")
+            status, output = terminal.finish()
+        self.assertIn(" ago), of unknown size, in 3 prefixes", asked)
+        self.assertEqual((status, " a month" in output), (0, False), output)
 
     def test_usage(self):
         for words, says in ((("--price", "0"), "--price"), (("--price", "-1"), "--price"), (("--price", "1,5"), "--price"),

@@ -38,3 +38,11 @@ void put_json_size(FILE *out, const char *name, bool known, uint64_t size)
     else
         fprintf(out, ",\"%s\":null", name);
 }
+
+void put_json_cost(FILE *out, bool known, uint64_t size, double price)
+{
+    if (price > 0 && known)
+        fprintf(out, ",\"cost_per_month\":%.6f", cost_of(size, price));
+    else if (price > 0)
+        fputs(",\"cost_per_month\":null", out);
+}

@@ -164,8 +164,11 @@ void totals_add(struct totals *totals, const char *key, const struct measure *me
 void totals_free(struct totals *totals);
 /* 38.8 GiB */
 void format_bytes(char *buffer, size_t size, uint64_t bytes);
-/* 0.93, or: less than 0.01 */
-void format_cost(char *buffer, size_t size, uint64_t bytes, double price);
+/* Whether a size says something about it: there is none, or of some the size is known. */
+bool amount_is_known(const struct amount *amount);
+double cost_of(uint64_t bytes, double price);
+/* 0.93, or: less than 0.01, or - if it is not known. */
+void format_cost(char *buffer, size_t size, const struct amount *amount, double price);
 /* The size, and of how many it is not known. */
 void format_amount(char *buffer, size_t size, const struct amount *amount);
 
@@ -436,6 +439,8 @@ void put_json_code(FILE *out, int32_t code);
 void put_json_time(FILE *out, const char *name, int64_t unix_seconds);
 /* Null if it is not known. */
 void put_json_size(FILE *out, const char *name, bool known, uint64_t size);
+/* The same for the cost of this size, if there is a price. */
+void put_json_cost(FILE *out, bool known, uint64_t size, double price);
 
 /* ---- records.c: --log and --metrics ---- */
 

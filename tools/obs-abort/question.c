@@ -79,9 +79,9 @@ void describe_found(char *buffer, size_t size, const struct options *options, in
         snprintf(begun, sizeof begun, " begun before %s (%s ago)", when, span);
     }
     format_amount(bytes, sizeof bytes, amount);
-    if (options->price > 0) {
+    if (options->price > 0 && amount_is_known(amount)) {
         strcpy(cost, ", ");
-        format_cost(cost + 2, sizeof cost - 2, amount->bytes, options->price);
+        format_cost(cost + 2, sizeof cost - 2, amount, options->price);
         strcat(cost, " a month");
     }
     snprintf(buffer, size, "%llu upload%s%s, %s%s", (unsigned long long)amount->uploads, amount->uploads == 1 ? "" : "s",

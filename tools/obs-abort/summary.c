@@ -24,6 +24,7 @@ static uint64_t looked_at(const struct summary *summary)
 static void put_json_summary(FILE *out, const struct view *view, const struct summary *summary)
 {
     bool of_several = view->options->several && !summary->sum;
+    bool sized = summary->measured && summary->unmeasured < summary->aborted + !summary->aborted;
 
     fputs(of_several ? "{\"type\":\"bucket\"" : "{\"type\":\"summary\"", out);
     put_json_field(out, "bucket", view->options->bucket);
@@ -46,11 +47,9 @@ static void put_json_summary(FILE *out, const struct view *view, const struct su
     put_json_count(out, "left_out", summary->left_out);
     put_json_count(out, "smaller", summary->smaller);
     put_json_count(out, "unknown_size", summary->unsized);
-    put_json_size(out, "bytes", summary->measured && summary->unmeasured < summary->aborted + !summary->aborted,
-                  summary->bytes);
+    put_json_size(out, "bytes", sized, summary->bytes);
     put_json_count(out, "unmeasured", summary->measured ? summary->unmeasured : summary->aborted);
-    if (view->options->price > 0)
-        fprintf(out, ",\"cost_per_month\":%.6f", (double)summary->bytes / (1024.0 * 1024 * 1024) * view->options->price);
+    put_json_cost(out, sized, summary->bytes, view->options->price);
     put_json_count(out, "throttled", summary->throttled);
     fprintf(out, ",\"seconds\":%.3f", (double)(monotonic_ms() - view->started_ms) / 1000);
     put_json_code(out, summary->code);
@@ -160,8 +159,8 @@ static void put_size(const struct view *view, const struct summary *summary)
         return;
     format_amount(size, sizeof size, &amount);
     say("; %s%s", size, view->finding ? "" : " freed");
-    if (view->options->price > 0) {
-        format_cost(cost, sizeof cost, summary->bytes, view->options->price);
+    if (view->options->price > 0 && amount_is_known(&amount)) {
+        format_cost(cost, sizeof cost, &amount, view->options->price);
         say(", %s a month", cost);
     }
 }

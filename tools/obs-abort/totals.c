@@ -113,11 +113,24 @@ void format_bytes(char *buffer, size_t size, uint64_t bytes)
     snprintf(buffer, size, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
-void format_cost(char *buffer, size_t size, uint64_t bytes, double price)
+bool amount_is_known(const struct amount *amount)
 {
-    double cost = (double)bytes / (1024.0 * 1024 * 1024) * price;
+    return amount->sized > 0 || amount->uploads == 0;
+}
 
-    snprintf(buffer, size, cost > 0 && cost < 0.01 ? "less than 0.01" : "%.2f", cost);
+double cost_of(uint64_t bytes, double price)
+{
+    return (double)bytes / (1024.0 * 1024 * 1024) * price;
+}
+
+void format_cost(char *buffer, size_t size, const struct amount *amount, double price)
+{
+    double cost = cost_of(amount->bytes, price);
+
+    if (!amount_is_known(amount))
+        snprintf(buffer, size, "-");
+    else
+        snprintf(buffer, size, cost > 0 && cost < 0.01 ? "less than 0.01" : "%.2f", cost);
 }
 
 void format_amount(char *buffer, size_t size, const struct amount *amount)
@@ -125,8 +138,8 @@ void format_amount(char *buffer, size_t size, const struct amount *amount)
     uint64_t unknown = amount->uploads - amount->sized;
     size_t used = 0;
 
-    if (amount->sized == 0) {
-        snprintf(buffer, size, amount->uploads > 0 ? "of unknown size" : "0 B");
+    if (!amount_is_known(amount)) {
+        snprintf(buffer, size, "of unknown size");
         return;
     }
     format_bytes(buffer, size, amount->bytes);

@@ -11,12 +11,10 @@ static void put_total_json(const struct view *view, const char *prefix, const st
     put_json_field(stdout, "prefix", prefix);
     put_json_bool(stdout, "other", prefix == NULL);
     put_json_count(stdout, "uploads", amount->uploads);
-    put_json_size(stdout, "bytes", amount->sized > 0, amount->bytes);
+    put_json_size(stdout, "bytes", amount_is_known(amount), amount->bytes);
     put_json_count(stdout, "unmeasured", amount->uploads - amount->sized);
     put_json_time(stdout, "oldest", amount->oldest);
-    if (view->options->price > 0)
-        fprintf(stdout, ",\"cost_per_month\":%.6f",
-                (double)amount->bytes / (1024.0 * 1024 * 1024) * view->options->price);
+    put_json_cost(stdout, amount_is_known(amount), amount->bytes, view->options->price);
     put_json_time(stdout, "time", (int64_t)time(NULL));
     fputs("}\n", stdout);
 }
@@ -32,14 +30,14 @@ static void put_total_line(const struct view *view, const char *prefix, const st
     else
         fputs("(other)", stdout);
     printf("\t%llu", (unsigned long long)amount->uploads);
-    if (amount->sized > 0)
+    if (amount_is_known(amount))
         printf("\t%llu", (unsigned long long)amount->bytes);
     else
         fputs("\t-", stdout);
     format_time(when, sizeof when, amount->oldest);
     printf("\t%llu\t%s", (unsigned long long)(amount->uploads - amount->sized), when);
     if (view->options->price > 0) {
-        format_cost(cost, sizeof cost, amount->bytes, view->options->price);
+        format_cost(cost, sizeof cost, amount, view->options->price);
         printf("\t%s", cost);
     }
     putchar('\n');
@@ -52,7 +50,7 @@ static void put_total_row(struct view *view, struct table *table, const char *pr
     size_t count = 0;
 
     snprintf(uploads, sizeof uploads, "%llu", (unsigned long long)amount->uploads);
-    if (amount->sized == 0)
+    if (!amount_is_known(amount))
         snprintf(size, sizeof size, "unknown");
     else
         format_bytes(size, sizeof size, amount->bytes);
@@ -60,7 +58,7 @@ static void put_total_row(struct view *view, struct table *table, const char *pr
         strcat(size, "+"); /* and what is not known */
     if (amount->oldest >= 0)
         format_age(age, sizeof age, (int64_t)time(NULL) - amount->oldest);
-    format_cost(cost, sizeof cost, amount->bytes, view->options->price);
+    format_cost(cost, sizeof cost, amount, view->options->price);
     cells[count++] = uploads;
     cells[count++] = size;
     if (view->options->price > 0)
