@@ -76,7 +76,7 @@ class Terminal(WithServer):
     """In tmux: what a person sees."""
 
     options = ("--uploads", f"leftovers:120:{3 * DAY}:old/", "--uploads", f"leftovers:3:{2 * HOUR}:young/",
-               "--latency-ms", "100")
+               "--latency-ms", "100", "--control")
 
     def setUp(self):
         support.need(["tmux"], "tmux")
@@ -144,6 +144,25 @@ class Terminal(WithServer):
             screen = terminal.wait_for("exit=0")
             self.assertIn("aborted old/", re.sub(r"\s+", " ", screen))
             self.assertNotIn("\x1b[", terminal.screen(colours=True))
+
+    @not_on_windows
+    def test_no_bar_before_the_question_either(self):
+        """On a dumb terminal, with --quiet, beside a pipe; and none in cron's mail while --larger measures."""
+        self.server.control("latency-ms 40")
+        sweep = ("--stale", "24h", "--connections", "1", "--prefix", "old/00000", "obs://leftovers")
+        for options, terminal, pipe in (((), "dumb", {}), (("--quiet",), "xterm", {}),
+                                        ((), "xterm", {"stdout": subprocess.DEVNULL}),
+                                        ((), "xterm", {"stdout": subprocess.PIPE})):
+            with self.subTest(options=options, terminal=terminal, pipe=pipe):
+                with Pty(*sweep, *options, env=dict(self.env, TERM=terminal, NO_COLOR="1"), **pipe) as shown:
+                    shown.read_until("[y/N/l]")
+                    shown.type("n\n")
+                    _, output = shown.finish()
+                    if shown.process.stdout:
+                        shown.process.stdout.close()
+                self.assertEqual("\x1b" in output, pipe.get("stdout") == subprocess.DEVNULL, output)
+        done = run(*sweep, "--larger", "1K", "--yes", "--quiet", env=self.env)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_ctrl_c_once_finishes_what_is_in_flight(self):
         with Tmux(*self.sweep, "--yes", env=self.env) as terminal:

@@ -501,7 +501,8 @@ int run_preview(struct run *run, uint32_t flags)
 
     run->preview.cutoff = cutoff_of(options->age);
     view_open(&run->view, options, true, NULL);
-    progress_start(options->larger != NULL ? "measuring" : "finding", true, 0);
+    if (bar_possible(options)) /* also if uploads would be shown: it shows none */
+        progress_start(options->larger != NULL ? "measuring" : "finding", true, 0);
     code = sweep(run, flags | OBS_ABORT_DRY_RUN, on_preview, &report, &error);
     progress_stop();
     usable = code == OBS_ABORT_OK || code == OBS_ABORT_PARTIAL;

@@ -351,6 +351,8 @@ struct summary {
     bool note_matters;                       /* with --quiet, too */
 };
 
+/* Whether there may be a progress bar. */
+bool bar_possible(const struct options *options);
 void view_open(struct view *view, const struct options *options, bool finding, struct upload_list *list);
 void view_outcome(struct view *view, const obs_abort_outcome *outcome);
 /* Shows what has been held back for long; while nothing else happens. */

@@ -108,13 +108,15 @@ static void put_coloured(FILE *out, bool colour, const char *code, const char *t
 }
 
 /* Not beside a pipe: the program at its other end most likely writes to the same terminal. */
+bool bar_possible(const struct options *options)
+{
+    return !options->quiet && terminal_is_capable(stderr) && (is_terminal(stdout) || !is_pipe(stdout));
+}
+
+/* Nor among lines on the same screen. */
 static bool bar_wanted(const struct options *options, bool finding)
 {
-    if (options->quiet || !terminal_is_capable(stderr))
-        return false;
-    if (is_terminal(stdout))
-        return !options->json && !finding;
-    return !is_pipe(stdout);
+    return bar_possible(options) && (!is_terminal(stdout) || (!options->json && !finding));
 }
 
 void view_open(struct view *view, const struct options *options, bool finding, struct upload_list *list)
