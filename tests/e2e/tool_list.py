@@ -55,6 +55,30 @@ class OwnJson(WithLists):
         uploads = [json.loads(line) for line in done.stdout.splitlines()][:-1]
         self.assertTrue(all(DAY < upload["age_seconds"] < 3 * DAY for upload in uploads), "the time is the list's")
 
+    def test_the_record_of_a_list_with_some_that_were_kept(self):
+        """The last line of an upload counts: what was found, and was written to later on, stays."""
+        path = os.path.join(support.temp_dir(), "log")
+        self.stale(3000)
+        self.stale(1, "late/")
+        late = self.left("late/")[0]
+        dry_run = ("--stale", "24h", "--dry-run", "--log", path, "obs://leftovers")
+        run(*dry_run, env=self.env)
+        self.server.control("clock-offset-s 1")
+        for upload in (late, self.left("old/")[0]):
+            self.s3.upload_part("leftovers", upload.key, upload.upload_id, 1, b"part")
+        self.assertIn("2999 would be aborted, 2 kept as active", run(*dry_run, env=self.env).stderr)
+        for more in (("--stale", "24h", "--idle", "0", "--dry-run"), ()):
+            done = run("--from", path, "--json", *more, "obs://leftovers", env=self.env)
+            summary = json.loads(done.stdout.splitlines()[-1])
+            self.assertEqual((done.returncode, summary["aborted"] + summary["found"]), (0, 2999), done.stderr)
+        self.assertEqual(summary["kept"], 2, "of the first record")
+        self.assertEqual(len(self.left()), 2)
+        with open(path, "a") as file:
+            file.write(line_of(late.key, late.upload_id))
+        done = run("--from", path, "--json", "obs://leftovers", env=self.env)
+        self.assertEqual([upload.key for upload in self.left()], [self.left()[0].key], done.stderr)
+        self.assertTrue(self.left()[0].key.startswith("old/"))
+
     def test_any_writer_of_json(self):
         self.stale(4)
         one, other, third, fourth = self.left()
@@ -118,8 +142,8 @@ class OwnJsonRefused(WithListener):
             self.refused(json.dumps(dict(one, **{name: None})) + "\n", "an upload without")
 
     def test_a_record_of_what_was_done(self):
-        """An upload that was kept as it is being written would go, and those that are gone would be counted again."""
-        for result in ("aborted", "missing", "kept", "failed"):
+        """Those that are gone would be counted again."""
+        for result in ("aborted", "missing", "failed"):
             self.refused(line_of("key", "ID", result), "a record of what was done: --only failed")
 
     def test_text_does_not_say_what_failed(self):

@@ -88,6 +88,7 @@ void upload_list_free(struct upload_list *list)
     free(list->sorted);
     free(list->prefix);
     upload_set_free(&list->listed);
+    upload_set_free(&list->kept);
     if (list->rest != NULL)
         fclose(list->rest);
 }

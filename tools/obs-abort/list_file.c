@@ -175,6 +175,18 @@ static bool is_unnamed(const struct json_line *json)
            (strcmp(json->code_name, "invalid_argument") == 0 || strcmp(json->code_name, "protocol") == 0);
 }
 
+/* --log has what a list or a dry run kept, too, since it may still be written to. Returns what went wrong, or NULL. */
+static const char *take_kept(struct reader *reader, const struct json_line *json)
+{
+    struct upload_list *list = reader->list;
+
+    if (reader->options->stale != NULL)
+        upload_set_remove(&list->listed, json->key, json->upload_id);
+    else if (!upload_set_add(&list->kept, json->key, json->upload_id))
+        return "out of memory";
+    return NULL;
+}
+
 /* Returns what is wrong with the line, or NULL. */
 static const char *take_json(struct reader *reader, char *line)
 {
@@ -204,10 +216,13 @@ static const char *take_json(struct reader *reader, char *line)
     /* The last line of an upload counts. */
     if (only && !failed)
         upload_set_remove(&reader->list->listed, json.key, json.upload_id);
-    if (only ? !failed : found)
-        return only ? NULL : take_upload(reader, json.key, json.upload_id, parse_time(json.initiated));
-    if (!only)
+    if (only && !failed)
+        return NULL;
+    if (!only && strcmp(json.result, "kept") == 0)
+        return take_kept(reader, &json);
+    if (!only && !found)
         return "a record of what was done: --only failed takes what has failed";
+    upload_set_remove(&reader->list->kept, json.key, json.upload_id);
     return take_upload(reader, json.key, json.upload_id, parse_time(json.initiated));
 }
 
@@ -237,13 +252,20 @@ static void tell_oddities(const struct reader *reader, const struct lines *lines
         remark("%s: lines passed over, as cut off: %llu", lines->name, (unsigned long long)reader->broken);
 }
 
+/* Whether no later line has superseded it. */
+static bool is_meant(struct upload_list *list, const char *key, const char *upload_id)
+{
+    return !upload_set_has(&list->kept, key, upload_id) &&
+           (!list->checked || upload_set_remove(&list->listed, key, upload_id));
+}
+
 /* What is in memory already, and was superseded by a later line. */
 static void drop_superseded(struct upload_list *list)
 {
     size_t i, kept = 0;
 
     for (i = 0; i < list->count; i++) {
-        if (!upload_set_remove(&list->listed, list->uploads[i].key, list->uploads[i].upload_id)) {
+        if (!is_meant(list, list->uploads[i].key, list->uploads[i].upload_id)) {
             free((char *)list->uploads[i].key);
             continue;
         }
@@ -276,7 +298,7 @@ bool upload_list_read(struct upload_list *list, const struct options *options, s
     if (options->stale != NULL || options->only_failed)
         list->total = list->listed.count;
     list->checked = options->only_failed;
-    if (options->stale == NULL && options->only_failed)
+    if (options->stale == NULL)
         drop_superseded(list);
     if (list->rest != NULL && (fflush(list->rest) != 0 || fseek(list->rest, 0, SEEK_SET) != 0)) {
         fail(failure, STATUS_COULD_NOT_START, OBS_ABORT_INTERNAL, "a temporary file: %s", strerror(errno));
@@ -296,7 +318,7 @@ bool upload_list_next(struct upload_list *list, bool *failed)
     while (list->count > 0)
         free((char *)list->uploads[--list->count].key);
     while (list->rest != NULL && list->count < BATCH && take_back(list, &text, &room, &upload_id, &initiated, failed)) {
-        if (list->checked && !upload_set_remove(&list->listed, text, upload_id))
+        if (!is_meant(list, text, upload_id))
             continue;
         *failed = !upload_list_add(list, text, upload_id, initiated);
         if (*failed)

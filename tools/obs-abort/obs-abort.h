@@ -206,6 +206,7 @@ struct upload_list {
     /* Of --from, as list_file.c reads it: */
     size_t total;             /* uploads, those after this batch included */
     struct upload_set listed; /* those of --stale, all; with --only, those that are still to come */
+    struct upload_set kept;   /* those of which the last line says that they were kept; they count, and are not meant */
     char *prefix;             /* what all keys begin with; of --stale */
     FILE *rest;               /* those after this batch; NULL: there are none */
     bool checked;             /* only those of `rest` that are in `listed` are meant */
