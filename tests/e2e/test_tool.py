@@ -166,6 +166,26 @@ class Usage(WithListener):
             self.refused(*sweep, f"--{option}", "", "obs://bucket", says=f"--{option}")
             self.refused(*sweep, f"--{option}=", "obs://bucket", says=f"--{option}")
 
+    def test_no_option_or_bucket_is_taken_for_a_value(self):
+        """An unset variable without quotes: `--not $KEEP --json obs://bucket` would exclude nothing."""
+        for option in ("--not", "--match", "--log", "--metrics", "--endpoint", "--proxy", "--bucket-match", "--larger"):
+            for word in ("--yes", "--json", "-q", "-nq", "--", "--idle=24h", "obs://bucket"):
+                self.refused("--stale", "1h", "--yes", option, word, "obs://other",
+                             says=f"{option} wants a value, and {word} comes after it")
+        self.refused("--list", "--prefix", "--list", "obs://bucket", says="--prefix=--list")
+        # These are no options of the program.
+        for prefix in ("--live", "-x", "-qx", "-1", "---"):
+            done = run("--list", "--prefix", prefix, "--max-attempts", "1", "--timeout", "100ms", "obs://bucket", env=self.env)
+            self.assertNotEqual(done.returncode, 2, done.stderr)
+        done = run("--list", "--prefix=--list", "--max-attempts", "1", "--timeout", "100ms", "obs://bucket", env=self.env)
+        self.assertNotEqual(done.returncode, 2, done.stderr)
+
+    def test_what_says_what_to_abort_is_said_once(self):
+        for options in (("--stale", "30d", "--stale", "7d"), ("--stale", "7d", "--idle", "7d", "--idle", "0"),
+                        ("--list", "--prefix", "a/", "--prefix", "b/"), ("--from", "a", "--from", "-"),
+                        ("--list", "--larger", "1G", "--larger", "1K")):
+            self.refused(*options, "obs://bucket", says=f"{options[-2]} is given twice")
+
     def test_ages(self):
         bad = "24 0h 0s 0 -1h 1.5h h 1w 1hour 24H +1h 1h30m 0x10s 18446744073709551616s 999999999999999999d"
         for age in bad.split() + ["", " 1h", "1h ", "1h\n", "9223372036854775807m"]:

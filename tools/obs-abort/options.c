@@ -68,10 +68,22 @@ static bool set_age(struct options *options, const struct option_spec *spec, con
     return true;
 }
 
+/* The first of two would have no effect, and more would be aborted than it says, or less. */
+static bool is_second(const struct option_spec *spec, const void *field)
+{
+    bool is_text = spec->kind == AGE || spec->kind == AGE_OR_0 || spec->kind == SIZE || spec->kind == TEXT;
+
+    return spec->group == WHAT_TO_ABORT && is_text && *(const char *const *)field != NULL;
+}
+
 static bool set(struct options *options, const struct option_spec *spec, const char *value)
 {
     void *field = (char *)options + spec->offset;
 
+    if (is_second(spec, field)) {
+        complain("--%s is given twice", spec->name);
+        return false;
+    }
     /* --prefix "$UNSET" would sweep the whole bucket, --endpoint "$UNSET" another service. */
     if ((spec->kind == TEXT || spec->kind == GLOB) && *value == '\0') {
         complain("--%s: the value is empty (an unset variable?); leave the option out if that is meant", spec->name);
@@ -127,6 +139,20 @@ static bool set(struct options *options, const struct option_spec *spec, const c
     return false;
 }
 
+/* Whether it would be an option, or a bucket, if no option before it took it for a value. */
+static bool is_argument(const char *text)
+{
+    if (strncmp(text, "obs://", 6) == 0 || strcmp(text, "--") == 0)
+        return true;
+    if (text[0] == '-' && text[1] == '-')
+        return spec_named(text + 2, strcspn(text + 2, "=")) != NULL;
+    if (text[0] != '-' || text[1] == '\0')
+        return false;
+    while (*++text != '\0' && spec_lettered(*text) != NULL)
+        continue;
+    return *text == '\0';
+}
+
 /* --name, --name=value or --name value; *next is the first argument not used up. */
 static bool parse_long(struct options *options, const char *argument, char **argv, int argc, int *next)
 {
@@ -149,6 +175,12 @@ static bool parse_long(struct options *options, const char *argument, char **arg
         return set(options, spec, equals + 1);
     if (*next == argc) {
         complain("--%s wants a value", spec->name);
+        return false;
+    }
+    /* `--not $UNSET --json` would exclude nothing. */
+    if (is_argument(argv[*next])) {
+        complain("--%s wants a value, and %.100s comes after it (an unset variable?); if that is the value: --%s=%.100s",
+                 spec->name, argv[*next], spec->name, argv[*next]);
         return false;
     }
     return set(options, spec, argv[(*next)++]);
