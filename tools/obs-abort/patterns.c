@@ -55,7 +55,7 @@ static void note_each(const struct patterns *patterns, const char *name, const c
 
     for (i = 0; i < patterns->count; i++) {
         const char *text = patterns->items[i].text;
-        bool one_level = strcmp(what, "uploads") == 0 && strchr(text, '*') != NULL && strstr(text, "**") == NULL;
+        bool one_level = strncmp(what, "uploads", 7) == 0 && strchr(text, '*') != NULL && strstr(text, "**") == NULL;
 
         if (!patterns->items[i].matched && ++*unmatched <= MOST_NAMED)
             add_note(summary, false, "--%s %.100s matches none of the %s%s", name, text, what,
@@ -64,12 +64,14 @@ static void note_each(const struct patterns *patterns, const char *name, const c
 }
 void note_unmatched(const struct options *options, struct summary *summary)
 {
+    /* Younger ones were not held against them. */
+    const char *what = options->age > 0 ? "uploads that are old enough" : "uploads";
     size_t unmatched = 0;
 
     if (summary->aborted + summary->missing + summary->failed + summary->kept == 0)
         return;
-    note_each(&options->match, "match", "uploads", &unmatched, summary);
-    note_each(&options->not, "not", "uploads", &unmatched, summary);
+    note_each(&options->match, "match", what, &unmatched, summary);
+    note_each(&options->not, "not", what, &unmatched, summary);
     if (unmatched > MOST_NAMED)
         add_note(summary, false, "nor do %zu others", unmatched - MOST_NAMED);
 }
