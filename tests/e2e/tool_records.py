@@ -214,6 +214,24 @@ class Log(WithFolder):
         self.assertLess(gone - logged, 8, "what was under way still ended")
 
 
+    @not_on_windows
+    def test_a_result_that_can_not_be_written(self):
+        """The record and the figures have the exit status that the program ends with."""
+        self.server.control("bucket more")
+        metrics = ("--metrics", os.path.join(self.folder, "prom"))
+        for options in (("--json", "-q", *SWEEP), ("--json", "-q", *SWEEP, "obs://more"), ("--list", "--totals", "obs://leftovers")):
+            with self.subTest(options), open("/dev/full", "w") as full:
+                self.stale(2)
+                done = run("--log", self.log, *metrics, *options, env=self.env, stdout=full)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                ends = [line for line in objects_of(self.log) if line["type"] in ("bucket", "summary")]
+                self.assertEqual({line["exit_status"] for line in ends}, {1}, ends)
+                with open(metrics[1]) as file:
+                    figures = re.findall(r'exit_status\{bucket="(\w+)",prefix=""\} (\d+)', file.read())
+                self.assertEqual({status for _, status in figures}, {"1"})
+                os.remove(self.log)
+
+
 class LogRefused(WithListener):
     def refused(self, path, says):
         with self.subTest(path):

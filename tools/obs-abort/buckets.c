@@ -310,7 +310,7 @@ static int show_sum(const struct bucket_runs *runs, struct summary *sum, bool ta
     view.started_ms = runs->started_ms;
     if (options.json) {
         view_summary(&view, sum);
-        return view.output_failed ? STATUS_SOME_LEFT : sum->status;
+        return sum->status;
     }
     sum->complete = sum->incomplete == 0;
     view_record(&view, sum);

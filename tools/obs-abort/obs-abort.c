@@ -297,8 +297,6 @@ static void count_list_alone(const struct run *run, struct summary *summary)
 static int show_end(struct run *run, struct summary *summary)
 {
     view_summary(&run->view, summary);
-    if (run->view.output_failed)
-        summary->status = STATUS_SOME_LEFT;
     run->summary = *summary;
     run->summary.error = NULL;
     return summary->status;

@@ -270,13 +270,14 @@ void view_summary(struct view *view, struct summary *summary)
         view_totals(view);
     summary->complete = summary->sum ? summary->incomplete == 0
                                              : summary->begun && !is_cut_short(view, summary) && !summary->unreadable;
-    view_record(view, summary);
     if (view->options->json) {
         put_json_summary(stdout, view, summary);
         view_check_output(view);
-        return;
     }
-    if (!put_reason(view, summary))
+    if (view->output_failed) /* before the records say how it ended */
+        summary->status = STATUS_SOME_LEFT;
+    view_record(view, summary);
+    if (view->options->json || !put_reason(view, summary))
         return;
     if ((!quiet || summary->unknown_age > 0) && has_own_summary(view, summary))
         put_text_summary(view, summary);
