@@ -369,6 +369,26 @@ class Metrics(WithFolder):
         statuses = {bucket: values["exit_status", None] for (bucket, _), values in samples.items()}
         self.assertEqual(statuses, {"leftovers": 0, "more": 0, "no-such-bucket": 1})
 
+    def test_a_run_that_does_not_come_to_its_buckets(self):
+        """It has failed for all buckets that the file knows of. None of them loses its last success."""
+        self.server.control("bucket more")
+        every = ("--list", "--all-buckets")
+        self.assertEqual(self.tool(*every).returncode, 0)
+        success = self.samples()["more", ""]["last_success_timestamp_seconds", None]
+        time.sleep(1.1)
+        denied = dict(self.env, **{tool_terminal.SECRET: "wrong"})
+        for arguments, env, status in ((every, denied, 1), (every, environment(), 3), (("--stale", "7", *every), None, 2)):
+            with self.subTest(arguments, status=status):
+                done = self.tool(*arguments, env=env)
+                self.assertEqual(done.returncode, status, done.stderr)
+                samples = self.samples()
+                self.assertEqual(sorted(samples), [("", ""), ("leftovers", ""), ("more", "")])
+                for (bucket, _), values in samples.items():
+                    self.assertEqual((values["exit_status", None], values["complete", None]), (status, 0), bucket)
+                    self.assertEqual(values["last_success_timestamp_seconds", None], success if bucket else 0)
+        self.tool(*every)
+        self.assertEqual(sorted(self.samples()), [("leftovers", ""), ("more", "")])
+
     @not_on_windows
     def test_it_is_replaced_as_a_whole(self):
         with open(self.metrics, "w") as file:

@@ -196,10 +196,9 @@ static char *labels_of(const struct options *options)
     return labels;
 }
 
-/* The sample of these labels, which is added if there is none. NULL: no memory. */
-static struct sample *sample_of(const struct options *options)
+/* The sample of these labels, which is added if there is none. Takes the labels over. NULL: no memory. */
+static struct sample *sample_of(char *labels)
 {
-    char *labels = labels_of(options);
     struct sample *larger;
     size_t i;
 
@@ -226,7 +225,7 @@ void records_summary(const struct view *view, const struct summary *summary)
 
     if (view->options->metrics == NULL || view->options->bucket == NULL) /* a sum of several has no labels */
         return;
-    sample = sample_of(view->options);
+    sample = sample_of(labels_of(view->options));
     if (sample == NULL)
         return;
     sample->aborted = view->finding ? 0 : (double)summary->aborted;
@@ -244,6 +243,29 @@ void records_summary(const struct view *view, const struct summary *summary)
     sample->complete = summary->complete;
     sample->exit_status = summary->status;
     sample->seconds = (double)(monotonic_ms() - view->started_ms) / 1000;
+}
+
+/* A run that failed before it came to its buckets has failed for all that the file knows of, which keep their last
+   success. */
+static void add_earlier_samples(const char *path, int status)
+{
+    size_t name = sizeof LAST_SUCCESS - 1;
+    struct lines lines;
+    char *line;
+
+    lines_open(&lines, path);
+    while (lines.file != NULL && (line = lines_next(&lines)) != NULL) {
+        char *end = strncmp(line, LAST_SUCCESS "{", name + 1) == 0 ? strrchr(line, '}') : NULL;
+        struct sample *sample;
+
+        if (end == NULL)
+            continue;
+        *end = '\0';
+        sample = sample_of(strdup(line + name + 1));
+        if (sample != NULL)
+            sample->exit_status = status;
+    }
+    lines_close(&lines);
 }
 
 /* What the file says that is about to be replaced. 0: nothing. */
@@ -337,13 +359,15 @@ static bool write_metrics(const struct options *options, int status)
     }
 
     if (!begun) {
-        struct sample *sample = sample_of(options);
+        struct sample *sample = sample_of(labels_of(options));
 
         if (sample != NULL)
             sample->seconds = (double)(monotonic_ms() - records.started_ms) / 1000;
     }
     if (records.count == 1 && (!begun || !options->several))
         records.samples[0].exit_status = status;
+    if (!begun && options->bucket == NULL)
+        add_earlier_samples(options->metrics, status);
     for (i = 0; i < records.count; i++) {
         struct sample *sample = &records.samples[i];
 
