@@ -164,6 +164,11 @@ class Terminal(WithServer):
         done = run(*sweep, "--larger", "1K", "--yes", "--quiet", env=self.env)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
+    def test_the_width_is_known_beside_a_redirected_standard_error(self):
+        with Tmux("--list", "--prefix", "young/", "obs://leftovers", env=self.env, width=40, redirect="2>/dev/null") as terminal:
+            lines = terminal.wait_for("exit=0").splitlines()
+        self.assertLess(max(map(len, lines)), 41, lines)
+
     def test_ctrl_c_once_finishes_what_is_in_flight(self):
         with Tmux(*self.sweep, "--yes", env=self.env) as terminal:
             terminal.wait_for("aborting: ")

@@ -23,7 +23,7 @@ void signals_note(void);
 bool is_terminal(FILE *stream);
 /* Whether it obeys escape sequences. */
 bool terminal_is_capable(FILE *stream);
-/* Of standard error, in columns; 0: not known. */
+/* Of standard error, or of standard output if that alone is one, in columns; 0: not known. */
 size_t terminal_width(void);
 /* Drops what was typed and not read. */
 void terminal_forget_input(void);

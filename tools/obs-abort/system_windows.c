@@ -191,7 +191,7 @@ size_t terminal_width(void)
 {
     CONSOLE_SCREEN_BUFFER_INFO info;
 
-    if (!GetConsoleScreenBufferInfo(handle_of(stderr), &info))
+    if (!GetConsoleScreenBufferInfo(handle_of(stderr), &info) && !GetConsoleScreenBufferInfo(handle_of(stdout), &info))
         return 0;
     return (size_t)(info.srWindow.Right - info.srWindow.Left + 1);
 }
