@@ -1,7 +1,8 @@
-"""Installs the Debian packages of a folder in a clean system, uses them there, and removes them: chroot.py FOLDER
+"""Installs the Debian packages of a folder in a clean system, uses them there, and removes them: chroot.py FOLDER WHEELS
 
-Used by obs-abort, by programs in C, and by whoever follows docs/cpp.md, docs/csharp.md and docs/ffi.md. The system is made by debootstrap, of the release that runs here. Nothing may be left of the packages. Needs root.
-OBS_LOCAL is honoured.
+Used by obs-abort, by programs in C, and by whoever follows the page of a language. The system is made by debootstrap, of the
+release that runs here. WHEELS has what the pages have pip install. Nothing may be left of the packages. Needs root. OBS_LOCAL is
+honoured.
 """
 
 import glob
@@ -19,7 +20,7 @@ import support
 BUCKET = "packages"
 PACKAGES = ("libobsabort0", "libobsabort-dev", "obs-abort")
 # What a user of the pages has besides: what they name.
-NAMED = ("g++", "pkg-config", "mono-mcs", "mono-runtime", "libmono-system-core4.0-cil", "ruby")
+NAMED = ("g++", "pkg-config", "mono-mcs", "mono-runtime", "libmono-system-core4.0-cil", "ruby", "python3-venv")
 # What dpkg and ldconfig note down.
 NOTES = re.compile(r"/(var/lib/dpkg|var/log|var/cache|etc/ld\.so\.cache|proc|dev)(/|$)")
 
@@ -42,7 +43,7 @@ class System:
     def run(self, *command, check=True, **env):
         # Mono does not run without /proc.
         apart = ["unshare", "--pid", "--fork", f"--mount-proc={self.root}/proc"]
-        return support.run([*apart, "chroot", self.root, *command], 120, {**self.env, **env}, check=check)
+        return support.run([*apart, "chroot", self.root, *command], 300, {**self.env, **env}, check=check)
 
     def files(self):
         found = {}
@@ -104,52 +105,77 @@ def page(name, language):
     return text, re.search(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL).group(1)
 
 
-def follow(system, server, other, file, program, build, run, second):
+def lines(text, pattern):
+    """The indented lines of a page that begin with one that matches."""
+    return re.search(rf"^    {pattern}.*\n(?:    .*\n)*", text, re.MULTILINE).group()
+
+
+def line(text, pattern):
+    """The indented line of a page that begins with what matches, without its comment."""
+    return re.search(rf"^    ({pattern}.*?)(?: +#.*)?$", text, re.MULTILINE).group(1)
+
+
+def follow(system, server, other, file, program, build, run, second=(0, "gone before")):
     """Writes the program of a page, types what the page says, and aborts an upload twice."""
+    os.mkdir(f"{system.root}/tmp/page")
     with open(f"{system.root}/tmp/page/{file}", "w", encoding="utf-8") as written:
         written.write(program)
 
-    def typed(line, check=True):
-        line = f"cd /tmp/page && {line}"
-        return system.run("sh", "-c", line, check=check, OBS_ENDPOINT=server.endpoint, HOME="/tmp/page", LANG="C.UTF-8")
+    def typed(text, check=True):
+        text = text.replace("/path/to/libobsabort", "/tmp/libobsabort")
+        # pip finds what the pages have it install here, and not on PyPI.
+        return system.run("sh", "-ec", f"cd /tmp/page\n{text}", check=check, OBS_ENDPOINT=server.endpoint, HOME="/tmp/page",
+                          LANG="C.UTF-8", PIP_NO_INDEX="1", PIP_FIND_LINKS="/tmp/wheels")
 
-    for line in build:
-        typed(line)
+    typed(build)
     upload_id = other.initiate(BUCKET, file)
-    line = run.replace("BUCKET KEY UPLOAD_ID", f"{BUCKET} {file} {upload_id}")
-    expect(typed(line), 0, "gone\n")
+    run_once = run.replace("BUCKET KEY UPLOAD_ID", f"{BUCKET} {file} {upload_id}")
+    expect(typed(run_once), 0, "gone\n")
     assert other.list_parts(BUCKET, file, upload_id) is None, f"{file}: the upload is there"
-    expect(typed(line, check=False), *second)
-    print(f"followed: {'; '.join([*build, run])}")
+    expect(typed(run_once, check=False), *second)
+    print("followed:", *filter(None, map(str.strip, f"{build}\n{run}".splitlines())), sep="\n    ")
+    shutil.rmtree(f"{system.root}/tmp/page")
 
 
 def follow_pages(system, server, other):
-    os.mkdir(f"{system.root}/tmp/page")
     text, program = page("cpp.md", "cpp")
     # The endpoint alone is another.
     program = "#include <cstdlib>\n" + program.replace('"https://obs.eu-101.myhuaweicloud.com"', 'std::getenv("OBS_ENDPOINT")')
     build = re.search(r"`(c\+\+ [^`]*)`", text).group(1)
-    follow(system, server, other, "main.cpp", program, [build], "./a.out BUCKET KEY UPLOAD_ID", (3, "no_such_upload"))
+    follow(system, server, other, "main.cpp", program, build, "./a.out BUCKET KEY UPLOAD_ID", (3, "no_such_upload"))
 
     text, program = page("csharp.md", "csharp")
-    shutil.copytree(os.path.join(ROOT, "bindings", "csharp"), f"{system.root}/tmp/page/bindings/csharp")
-    build = [re.search(r"`(sh bindings/csharp/build.sh FOLDER)`", text).group(1).replace("FOLDER", "."),
-             re.search(r"`(mcs [^`]*)`", text).group(1)]
+    build = re.search(r"`(sh bindings/csharp/build.sh FOLDER)`", text).group(1).replace("FOLDER", "/tmp/page")
+    build = f"(cd /path/to/libobsabort; {build})\n" + re.search(r"`(mcs [^`]*)`", text).group(1)
     run = re.search(r"`(mono hello.exe [^`]*)`", text).group(1)
-    follow(system, server, other, "hello.cs", program, build, run, (0, "gone before"))
+    follow(system, server, other, "hello.cs", program, build, run)
 
     text, program = page("ffi.md", "ruby")
-    run = re.search(r"^    (ruby \S+ BUCKET KEY UPLOAD_ID)", text, re.MULTILINE).group(1)
-    follow(system, server, other, "abort.rb", program, [], run, (0, "gone before"))
-    shutil.rmtree(f"{system.root}/tmp/page")
+    follow(system, server, other, "abort.rb", program, "", line(text, r"ruby \S+ BUCKET KEY UPLOAD_ID"))
+
+    text, program = page("go.md", "go")
+    build = lines(text, "python3 -m venv") + page("go.md", "sh")[1]
+    follow(system, server, other, "main.go", program, build, line(text, "./hello"))
+
+    text, program = page("python.md", "python")
+    follow(system, server, other, "hello.py", program, lines(text, "python3 -m venv"), line(text, "venv/bin/python "))
+
+
+def follow_wheel(system, server, other):
+    """The wheel with the library in it, before the library is installed."""
+    text, program = page("python.md", "python")
+    build = lines(text, "make wheel").split("\n", 1)[1].replace("target/wheels/*.whl", "/tmp/wheels/obsabort-*.whl")
+    follow(system, server, other, "hello.py", program, build, line(text, "venv/bin/python "))
 
 
 def main():
-    folder = sys.argv[1]
+    folder, wheels = sys.argv[1:]
     with support.ObsLocal("--bucket", BUCKET) as server:
         other = s3client.S3(server.port, server.access_key, server.secret_key)
         system = System(server)
         before = system.files()
+        shutil.copytree(wheels, f"{system.root}/tmp/wheels")
+        follow_wheel(system, server, other)
         for package in PACKAGES:
             [file] = glob.glob(f"{folder}/{package}_*.deb")
             shutil.copy(file, f"{system.root}/tmp/{package}.deb")
@@ -157,7 +183,11 @@ def main():
         use_program(system, server, other)
         system.run("dpkg", "-i", "/tmp/libobsabort-dev.deb")
         build_programs(system, server, other)
+        shutil.copytree(os.path.join(ROOT, "bindings"), f"{system.root}/tmp/libobsabort/bindings")
+        shutil.copy(os.path.join(ROOT, "Cargo.toml"), f"{system.root}/tmp/libobsabort")
         follow_pages(system, server, other)
+        for used in "libobsabort", "wheels":
+            shutil.rmtree(f"{system.root}/tmp/{used}")
         system.run("dpkg", "-P", *PACKAGES)
         for package in PACKAGES:
             os.remove(f"{system.root}/tmp/{package}.deb")
