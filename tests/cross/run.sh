@@ -117,6 +117,14 @@ stop_wine() {
     "$wine/wineserver" -k -w || true
 }
 
+# Wine boots for a program if no other runs, which takes seconds, and is gone after it: here is one that waits for input
+# until stop_wine.
+keep_wine() {
+    rm -f "$WINEPREFIX/input"
+    mkfifo "$WINEPREFIX/input"
+    "$built/run/wine" cmd <>"$WINEPREFIX/input" >/dev/null 2>&1 &
+}
+
 run_wine() {
     install_packages wine64 g++-mingw-w64-x86-64-win32 cmake meson ninja-build pkg-config
     wine=/usr/lib/wine
@@ -136,11 +144,13 @@ run_wine() {
     chmod 755 "$built/run/store" "$built/run/wine"
     export PORTABLE_STORE="$built/run/store"
     "$built/run/wine" wineboot --init >/dev/null 2>&1
+    keep_wine
     # The server opens the sockets of all: it has to be started anew in the network of the suite.
     before_portable=stop_wine
     run_suites "under $("$wine/wine64" --version)"
     # And back into the network of the machine.
     stop_wine
+    keep_wine
     run_mingw_consumers
 }
 

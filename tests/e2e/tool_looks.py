@@ -67,7 +67,7 @@ class Screens(WithServer):
             self.setUp()
             with self.subTest(width), Tmux("--stale", "24h", "--connections", "1", BUCKET, env=self.env, width=width,
                                            height=60) as terminal:
-                terminal.wait_for("[y/N/l]")
+                terminal.wait_for_question()
                 self.same("question", width, terminal.screen(joined=False))
                 terminal.keys("l", "Enter")
                 terminal.wait_for("[y/N/l]", times=2)
@@ -142,7 +142,7 @@ class Readme(WithServer):
         with open(os.path.join(SCREENS, "../../../README.md"), encoding="utf-8") as file:
             command, shown = re.search(r"(?m)^    \$ obs-abort (.*)\n((?:    .*\n)+)", file.read()).groups()
         with Tmux(*command.split(), env=dict(self.env, NO_COLOR="1"), width=200) as terminal:
-            terminal.wait_for("[y/N/l]")
+            terminal.wait_for_question()
             upload = self.s3.list_uploads("backups", "db/")[7]
             self.s3.upload_part("backups", upload.key, upload.upload_id, 4, b"still alive")
             terminal.keys("y", "Enter")

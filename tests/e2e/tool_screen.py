@@ -85,7 +85,7 @@ class Terminal(WithServer):
 
     def test_the_question_answered_yes_and_the_bar(self):
         with Tmux(*self.sweep, env=self.env) as terminal:
-            screen = terminal.wait_for("[y/N/l]")
+            screen = terminal.wait_for_question()
             self.assertRegex(screen, r"120 uploads begun before \d{4}-\d\d-\d\dT\d\d:\d\dZ \(24 hours ago\), 0 B, in 1 prefix of\s+obs://leftovers")
             self.assertRegex(screen, r"oldest: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(3d 0h ago\)")
             self.assertRegex(screen, r"newest: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(3d 0h ago\)")
@@ -103,13 +103,13 @@ class Terminal(WithServer):
         end = ["C-z", "Enter"] if ON_WINDOWS else ["C-d"]
         for keys in (["n", "Enter"], ["Enter"], end, ["Y", "E", "A", "Enter"]):
             with self.subTest(keys), Tmux(*self.sweep, env=self.env) as terminal:
-                terminal.wait_for("[y/N/l]")
+                terminal.wait_for_question()
                 terminal.keys(*keys)
                 screen = terminal.wait_for("exit=")
                 self.assertIn("nothing was aborted", screen)
                 self.assertIn("exit=1", screen)
         with Tmux(*self.sweep, env=self.env) as terminal:
-            terminal.wait_for("[y/N/l]")
+            terminal.wait_for_question()
             terminal.keys("C-c")
             self.assertIn("exit=130", terminal.wait_for("exit="))
         self.assertEqual(len(self.left()), 123)

@@ -93,6 +93,26 @@ class Tmux:
                 raise AssertionError(f"{text!r} did not appear:\n{screen}")
             time.sleep(0.03)
 
+    def wait_for_question(self, seconds=10):
+        """The screen with the question, whose answer may be typed from now on."""
+        screen = self.wait_for("[y/N/l]", seconds)
+        if ON_WINDOWS:
+            self._wait_until_wine_reads(seconds)
+        return screen
+
+    def _wait_until_wine_reads(self, seconds):
+        """A console of Windows keeps what is typed before a program reads. Wine takes the terminal out of line mode no
+        sooner than at the program's first read (conhost, tty_input), and before it an Enter arrives as Ctrl-Enter."""
+        terminal = os.open(self._tmux("display-message", "-p", "#{pane_tty}").strip(), os.O_RDWR | os.O_NOCTTY)
+        try:
+            deadline = time.monotonic() + seconds
+            while termios.tcgetattr(terminal)[0] & termios.ICRNL:
+                if time.monotonic() > deadline:
+                    raise AssertionError("nobody reads the answer")
+                time.sleep(0.01)
+        finally:
+            os.close(terminal)
+
     def keys(self, *keys):
         self._tmux("send-keys", *keys)
 
