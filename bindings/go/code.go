@@ -55,7 +55,7 @@ const (
 	PartsRemain Code = 38
 	// Some of many uploads could not be aborted. The report has the outcomes of the first 1000.
 	Partial Code = 39
-	// Only in the report of AbortStale: the service said that the upload is gone, and still lists it.
+	// Only in the report of AbortStale or Sweep: the service said that the upload is gone, and still lists it.
 	StillListed Code = 40
 	// A defect in the library. Please report it.
 	Internal Code = 90
