@@ -92,7 +92,7 @@ fn judge_proxy(proxy: &Proxy, response: &[u8]) {
 fn redirect(endpoint: &Origin, location: &str) {
     for addressing in [Addressing::Auto, Addressing::Path, Addressing::CustomDomain] {
         let Ok(bucket) = Bucket::new(endpoint, addressing, None, "bkt") else { continue };
-        let from = bucket.upload("k y", "i").expect("a target");
+        let from = bucket.upload_target("k y", "i").expect("a target");
         let Ok(to) = follow(&bucket, &from, location) else { continue };
         assert_eq!(
             (&to.request_target, &to.canonical_resource),

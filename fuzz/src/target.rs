@@ -22,7 +22,7 @@ pub fn run(data: &[u8]) {
         assert!(endpoint.host().len() + bucket.len() >= 253, "bucket {bucket:?} at {endpoint:?}");
         return;
     };
-    let target = addressed.upload(&key, &upload_id);
+    let target = addressed.upload_target(&key, &upload_id);
     let legal = (1..=1024).contains(&key.len())
         && (1..=1024).contains(&upload_id.len())
         && upload_id.trim_matches(is_white_or_invisible) == upload_id
@@ -68,7 +68,7 @@ pub fn run(data: &[u8]) {
         }
     }
 
-    let page = addressed.uploads(&key, &upload_id, "", true);
+    let page = addressed.uploads_target(&key, &upload_id, "", true);
     assert!(page.request_target.bytes().all(|b| b.is_ascii_graphic() && b != b'#'));
     let prefix = page.request_target.split('&').find_map(|p| p.strip_prefix("prefix=")).expect("a prefix");
     assert_eq!(percent_decoded(prefix), key.as_bytes());

@@ -167,7 +167,7 @@ impl EcsProvider {
             deadline.check().map_err(CredentialsError::Interrupted)?;
             (state, _) = fetches
                 .finished
-                .wait_timeout(state, deadline.interval())
+                .wait_timeout(state, deadline.next_wait())
                 .unwrap_or_else(PoisonError::into_inner);
         }
         match (&state.failure, &*self.current.load()) {

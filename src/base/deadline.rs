@@ -38,7 +38,7 @@ pub struct Deadline {
     deadline: Instant,
     /// The nanoseconds by which it was put off. A clone has its own.
     put_off: AtomicU64,
-    /// It can't be put off beyond this.
+    /// The latest instant that it can be put off to.
     latest: Instant,
     client: CancelFlag,
     call: Option<CancelFlag>,
@@ -46,7 +46,7 @@ pub struct Deadline {
 
 impl Clone for Deadline {
     fn clone(&self) -> Deadline {
-        self.until(self.latest)
+        self.capped_at(self.latest)
     }
 }
 
@@ -56,8 +56,8 @@ impl Deadline {
         Deadline { deadline, put_off: AtomicU64::new(0), latest: deadline, client, call }
     }
 
-    /// The same deadline, or `deadline` if that is earlier, which can be put off as far as the same deadline.
-    pub fn until(&self, deadline: Instant) -> Deadline {
+    /// This deadline, or `deadline` if that is earlier. It can be put off as far as this one.
+    pub fn capped_at(&self, deadline: Instant) -> Deadline {
         let latest = self.instant();
         Deadline {
             deadline: latest.min(deadline),
@@ -87,7 +87,7 @@ impl Deadline {
 
     /// Returns an error if the deadline has passed or the call was cancelled.
     pub fn check(&self) -> Result<(), Interrupted> {
-        self.check_interval().map(drop)
+        self.check_next_wait().map(drop)
     }
 
     /// Returns whether the call was cancelled or the client shut down.
@@ -96,12 +96,12 @@ impl Deadline {
     }
 
     /// The time to block before the next check. Never zero.
-    pub fn interval(&self) -> Duration {
+    pub fn next_wait(&self) -> Duration {
         self.left().clamp(Duration::from_millis(1), CHECK_INTERVAL)
     }
 
     /// Checks, and returns the time to block before the next check.
-    pub fn check_interval(&self) -> Result<Duration, Interrupted> {
+    pub fn check_next_wait(&self) -> Result<Duration, Interrupted> {
         if self.is_cancelled() {
             return Err(Interrupted::Cancelled);
         }
@@ -126,7 +126,7 @@ impl Deadline {
             if left.is_zero() {
                 return Ok(());
             }
-            std::thread::sleep(left.min(self.interval()));
+            std::thread::sleep(left.min(self.next_wait()));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::obs::bucket::{check_bucket, check_key, check_upload_id};
 use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort};
 use crate::operation::batch::{BatchResult, abort_many};
 
-use super::call::{begin, obs_abort_call};
+use super::call::{call_options, obs_abort_call};
 use super::client::obs_abort_client;
 use super::ffi::{code_and_error, fallible, give, give_error, guarded, handle, lossy, put, text};
 use super::outcome::obs_abort_outcome;
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn obs_abort_multipart(
             put(error, std::ptr::null_mut());
         }
         // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
-        let outcome = unsafe { one(client, std::ptr::null(), bucket, key, upload_id) };
+        let outcome = unsafe { abort_one(client, std::ptr::null(), bucket, key, upload_id) };
         // SAFETY: NULL or valid for a write, as the header requires.
         unsafe {
             put(http_status, outcome.http_status.into());
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
         // SAFETY: NULL or valid for a write, as the header requires.
         unsafe { put(outcome, std::ptr::null_mut()) };
         // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
-        let all = unsafe { one(client, call, bucket, key, upload_id) };
+        let all = unsafe { abort_one(client, call, bucket, key, upload_id) };
         let code = all.code;
         if !client.is_null() {
             // SAFETY: NULL or valid for a write, as the header requires.
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn obs_abort_multipart_outcome(
 ///
 /// # Safety
 /// Each pointer is NULL, or a handle of ours or a NUL-terminated string.
-unsafe fn one(
+unsafe fn abort_one(
     client: *const obs_abort_client,
     call: *const obs_abort_call,
     bucket: *const c_char,
@@ -160,20 +160,20 @@ unsafe fn one(
     let outcome = fallible(|| {
         // SAFETY: as promised by the caller.
         let (client, call, bucket) =
-            unsafe { (handle(client, "client")?, begin(call), text(bucket, "bucket")?) };
+            unsafe { (handle(client, "client")?, call_options(call), text(bucket, "bucket")?) };
         // SAFETY: as promised by the caller.
-        let entry = unsafe { entry(key, upload_id) };
+        let entry = unsafe { checked_upload(key, upload_id) };
         Ok(abort(&client.0, &call, bucket, entry))
     });
     // SAFETY: as promised by the caller.
-    outcome.unwrap_or_else(|error| Outcome::unsent(unsafe { shown(key, upload_id) }, error))
+    outcome.unwrap_or_else(|error| Outcome::unsent(unsafe { shown_upload(key, upload_id) }, error))
 }
 
 /// Checks a key and an upload id. If one is invalid, the result is what can be shown of them, and the reason.
 ///
 /// # Safety
 /// Each pointer is NULL or a NUL-terminated string.
-unsafe fn entry(key: *const c_char, upload_id: *const c_char) -> CheckedUpload {
+unsafe fn checked_upload(key: *const c_char, upload_id: *const c_char) -> CheckedUpload {
     let checked = || {
         // SAFETY: as promised by the caller.
         let key = unsafe { text(key, "key") }?;
@@ -184,14 +184,14 @@ unsafe fn entry(key: *const c_char, upload_id: *const c_char) -> CheckedUpload {
         Ok(Upload { key: key.to_owned(), upload_id: upload_id.to_owned(), ..Upload::default() })
     };
     // SAFETY: as promised by the caller.
-    checked().map_err(|error| (unsafe { shown(key, upload_id) }, error))
+    checked().map_err(|error| (unsafe { shown_upload(key, upload_id) }, error))
 }
 
 /// Converts a key and an upload id for display, whether or not they are valid.
 ///
 /// # Safety
 /// Each pointer is NULL or a NUL-terminated string.
-unsafe fn shown(key: *const c_char, upload_id: *const c_char) -> Upload {
+unsafe fn shown_upload(key: *const c_char, upload_id: *const c_char) -> Upload {
     // SAFETY: as promised by the caller.
     let (key, upload_id) = unsafe { (lossy(key), lossy(upload_id)) };
     Upload { key, upload_id, ..Upload::default() }
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn obs_abort_many(
     let run = || {
         // SAFETY: handles of ours and NUL-terminated strings, as the header requires.
         let (client, call, bucket) =
-            unsafe { (handle(client, "client")?, begin(call), text(bucket, "bucket")?) };
+            unsafe { (handle(client, "client")?, call_options(call), text(bucket, "bucket")?) };
         check_bucket(bucket)?;
         let uploads = if count == 0 {
             &[]
@@ -281,7 +281,7 @@ impl<'a> Uploads<'a> {
     fn entry(&self, i: usize) -> Option<CheckedUpload> {
         let upload = self.0.get(i)?;
         // SAFETY: as promised to `new`.
-        Some(unsafe { entry(upload.key, upload.upload_id) })
+        Some(unsafe { checked_upload(upload.key, upload.upload_id) })
     }
 }
 

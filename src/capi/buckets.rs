@@ -7,7 +7,7 @@ use crate::base::error::Error;
 use crate::obs::buckets::ListedBucket;
 use crate::operation::buckets::list_buckets;
 
-use super::call::{begin, obs_abort_call};
+use super::call::{call_options, obs_abort_call};
 use super::client::obs_abort_client;
 use super::ffi::{c_string, code_and_error, handle};
 
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn obs_abort_buckets(
 ) -> i32 {
     let run = || {
         // SAFETY: handles of ours, as the header requires.
-        let (client, call) = unsafe { (handle(client, "client")?, begin(call)) };
+        let (client, call) = unsafe { (handle(client, "client")?, call_options(call)) };
         let Some(bucket) = bucket else { return Err(Error::argument("the bucket callback is NULL")) };
         list_buckets(&client.0, &call, &mut |listed: ListedBucket| {
             let (name, location) = (c_string(listed.name), listed.location.map(c_string));

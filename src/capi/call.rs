@@ -25,7 +25,7 @@ pub struct obs_abort_call {
 ///
 /// # Safety
 /// `call` is NULL, or a handle that is not freed before this returns.
-pub(super) unsafe fn begin(call: *const obs_abort_call) -> CallOptions {
+pub(super) unsafe fn call_options(call: *const obs_abort_call) -> CallOptions {
     // SAFETY: as promised by the caller.
     let Some(call) = (unsafe { optional(call) }) else { return CallOptions::default() };
     let timeout = match call.timeout_ms.load(Ordering::Relaxed) {

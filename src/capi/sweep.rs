@@ -6,7 +6,7 @@ use crate::obs::bucket::check_bucket;
 use crate::operation::sweep::{KeepFilter, sweep};
 
 use super::abort::{obs_abort_progress_fn, progress_callback, with_report};
-use super::call::{begin, obs_abort_call};
+use super::call::{call_options, obs_abort_call};
 use super::client::obs_abort_client;
 use super::ffi::{handle, optional_text, text};
 use super::report::obs_abort_report;
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn obs_abort_sweep(
         let (client, call, bucket, selection) = unsafe {
             (
                 handle(client, "client")?,
-                begin(call),
+                call_options(call),
                 text(bucket, "bucket")?,
                 handle(selection, "selection")?.checked()?,
             )
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn obs_abort_stale(
         let (client, call, bucket, prefix) = unsafe {
             (
                 handle(client, "client")?,
-                begin(call),
+                call_options(call),
                 text(bucket, "bucket")?,
                 optional_text(prefix, "prefix")?.unwrap_or_default(),
             )

@@ -72,7 +72,7 @@ impl<'a> Body<'a> {
 
     /// The deadline of a read that begins now.
     fn read_deadline(&self) -> Deadline {
-        self.deadline.until(Instant::now() + self.read_timeout)
+        self.deadline.capped_at(Instant::now() + self.read_timeout)
     }
 
     fn fail(&mut self, error: TransportError) -> io::Error {

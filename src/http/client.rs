@@ -86,7 +86,7 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// The deadline of a step that begins now and depends on the peer.
     fn step_deadline(&self) -> Deadline {
-        self.deadline.until(Instant::now() + self.response_timeout)
+        self.deadline.capped_at(Instant::now() + self.response_timeout)
     }
 
     /// A step that has passed its deadline, but not that of the call, has met a silent peer.
@@ -218,7 +218,7 @@ fn receive(
 
 /// Reads a body that only explains a status: as much of it as comes in time.
 fn read_error_body(response: &mut Response, body: &mut Body<'_>) {
-    body.deadline = body.deadline.until(Instant::now() + ERROR_BODY_TIMEOUT);
+    body.deadline = body.deadline.capped_at(Instant::now() + ERROR_BODY_TIMEOUT);
     body.read_timeout = ERROR_BODY_TIMEOUT;
     let _ = body.take(MAX_ERROR_BODY).read_to_end(&mut response.body);
 }

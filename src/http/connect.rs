@@ -73,7 +73,7 @@ impl Connector {
         timeout: Duration,
         budget: &Deadline,
     ) -> Result<Connection, TransportError> {
-        let deadline = budget.until(Instant::now() + timeout);
+        let deadline = budget.capped_at(Instant::now() + timeout);
         self.open(origin, &deadline).map_err(|error| match error {
             // The code of the step that was slow, unless the whole budget has run out.
             TransportError::TimedOut(error) if Instant::now() < budget.instant() => {

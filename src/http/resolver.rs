@@ -52,7 +52,7 @@ impl Resolver {
             })?;
             (response, _) = lookup
                 .done
-                .wait_timeout(response, deadline.interval())
+                .wait_timeout(response, deadline.next_wait())
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -77,7 +77,7 @@ impl Resolver {
 }
 
 fn addresses_of(host: &str) -> Result<Vec<IpAddr>, String> {
-    let addresses = (host, 0).to_socket_addrs().map_err(|e| match descriptors::exhausted() {
+    let addresses = (host, 0).to_socket_addrs().map_err(|e| match descriptors::probe_exhaustion() {
         Some(why) => why.to_owned(),
         None => error_text(&e),
     })?;

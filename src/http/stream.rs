@@ -201,7 +201,7 @@ impl DeadlineIo<'_> {
         mut step: impl FnMut(&mut Socket, Duration) -> io::Result<Option<usize>>,
     ) -> io::Result<usize> {
         loop {
-            let timeout = self.deadline.check_interval().map_err(io::Error::other)?;
+            let timeout = self.deadline.check_next_wait().map_err(io::Error::other)?;
             if let Some(count) = step(self.socket, timeout)? {
                 return Ok(count);
             }

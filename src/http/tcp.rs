@@ -52,7 +52,7 @@ pub fn connect(
                 return Err(failed(last_failure.unwrap_or_else(|| "no address to try".into())).into());
             }
         }
-        let mut timeout = deadline.interval();
+        let mut timeout = deadline.next_wait();
         if waiting.peek().is_some() {
             timeout = timeout.min(next_start.saturating_duration_since(Instant::now()));
         }

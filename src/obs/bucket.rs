@@ -265,7 +265,7 @@ impl Bucket {
     }
 
     /// The target of one upload: for its abort, and for the list of its parts.
-    pub fn upload(&self, key: &str, upload_id: &str) -> Result<Target, Error> {
+    pub fn upload_target(&self, key: &str, upload_id: &str) -> Result<Target, Error> {
         check_key(key)?;
         check_upload_id(upload_id)?;
         // One allocation each, whatever the key.
@@ -290,8 +290,8 @@ impl Bucket {
     }
 
     /// The target of the page of an upload's parts that begins after the part `from`.
-    pub fn parts(&self, key: &str, upload_id: &str, from: u32) -> Result<Target, Error> {
-        let mut target = self.upload(key, upload_id)?;
+    pub fn parts_target(&self, key: &str, upload_id: &str, from: u32) -> Result<Target, Error> {
+        let mut target = self.upload_target(key, upload_id)?;
         target.request_target.push_str("&max-parts=1000");
         if from > 0 {
             let _ = write!(target.request_target, "&part-number-marker={from}");
@@ -300,7 +300,13 @@ impl Bucket {
     }
 
     /// The target of one page of the bucket's multipart uploads. `encoded` asks the server to percent-encode keys.
-    pub fn uploads(&self, prefix: &str, key_marker: &str, upload_id_marker: &str, encoded: bool) -> Target {
+    pub fn uploads_target(
+        &self,
+        prefix: &str,
+        key_marker: &str,
+        upload_id_marker: &str,
+        encoded: bool,
+    ) -> Target {
         let encoding = if encoded { "&encoding-type=url" } else { "" };
         let mut request_target = format!("{}/?uploads{encoding}&max-uploads=1000", self.path_prefix);
         let parameters =
@@ -313,7 +319,7 @@ impl Bucket {
     }
 
     /// The target of one page of the buckets, of [`Bucket::service`].
-    pub fn buckets(&self, from: Option<&NextBuckets>) -> Target {
+    pub fn buckets_target(&self, from: Option<&NextBuckets>) -> Target {
         let mut request_target = "/".to_owned();
         if let Some(from) = from {
             let (parameter, value) = match from {
@@ -416,17 +422,17 @@ mod tests {
         assert_eq!(bucket("http://h.com", auto, "a.c").origin.authority(), "a.c.h.com");
         assert_eq!(bucket("http://127.0.0.1:81", auto, "abc").origin.authority(), "127.0.0.1:81");
         let custom = bucket("http://Img.example.com:8080", Addressing::CustomDomain, "abc")
-            .upload("k", "i")
+            .upload_target("k", "i")
             .expect("a target");
         assert_eq!(
             (custom.origin.authority(), custom.canonical_resource.as_str()),
             ("img.example.com:8080", "/img.example.com/k?uploadId=i")
         );
         assert_eq!(
-            bucket("h.com", Addressing::Path, "abc").uploads("a b", "k", "", true).request_target,
+            bucket("h.com", Addressing::Path, "abc").uploads_target("a b", "k", "", true).request_target,
             "/abc/?uploads&encoding-type=url&max-uploads=1000&prefix=a%20b&key-marker=k"
         );
-        let parts = bucket("http://h.com", auto, "abc").parts("a b", "i/d", 1000).expect("a target");
+        let parts = bucket("http://h.com", auto, "abc").parts_target("a b", "i/d", 1000).expect("a target");
         assert_eq!(parts.request_target, "/a%20b?uploadId=i/d&max-parts=1000&part-number-marker=1000");
         assert_eq!(parts.canonical_resource, "/abc/a%20b?uploadId=i/d", "only the upload id is signed");
     }
@@ -444,7 +450,7 @@ mod tests {
             assert_eq!(service.scheme(), scheme, "{e} {addressing:?}");
             let next = NextBuckets::Marker("a b".to_owned());
             for (from, target) in [(None, "/"), (Some(&next), "/?marker=a%20b")] {
-                let page = service.buckets(from);
+                let page = service.buckets_target(from);
                 assert_eq!((page.request_target.as_str(), page.canonical_resource.as_str()), (target, "/"));
             }
         }

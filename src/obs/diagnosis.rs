@@ -56,11 +56,11 @@ impl FailedRequest<'_> {
             Some(code) => {
                 let message = service.message.as_deref().unwrap_or_default();
                 self.service_advice(verdict, code, message)
-                    .or_else(|| self.mistaken_bucket(code, &response.body))
+                    .or_else(|| self.mistaken_bucket_advice(code, &response.body))
             }
             None => self.foreign_advice(response, verdict),
         };
-        with_advice(line, advice.into_iter().chain(self.bucket_in_endpoint(verdict.code())))
+        with_advice(line, advice.into_iter().chain(self.bucket_in_endpoint_advice(verdict.code())))
     }
 
     /// Makes an error without a response fit for a message, and adds what to do.
@@ -72,11 +72,13 @@ impl FailedRequest<'_> {
             return Error { code, detail };
         }
         let advice = match code {
-            Code::Resolve => self.host_names(),
-            Code::Tls if detail.contains(tls::NOT_FOR_THE_NAME) => self.path_addressing("has a certificate"),
+            Code::Resolve => self.host_name_advice(),
+            Code::Tls if detail.contains(tls::NOT_FOR_THE_NAME) => {
+                self.path_addressing_advice("has a certificate")
+            }
             _ => None,
         };
-        let advice = advice.into_iter().chain(self.bucket_in_endpoint(code));
+        let advice = advice.into_iter().chain(self.bucket_in_endpoint_advice(code));
         Error { code, detail: with_advice(detail, advice) }
     }
 
@@ -85,7 +87,7 @@ impl FailedRequest<'_> {
     pub fn refine_page_error(&self, error: Error, response: &Response, beginning: &[u8]) -> Error {
         match ForeignBody::recognize(&response.headers, beginning) {
             Some(foreign) => {
-                let why = self.foreign_body(&foreign, response.status);
+                let why = self.describe_foreign_body(&foreign, response.status);
                 // The reader may quote much of it.
                 Error::new(error.code, format!("{why}: {}", error.detail))
             }
@@ -134,15 +136,15 @@ impl FailedRequest<'_> {
             (
                 Verdict::AccessDenied,
                 "AccessDenied" | "AccessForbidden" | "Forbidden" | "AllAccessDisabled",
-            ) => Some(self.permission()),
+            ) => Some(self.permission_advice()),
             (Verdict::AccessDenied | Verdict::Rejected, code) => credentials_advice(code).map(str::to_owned),
             _ => None,
         }
     }
 
     /// What to do if a server looks for the bucket in the path, and not in the host.
-    fn mistaken_bucket(&self, code: &str, body: &[u8]) -> Option<String> {
-        let advice = self.path_addressing("serves buckets")?;
+    fn mistaken_bucket_advice(&self, code: &str, body: &[u8]) -> Option<String> {
+        let advice = self.path_addressing_advice("serves buckets")?;
         match (code, error_field(body, "BucketName")) {
             ("NoSuchBucket", Some(other)) if other != self.bucket.name() => {
                 let other = sanitize(other, self.secrets);
@@ -160,8 +162,8 @@ impl FailedRequest<'_> {
             (_, Verdict::OtherRedirect) if self.wants_https(response) => {
                 Some("the server wants https: give an https endpoint".to_owned())
             }
-            (Some(foreign), _) => Some(self.foreign_body(&foreign, response.status)),
-            (None, Verdict::AccessDenied) => Some(self.permission()),
+            (Some(foreign), _) => Some(self.describe_foreign_body(&foreign, response.status)),
+            (None, Verdict::AccessDenied) => Some(self.permission_advice()),
             (None, Verdict::OtherRedirect) if matches!(response.status, 302 | 303) => {
                 Some("is this a login page, or a captive portal?".to_owned())
             }
@@ -169,7 +171,7 @@ impl FailedRequest<'_> {
         }
     }
 
-    fn permission(&self) -> String {
+    fn permission_advice(&self) -> String {
         let whose = match self.operation {
             Operation::AbortMultipartUpload => ", by the initiator of the upload or the owner of the bucket",
             _ => "",
@@ -191,21 +193,24 @@ impl FailedRequest<'_> {
         self.proxy.as_deref().filter(|_| !self.target.origin.is_https())
     }
 
-    fn foreign_body(&self, body: &ForeignBody, status: u16) -> String {
+    fn describe_foreign_body(&self, body: &ForeignBody, status: u16) -> String {
         match body {
             ForeignBody::Html { title, .. } => {
                 let title = title.as_deref().map(|title| sanitize(title, self.secrets));
                 let title = title.map(|title| format!(" titled \"{title}\"")).unwrap_or_default();
                 format!(
                     "the response is an HTML page{title} and not that of an OBS service: {}",
-                    self.source(body, status)
+                    self.likely_source(body, status)
                 )
             }
             ForeignBody::Json => {
-                format!("the response is JSON and not that of an OBS service: {}", self.source(body, status))
+                format!(
+                    "the response is JSON and not that of an OBS service: {}",
+                    self.likely_source(body, status)
+                )
             }
             ForeignBody::PlainText => {
-                format!("the response is not that of an OBS service: {}", self.source(body, status))
+                format!("the response is not that of an OBS service: {}", self.likely_source(body, status))
             }
             ForeignBody::Compressed(coding) => format!(
                 "its body is compressed ({}), which was not asked for: something on the way compresses what it should pass on",
@@ -215,7 +220,7 @@ impl FailedRequest<'_> {
     }
 
     /// The likely source of a response that is not the service's.
-    fn source(&self, body: &ForeignBody, status: u16) -> String {
+    fn likely_source(&self, body: &ForeignBody, status: u16) -> String {
         if matches!(body, ForeignBody::PlainText | ForeignBody::Html { wants_https: true, .. }) {
             return "the port expects https, give an https endpoint".to_owned();
         }
@@ -237,9 +242,9 @@ impl FailedRequest<'_> {
     }
 
     /// What to do if the host does not resolve.
-    fn host_names(&self) -> Option<String> {
+    fn host_name_advice(&self) -> Option<String> {
         let endpoint = self.bucket.endpoint().host();
-        let path = self.path_addressing("has a name");
+        let path = self.path_addressing_advice("has a name");
         let without_suffix = endpoint.strip_suffix(".myhuaweicloud.com").unwrap_or(endpoint);
         let region = without_suffix.strip_prefix("obs.").unwrap_or(without_suffix);
         let right = format!("obs.{region}.myhuaweicloud.com");
@@ -250,7 +255,7 @@ impl FailedRequest<'_> {
         Some(format!("is {region} a region? then give https://{right}{path}"))
     }
 
-    fn path_addressing(&self, has: &str) -> Option<String> {
+    fn path_addressing_advice(&self, has: &str) -> Option<String> {
         (self.bucket.addressing() == Addressing::VirtualHost).then(|| {
             format!(
                 "if only {} {has}, and no host for each bucket, use path addressing \
@@ -262,7 +267,7 @@ impl FailedRequest<'_> {
 
     /// The bucket in the endpoint, if it may be the reason for such a failure. A bucket may be named as an endpoint
     /// begins (`obs`), so that it is no more than a suspicion.
-    fn bucket_in_endpoint(&self, code: Code) -> Option<String> {
+    fn bucket_in_endpoint_advice(&self, code: Code) -> Option<String> {
         let endpoint = self.bucket.endpoint().host();
         let rest = endpoint.strip_prefix(self.bucket.name())?.strip_prefix('.')?;
         let is_likely = matches!(
@@ -335,7 +340,7 @@ mod tests {
         let request = FailedRequest {
             operation: Operation::AbortMultipartUpload,
             bucket: &bucket,
-            target: &bucket.upload("k", "i").expect("a target"),
+            target: &bucket.upload_target("k", "i").expect("a target"),
             proxy: proxy.map(str::to_owned),
             secrets: &["s3cret"],
             now: 0,

@@ -293,7 +293,7 @@ mod tests {
         for (endpoint, addressing, location, want) in ROWS {
             let endpoint = parse_endpoint(endpoint).expect("an endpoint");
             let bucket = Bucket::new(&endpoint, *addressing, None, "bkt").expect("a bucket");
-            let target = bucket.upload("k y", "i").expect("a target");
+            let target = bucket.upload_target("k y", "i").expect("a target");
             let followed = follow(&bucket, &target, location);
             match want {
                 Ok(authority) => {

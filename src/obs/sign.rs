@@ -149,7 +149,7 @@ mod tests {
             };
             let endpoint = parse_endpoint(text("endpoint")).expect(name);
             let bucket = Bucket::new(&endpoint, addressing, None, text("bucket")).expect(name);
-            let target = bucket.upload(text("key"), text("upload_id")).expect(name);
+            let target = bucket.upload_target(text("key"), text("upload_id")).expect(name);
             assert_eq!(target.request_target, text("request_target"), "{name}");
             assert_eq!(target.origin.authority(), text("host"), "{name}");
             let scheme = if text("scheme") == "OBS" { SignatureScheme::Obs } else { SignatureScheme::AwsV2 };

@@ -169,7 +169,7 @@ pub fn abort_upload(
     };
     let before_attempt = inspect.is_some().then_some(&before as BeforeAttempt<'_>);
     let result = caught(|| {
-        let mut target = invocation.bucket.upload(&upload.key, &upload.upload_id)?;
+        let mut target = invocation.bucket.upload_target(&upload.key, &upload.upload_id)?;
         let inspected = Invocation { before_attempt, ..*invocation };
         let success = request_abort(&inspected, &mut target, &mut attempts)?;
         if invocation.client.settings().confirm {

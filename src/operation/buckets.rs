@@ -44,7 +44,7 @@ pub fn list_buckets(
 }
 
 fn page(invocation: &Invocation<'_>, from: Option<&NextBuckets>) -> Result<BucketsPage, Error> {
-    let mut target = invocation.bucket.buckets(from);
+    let mut target = invocation.bucket.buckets_target(from);
     let mut page = None;
     let mut read = |_: &Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
         let read = read_buckets(body)?;

@@ -179,7 +179,7 @@ impl Client {
 
     /// The deadline of one upload, or of one page, of a call with the deadline `whole`.
     pub fn per_upload_deadline(&self, whole: &Deadline) -> Deadline {
-        whole.until(deadline::after(self.settings.timeout))
+        whole.capped_at(deadline::after(self.settings.timeout))
     }
 
     /// The state of this process, made anew after a fork.

@@ -31,7 +31,7 @@ pub fn list_parts(invocation: &Invocation<'_>, upload: &Upload, since: i64) -> R
 fn page(invocation: &Invocation<'_>, upload: &Upload, since: i64, from: u32) -> Result<PartsPage, Failure> {
     let Upload { key, upload_id, .. } = upload;
     let request = PartsRequest { bucket: invocation.bucket.name(), key, upload_id, from };
-    let mut target = invocation.bucket.parts(key, upload_id, from)?;
+    let mut target = invocation.bucket.parts_target(key, upload_id, from)?;
     let mut page = None;
     let mut read = |response: &Response, signed: Signed<'_>, body: &mut dyn std::io::Read| {
         let date = trusted_date(&response.headers, signed.dated).map_err(malformed)?;

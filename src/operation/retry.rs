@@ -33,7 +33,7 @@ pub struct Attempts {
 
 impl Attempts {
     /// None yet, after a request of the same call that may have been carried out, or after none.
-    pub fn after(may_have_succeeded: bool) -> Attempts {
+    pub fn resuming_after(may_have_succeeded: bool) -> Attempts {
         Attempts { may_have_succeeded, ..Attempts::default() }
     }
 

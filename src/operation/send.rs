@@ -31,7 +31,7 @@ pub fn send(
     loop {
         let credentials = match prepare(invocation, attempts) {
             Ok(credentials) => credentials,
-            Err(not_ready) => return Err(not_ready.after(last)),
+            Err(not_ready) => return Err(not_ready.into_failure(last)),
         };
         if let Some(before_attempt) = invocation.before_attempt {
             before_attempt(attempts)?;
@@ -55,7 +55,7 @@ pub fn send(
             Err(AttemptError::Interrupted { interrupted, request_sent }) => {
                 attempts.sent += u32::from(request_sent);
                 attempts.may_have_succeeded |= request_sent;
-                return Err(NotReady::Interrupted(interrupted).after(last));
+                return Err(NotReady::Interrupted(interrupted).into_failure(last));
             }
             Err(AttemptError::Failed(failed)) => failed,
         };
@@ -107,7 +107,7 @@ fn carry_out(
             match invocation.client.renew_credentials(credentials, invocation.deadline) {
                 Ok(()) => {}
                 Err(CredentialsError::Interrupted(interrupted)) => {
-                    return Err(NotReady::Interrupted(interrupted).after(Some(failure)));
+                    return Err(NotReady::Interrupted(interrupted).into_failure(Some(failure)));
                 }
                 Err(CredentialsError::Unavailable(error)) => {
                     return Err(
@@ -128,7 +128,7 @@ fn carry_out(
         Next::Retry(wait) => {
             log.log(Level::Warn, || format!("{}: again in {} ms", failure.error.detail, wait.as_millis()));
             if let Err(interrupted) = invocation.deadline.sleep(wait) {
-                return Err(NotReady::Interrupted(interrupted).after(Some(failure)));
+                return Err(NotReady::Interrupted(interrupted).into_failure(Some(failure)));
             }
         }
     }
@@ -145,7 +145,7 @@ enum NotReady {
 
 impl NotReady {
     /// The result of the operation, whose last attempt failed so, if there was one.
-    fn after(self, last: Option<Failure>) -> Failure {
+    fn into_failure(self, last: Option<Failure>) -> Failure {
         let interrupted = |code, what: &str| {
             let last = last.as_ref();
             let before = last.map(|last| format!(", after {}", last.error)).unwrap_or_default();

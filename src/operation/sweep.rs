@@ -206,7 +206,7 @@ impl<'a> Sweep<'a> {
             }
             (state, _) = self
                 .changed
-                .wait_timeout(state, pool.deadline.interval())
+                .wait_timeout(state, pool.deadline.next_wait())
                 .unwrap_or_else(PoisonError::into_inner);
         }
         None
@@ -225,7 +225,7 @@ impl<'a> Sweep<'a> {
         if let Some(error) = problem {
             return Some(Job::Done(Box::new(log_outcome(log, Outcome::unsent(upload, error)))));
         }
-        let attempts = Attempts::after(may_be_aborted);
+        let attempts = Attempts::resuming_after(may_be_aborted);
         let inspects = self.selection.depends_on_parts() || self.selection.measure;
         match (self.selection.dry_run, inspects) {
             (true, true) => self.dry_run(pool, upload, &attempts, log),
@@ -397,7 +397,7 @@ impl<'a> Sweep<'a> {
         request: PageRequest<'_>,
     ) -> Result<Option<Page>, Error> {
         let PageRequest { prefix, from, encoded, .. } = request;
-        let mut target = pool.bucket.uploads(prefix, &from.key, &from.upload_id, encoded);
+        let mut target = pool.bucket.uploads_target(prefix, &from.key, &from.upload_id, encoded);
         let invocation = pool.invocation(Operation::ListMultipartUploads, deadline, log);
         let mut page = None;
         let mut read =

@@ -21,7 +21,7 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 
 /// Says so if nothing more can be opened. For functions whose errors do not tell: the C library's resolver can't read
 /// its files then, and reports that a name does not exist.
-pub fn exhausted() -> Option<&'static str> {
+pub fn probe_exhaustion() -> Option<&'static str> {
     let error = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).err()?;
     exhaustion(&error.into())
 }
@@ -47,6 +47,6 @@ mod tests {
         assert!(text(Errno::NFILE).contains("fs.file-max"));
         assert_eq!(text(Errno::CONNREFUSED), "Connection refused");
         assert_eq!(error_text(&io::Error::other("whatever")), "whatever");
-        assert_eq!(exhausted(), None);
+        assert_eq!(probe_exhaustion(), None);
     }
 }

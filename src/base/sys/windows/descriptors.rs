@@ -20,7 +20,7 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 }
 
 /// Says so if nothing more can be opened, for functions whose errors do not tell: there are none here.
-pub fn exhausted() -> Option<&'static str> {
+pub fn probe_exhaustion() -> Option<&'static str> {
     None
 }
 
