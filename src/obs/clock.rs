@@ -30,3 +30,32 @@ pub fn trusted_date(headers: &Headers, dated: i64) -> Result<i64, String> {
     }
     Ok(now.min(dated))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_that_can_be_believed() {
+        const DATE: &str = "Wed, 01 Jul 2015 05:28:27 GMT";
+        const A_SECOND_LATER: &str = "Wed, 01 Jul 2015 05:28:28 GMT";
+        const UNIX: i64 = 1_435_728_507;
+        for (dates, dated, want) in [
+            (&[DATE][..], UNIX, Some(UNIX)),
+            (&[DATE], UNIX + 10, Some(UNIX)),
+            (&[DATE], UNIX - 10, Some(UNIX - 10)),
+            (&[DATE], UNIX + 900, Some(UNIX)),
+            (&[DATE], UNIX - 900, Some(UNIX - 900)),
+            (&[DATE], UNIX + 901, None),
+            (&[DATE], UNIX - 901, None),
+            (&[DATE, DATE], UNIX, Some(UNIX)),
+            (&[DATE, A_SECOND_LATER], UNIX, None),
+            (&[DATE, "soon"], UNIX, None),
+            (&["soon"], UNIX, None),
+            (&[], UNIX, None),
+        ] {
+            let headers = Headers::from_fields(dates.iter().map(|date| ("Date", date.as_bytes())));
+            assert_eq!(trusted_date(&headers, dated).ok(), want, "{dates:?} by {dated}");
+        }
+    }
+}

@@ -204,6 +204,13 @@ mod tests {
     }
 
     #[test]
+    fn elements_that_are_not_a_parts_do_not_count() {
+        let other = "<Owner><PartNumber>7</PartNumber><Size>8</Size><Size>9</Size></Owner>";
+        let sum = page(&format!("{WHOLE}{other}{}{other}", part(1, NEW, "7")), 0).map(|page| page.parts);
+        assert_eq!(sum, Ok(Parts { count: 1, bytes: 7, newest: Some(NEW_UNIX) }));
+    }
+
+    #[test]
     fn the_key_that_it_names() {
         for (inner, is_ours) in [
             ("", true),
