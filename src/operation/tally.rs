@@ -16,8 +16,11 @@ use crate::operation::batch::{MAX_RECORDED_FAILURES, Report};
 /// The most uploads that are remembered: half a megabyte, since a map fills its memory up to seven eighths. Of those
 /// beyond, only numbers are.
 const MAX_ENTRIES: usize = MAPS * 7 * (1 << 11);
-/// The entries are spread over so many maps, since a map that grows needs its old and its new memory at once.
+/// The entries are spread over so many maps, so that each need not hold all bits of the hash.
 const MAPS: usize = 4;
+/// With more entries, a map gets its final size. If it grew step by step, it would leave each smaller size behind in the
+/// heap.
+const FEW_ENTRIES: usize = 7 << 6;
 /// The most passes that show no fewer uploads than the pass before. Without a bound, a server that makes uploads up
 /// would keep a sweep busy for ever.
 const MAX_STALLED_PASSES: u32 = 100;
@@ -208,8 +211,8 @@ pub struct Tally {
     untracked_before: Counts,
     untracked: Counts,
     pass: Pass,
-    /// The pass before.
-    before: Pass,
+    /// Uploads that the pass before has listed.
+    listed_before: u64,
     stalled_passes: u32,
     failures: Failures,
     /// The most of any pass, since other clients' uploads come and go.
@@ -303,7 +306,7 @@ impl Tally {
             untracked_before: Counts::default(),
             untracked: Counts::default(),
             pass: Pass { number: 1, ..Pass::default() },
-            before: Pass::default(),
+            listed_before: 0,
             stalled_passes: 0,
             failures: Failures::default(),
             kept: KeptCounts::default(),
@@ -342,6 +345,9 @@ impl Tally {
             return Listed::Try { may_be_aborted: entry.status().may_be_aborted() };
         }
         if map.len() < MAX_ENTRIES / MAPS {
+            if map.len() == FEW_ENTRIES {
+                map.reserve(MAX_ENTRIES / MAPS - FEW_ENTRIES);
+            }
             map.insert(fingerprint, Entry::new(Status::Waiting, true));
         } else {
             self.untracked.add(Status::Waiting, 1);
@@ -462,13 +468,13 @@ impl Tally {
     /// Whether another listing can show what this one does not: something may be gone since, and uploads are getting
     /// fewer, or come to light.
     pub fn needs_another_pass(&self) -> bool {
-        let stalled = self.pass.number > 1 && self.pass.listed >= self.before.listed;
+        let stalled = self.pass.number > 1 && self.pass.listed >= self.listed_before;
         self.pass.anything_gone && (!stalled || self.pass.new > 0 && self.stalled_passes < MAX_STALLED_PASSES)
     }
 
     /// Ends a pass whose listing is complete, and begins the next.
     pub fn begin_pass(&mut self) {
-        self.stalled_passes += u32::from(self.pass.listed >= self.before.listed);
+        self.stalled_passes += u32::from(self.pass.listed >= self.listed_before);
         for entry in self.entries.iter_mut().flat_map(HashMap::values_mut) {
             let status = if entry.is_listed() { entry.status() } else { entry.status().after_unlisted() };
             *entry = Entry::new(status, false);
@@ -481,8 +487,8 @@ impl Tally {
         self.untracked = Counts::default();
         self.failures.begin_pass();
         self.kept_of_pages = Default::default();
-        let next = Pass { number: self.pass.number + 1, ..Pass::default() };
-        self.before = std::mem::replace(&mut self.pass, next);
+        self.listed_before = self.pass.listed;
+        self.pass = Pass { number: self.pass.number + 1, ..Pass::default() };
     }
 
     /// The report. If the listing of the last pass is `complete`, it has the last word: what it does not show is gone,
@@ -491,7 +497,8 @@ impl Tally {
         let contradicts = complete && self.pass.number > 1;
         let mut counts = Counts::default();
         let mut still_listed = 0;
-        for entry in self.entries.iter().flat_map(HashMap::values) {
+        // Map by map, each of which goes before there are more outcomes.
+        for entry in self.entries.into_iter().flat_map(HashMap::into_values) {
             match entry.status() {
                 status if complete && !entry.is_listed() => counts.add(status.after_unlisted(), 1),
                 Status::Aborted | Status::Missing if contradicts => still_listed += 1,
@@ -511,9 +518,14 @@ impl Tally {
         }
         let mut failures = self.failures.into_outcomes(complete);
         if contradicts {
-            failures.extend(self.pass.gone.into_iter().map(still_listed_outcome));
+            let room = MAX_RECORDED_FAILURES - failures.len();
+            let gone = self.pass.gone.into_iter().take(room).map(still_listed_outcome);
+            if failures.is_empty() {
+                failures = gone.collect(); // in the memory of the old ones
+            } else {
+                failures.extend(gone);
+            }
         }
-        failures.truncate(MAX_RECORDED_FAILURES);
         // Those of this pass: they are listed after all, or it is not known.
         let mut size = self.size;
         match (contradicts, complete) {
