@@ -214,6 +214,17 @@ pub struct WorkerPool<'a> {
     held_off: CancelFlag,
 }
 
+/// Ends the call if a thread of it panics: the others may wait for what becomes of its upload.
+struct StopOnPanic<'a>(&'a CancelFlag);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set();
+        }
+    }
+}
+
 impl<'a> WorkerPool<'a> {
     /// A pool without workers, until it runs.
     pub fn new(client: &'a Client, call: &CallOptions, bucket: &'a Bucket) -> WorkerPool<'a> {
@@ -256,6 +267,7 @@ impl<'a> WorkerPool<'a> {
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
             let (sender, messages) = sync_channel((MESSAGES_PER_WORKER * workers).max(MIN_CHANNEL_CAPACITY));
+            let _guard = StopOnPanic(&self.stopped);
             // Disconnected once the last worker has ended. Not by parking: `std::thread::current` panics if the caller's
             // thread is about to end, in the destructor of a key.
             let (working, ended) = channel::<()>();
@@ -298,6 +310,7 @@ impl<'a> WorkerPool<'a> {
     }
 
     fn work(&self, next_job: NextJob<'_>, sender: &SyncSender<Message>) {
+        let _guard = StopOnPanic(&self.stopped);
         // Sending fails only if the call has panicked, and then there is nobody to receive.
         let send_line = |level, line| drop(sender.send(Message::LogLine(level, line)));
         let log = self.client.logger().through(&send_line);

@@ -69,14 +69,7 @@ pub fn sweep(
         }
     };
     let mut observer = Observer::new(&mut callback);
-    let mut at_most = usize::MAX;
-    loop {
-        pool.run(at_most, &next_job, &mut observer);
-        match sweep.begin_pass(&pool) {
-            Some(left) => at_most = usize::try_from(left).unwrap_or(usize::MAX),
-            None => break,
-        }
-    }
+    pool.run(usize::MAX, &next_job, &mut observer);
     sweep.into_result(&pool)
 }
 
@@ -102,8 +95,9 @@ struct State {
     cycle: CycleDetector<Marker>,
     /// A worker is fetching a page.
     is_listing: bool,
-    /// The worker that fetched the last page. If each page were read by another one, it would leave its mark in the
-    /// heap of each, since the system's allocator gives threads heaps of their own: megabytes with 32 workers.
+    /// The worker that fetched the last page, of this pass or of the one before. If each page were read by another one,
+    /// it would leave its mark in the heap of each, since the system's allocator gives threads heaps of their own: half a
+    /// megabyte each time.
     lister: Option<usize>,
     failure: Option<Error>,
 }
@@ -124,13 +118,34 @@ impl State {
         }
         let marker = self.next_page.clone()?;
         let this = this_thread();
-        // The one that did so before, unless an abort holds it up while there is nothing left to do.
-        if !self.waiting.is_empty() && self.lister.is_some_and(|lister| lister != this) {
+        // The one that did so before, unless an abort may hold it up while there is nothing left to do. None does before
+        // the first upload of a pass.
+        let lister_comes = !self.waiting.is_empty() || self.tally.listed() == 0;
+        if lister_comes && self.lister.is_some_and(|lister| lister != this) {
             return None;
         }
         self.lister = Some(this);
         self.is_listing = true;
         Some(marker)
+    }
+
+    /// Whether this pass has done what it can: its listing has ended, and what became of each upload is known.
+    fn pass_is_over(&self) -> bool {
+        (self.next_page.is_none() || self.failure.is_some())
+            && !self.is_listing
+            && self.candidates.is_empty()
+            && self.tally.unreached() == 0
+    }
+
+    /// Begins another pass, if this one is not the last.
+    fn begin_pass(&mut self) -> bool {
+        if self.failure.is_some() || !self.tally.needs_another_pass() {
+            return false;
+        }
+        self.tally.begin_pass();
+        self.next_page = Some(Marker::default());
+        self.cycle = CycleDetector::default();
+        true
     }
 }
 
@@ -160,27 +175,8 @@ impl<'a> Sweep<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins another pass, and returns how many uploads the last one listed. None: there is none to begin.
-    fn begin_pass(&self, pool: &WorkerPool<'_>) -> Option<u64> {
-        let mut state = self.lock();
-        if self.selection.dry_run
-            || state.failure.is_some()
-            || state.next_page.is_some()
-            || !pool.is_running()
-            || !state.tally.needs_another_pass()
-        {
-            return None;
-        }
-        let listed = state.tally.listed();
-        state.tally.begin_pass();
-        state.next_page = Some(Marker::default());
-        state.cycle = CycleDetector::default();
-        // The threads of the last pass have ended.
-        state.lister = None;
-        Some(listed)
-    }
-
-    /// The next upload. Fetches a page if few are left, and waits for one if there are none.
+    /// The next upload. Fetches a page if few are left, and waits if there are none: for a page, or for the end of the
+    /// pass.
     fn next_job(&self, pool: &WorkerPool<'_>, log: Logger<'_>) -> Option<Job> {
         let mut state = self.lock();
         // The worker that lists stops as the others do.
@@ -201,8 +197,12 @@ impl<'a> Sweep<'a> {
                 drop(state);
                 return self.job(pool, listed, may_be_aborted, log);
             }
-            if !state.is_listing && state.candidates.is_empty() {
-                return None;
+            if state.pass_is_over() {
+                if self.selection.dry_run || !state.begin_pass() {
+                    return None;
+                }
+                self.changed.notify_all();
+                continue;
             }
             (state, _) = self
                 .changed
@@ -309,6 +309,9 @@ impl<'a> Sweep<'a> {
     fn record(&self, outcome: &Outcome) -> (u64, u64) {
         let mut state = self.lock();
         state.tally.record(outcome);
+        if state.tally.unreached() == 0 {
+            self.changed.notify_all();
+        }
         state.tally.progress()
     }
 

@@ -146,11 +146,11 @@ fn memory_is_flat() {
         }
         return;
     }
-    // What stays adds the outcomes of 1000 failures to the report, and what the 16 arenas of glibc make of strings that
-    // 32 workers leave behind: with MALLOC_ARENA_MAX=2 all of them are below 2 MB.
-    for (stays, at_most) in STAYS.into_iter().zip([2048, 4096, 4096, 2048]) {
-        // How many of the arenas come to use differs from run to run, by half a megabyte: a second run counts if the first
-        // had too many.
+    // Half a megabyte are the fingerprints of all uploads, and half a megabyte the outcomes of 700 failures more. The rest is
+    // what the 16 arenas of glibc make of what 32 workers leave behind: on a busy machine up to another megabyte.
+    for (stays, at_most) in STAYS.into_iter().zip([2048, 3072, 3072, 2048]) {
+        // On a busy machine another worker has to list now and then, and its arena keeps half a megabyte: a second run
+        // counts.
         let is_flat = || {
             let more = measured(100_000, stays).saturating_sub(measured(1000, stays));
             println!("{stays} stays: 100 000 uploads need {more} kB more than 1000, of {at_most}");
