@@ -525,8 +525,6 @@ typedef int32_t (*obs_abort_filter_fn)(const obs_abort_outcome *candidate, void 
  */
 typedef int32_t (*obs_abort_bucket_fn)(const char *name, const char *location, void *userdata);
 
-extern int pthread_setcancelstate(int state, int *before);
-
 /**
  * Returns the version of the loaded library as a string.
  *

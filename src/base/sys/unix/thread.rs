@@ -52,6 +52,7 @@ pub fn spawn_scoped<'scope>(
 }
 
 // Not in the crate libc for Linux.
+/// cbindgen:ignore
 unsafe extern "C" {
     fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
 }
