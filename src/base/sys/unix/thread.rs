@@ -51,8 +51,7 @@ pub fn spawn_scoped<'scope>(
     with_signals_blocked(|| thread.spawn_scoped(scope, contained(run)))
 }
 
-// Not in the crate libc for Linux.
-/// cbindgen:ignore
+// Not in the crate libc for Linux. cbindgen.toml leaves it out of the header.
 unsafe extern "C" {
     fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
 }
