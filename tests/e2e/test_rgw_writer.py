@@ -86,7 +86,7 @@ CLIENTS = [
     {},
     {"scheme": "OBS"},
     {"scheme": "OBS", "virtual_host": True},
-    {"max_connections": 1},
+    {"max_connections": 4},
     {"confirm": True},
 ]
 
