@@ -1,13 +1,14 @@
 //! Many uploads at once: a pool of workers for the time of one call, one report, callbacks on the caller's thread.
 
 use std::ops::ControlFlow;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::base::deadline::{CHECK_INTERVAL, CancelFlag, Deadline, Interrupted};
 use crate::base::error::{Code, Error};
-use crate::base::panic::internal;
+use crate::base::panic::{caught, internal};
 use crate::base::sys::thread;
 use crate::obs::bucket::Bucket;
 use crate::obs::operation::Operation;
@@ -203,7 +204,7 @@ pub struct WorkerPool<'a> {
     pub deadline: Deadline,
     /// Common to all requests.
     pub rate_limiter: RateLimiter,
-    /// Set by the caller's callback: no new upload is begun.
+    /// Set by the caller's callback, or by a panic: no new upload is begun.
     stopped: CancelFlag,
     began_cancelled: bool,
     /// Set if an upload was cut off in flight by cancellation, or by the deadline of the call. The report does not
@@ -212,17 +213,8 @@ pub struct WorkerPool<'a> {
     timed_out_in_flight: CancelFlag,
     /// Set if the service asked all requests to wait longer than they may.
     held_off: CancelFlag,
-}
-
-/// Ends the call if a thread of it panics: the others may wait for what becomes of its upload.
-struct StopOnPanic<'a>(&'a CancelFlag);
-
-impl Drop for StopOnPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.set();
-        }
-    }
+    /// Set if a thread of the call panicked. It is stopped, too: the others may wait for what becomes of an upload.
+    panic: OnceLock<String>,
 }
 
 impl<'a> WorkerPool<'a> {
@@ -241,6 +233,7 @@ impl<'a> WorkerPool<'a> {
             cancelled_in_flight: CancelFlag::default(),
             timed_out_in_flight: CancelFlag::default(),
             held_off: CancelFlag::default(),
+            panic: OnceLock::new(),
         }
     }
 
@@ -267,7 +260,6 @@ impl<'a> WorkerPool<'a> {
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
             let (sender, messages) = sync_channel((MESSAGES_PER_WORKER * workers).max(MIN_CHANNEL_CAPACITY));
-            let _guard = StopOnPanic(&self.stopped);
             // Disconnected once the last worker has ended. Not by parking: `std::thread::current` panics if the caller's
             // thread is about to end, in the destructor of a key.
             let (working, ended) = channel::<()>();
@@ -279,23 +271,35 @@ impl<'a> WorkerPool<'a> {
                     }
                     let (sender, working) = (sender.clone(), working.clone());
                     let work = move || {
-                        self.work(next_job, &sender);
+                        self.contain(|| self.work(next_job, &sender));
                         drop(sender);
                         drop(working); // ends the caller's pause, if this was the last
                     };
                     thread::spawn_scoped(scope, "obsabort-worker", work).ok()
                 })
                 .collect();
-            if started.is_empty() && workers > 0 {
-                self.work_on_this_thread(next_job, observer);
-            }
-            drop((sender, working));
-            self.receive(&messages, &ended, observer);
+            let works_alone = started.is_empty() && workers > 0;
+            // All ends of the channels go with it: a worker must not wait for a caller's thread that has panicked.
+            self.contain(move || {
+                if works_alone {
+                    self.work_on_this_thread(next_job, observer);
+                }
+                drop((sender, working));
+                self.receive(&messages, &ended, observer);
+            });
             for worker in started {
                 // The scope itself waits for the end of what they do, and not for that of the threads.
                 let _ = worker.join();
             }
         });
+    }
+
+    /// Runs what a thread of the call does. If it panics, the call ends.
+    fn contain(&self, run: impl FnOnce()) {
+        if let Err(panic) = caught(run) {
+            let _ = self.panic.set(panic); // the first says enough
+            self.stopped.set();
+        }
     }
 
     /// Returns whether the service asked all requests to wait longer than they may.
@@ -310,7 +314,6 @@ impl<'a> WorkerPool<'a> {
     }
 
     fn work(&self, next_job: NextJob<'_>, sender: &SyncSender<Message>) {
-        let _guard = StopOnPanic(&self.stopped);
         // Sending fails only if the call has panicked, and then there is nobody to receive.
         let send_line = |level, line| drop(sender.send(Message::LogLine(level, line)));
         let log = self.client.logger().through(&send_line);
@@ -420,7 +423,7 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// The result of the call, the first that applies: cancelled, out of time, the listing's failure, some failed.
+    /// The result of the call, the first that applies: a panic, cancelled, out of time, the listing's failure, some failed.
     /// `incomplete`: not all that there was to do was done.
     pub fn result(
         &self,
@@ -429,6 +432,9 @@ impl<'a> WorkerPool<'a> {
         incomplete: bool,
         listing_failure: Option<Error>,
     ) -> Result<(), Error> {
+        if let Some(panic) = self.panic.get() {
+            return Err(internal(panic));
+        }
         let is_incomplete = incomplete || listing_failure.is_some();
         let interrupted = self.deadline.check().err().filter(|_| is_incomplete);
         let is_held = is_incomplete && self.rate_limiter.is_held_until(self.deadline.instant());
@@ -466,5 +472,54 @@ impl<'a> WorkerPool<'a> {
             return Err(Error::new(Code::Partial, detail));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::obs::bucket::parse_endpoint;
+    use crate::operation::config::Config;
+
+    fn client() -> Client {
+        let mut config = Config::default();
+        config.settings.endpoint = Some(parse_endpoint("http://127.0.0.1:1").unwrap());
+        config.settings.max_connections = 4;
+        Client::new(&config).unwrap()
+    }
+
+    fn assert_internal(result: Result<(), Error>) {
+        let error = result.expect_err("a panic is no success");
+        assert_eq!(error.code, Code::Internal, "{error}");
+        assert!(error.detail.contains("batch.rs:"), "where it was: {error}");
+    }
+
+    #[test]
+    fn a_panic_of_a_worker_ends_the_call_of_all() {
+        let client = client();
+        let bucket = client.bucket("bucket").unwrap();
+        let pool = WorkerPool::new(&client, &CallOptions::default(), &bucket);
+        let began = Instant::now();
+        let one_panics = AtomicUsize::new(0);
+        let next_job = |pool: &WorkerPool<'_>, _: Logger<'_>| {
+            assert_ne!(one_panics.fetch_add(1, Ordering::Relaxed), 2, "on purpose");
+            while pool.is_running() && began.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            None
+        };
+        pool.run(4, &next_job, &mut Observer::new(&mut |_| ControlFlow::Continue(())));
+        assert!(!pool.is_running(), "the others waited for it");
+        assert_internal(pool.result(&Report::default(), "", true, None));
+    }
+
+    #[test]
+    fn a_panic_of_the_callers_thread_ends_the_workers() {
+        let client = client();
+        let mut progress = |_, _, _| panic!("on purpose");
+        let named = |_| Some(Err((Upload::default(), Error::argument("invalid"))));
+        let ended = abort_many(&client, &CallOptions::default(), "bucket", 1_000_000, &named, &mut progress);
+        assert_internal(ended.result);
+        assert!(ended.report.acted_on() < 1_000_000, "{:?}", ended.report.acted_on());
     }
 }
