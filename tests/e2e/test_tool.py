@@ -29,7 +29,7 @@ from tool_question import Interrupted, Question
 from tool_records import Journal, Log, LogRefused, Metrics, QuietJson, Units
 from tool_screen import Output, Signals, Terminal
 from tool_servers import DAY, HOUR, WithListener, WithServer
-from tool_sizes import Asked, Clocks, Flat, Sizes, Totals
+from tool_sizes import Asked, Clocks, Flat, ManyRefused, Sizes, Totals
 from tool_terminal import Pty, environment, not_on_windows, run
 from tool_truth import NoneExisted, NotLookedAt, OneStatus, StillListed, UnknownAge, Words
 from tool_wire import Connection, Start

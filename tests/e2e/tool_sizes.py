@@ -27,6 +27,17 @@ class Weighed(WithServer):
         self.env["NO_COLOR"] = "1"
 
 
+class ManyRefused(Weighed):
+    options = Weighed.options + ("--uploads", f"leftovers:1100:{5 * DAY}:a/")
+
+    def test_the_next_ones_are_not_empty(self):
+        self.server.control(self.unreadable.format(""))
+        self.server.control("fault answer=403;error=AccessDenied;method=DELETE;target=/leftovers/a/;always")
+        uploads, summary = self.objects(run("--idle", "0", "--sizes", "--json", *SWEEP, env=self.env))
+        self.assertEqual((summary["aborted"], summary["failed"], summary["bytes"]), (6, 1100, None))
+        self.assertEqual({upload["bytes"] for upload in uploads}, {None}, "of unknown size, and not empty")
+
+
 class Sizes(Weighed):
     def test_columns(self):
         done = run("--list", "--sizes", BUCKET, env=self.env)

@@ -252,8 +252,8 @@ static void tell_oddities(const struct reader *reader, const struct lines *lines
         remark("%s: lines passed over, as cut off: %llu", lines->name, (unsigned long long)reader->broken);
 }
 
-/* Whether no later line has superseded it. */
-static bool is_meant(struct upload_list *list, const char *key, const char *upload_id)
+/* Whether no later line has superseded it. Takes it off the list, so that it is meant once. */
+static bool take_meant(struct upload_list *list, const char *key, const char *upload_id)
 {
     return !upload_set_has(&list->kept, key, upload_id) &&
            (!list->checked || upload_set_remove(&list->listed, key, upload_id));
@@ -265,7 +265,7 @@ static void drop_superseded(struct upload_list *list)
     size_t i, kept = 0;
 
     for (i = 0; i < list->count; i++) {
-        if (!is_meant(list, list->uploads[i].key, list->uploads[i].upload_id)) {
+        if (!take_meant(list, list->uploads[i].key, list->uploads[i].upload_id)) {
             free((char *)list->uploads[i].key);
             continue;
         }
@@ -318,7 +318,7 @@ bool upload_list_next(struct upload_list *list, bool *failed)
     while (list->count > 0)
         free((char *)list->uploads[--list->count].key);
     while (list->rest != NULL && list->count < BATCH && take_back(list, &text, &room, &upload_id, &initiated, failed)) {
-        if (!is_meant(list, text, upload_id))
+        if (!take_meant(list, text, upload_id))
             continue;
         *failed = !upload_list_add(list, text, upload_id, initiated);
         if (*failed)

@@ -6,25 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An upload without a size has its line before its outcome. Between the two there are no more uploads than may be under
-   way at once. */
-#define UNDER_WAY 1024
-
 static struct {
-    uint64_t ids[UNDER_WAY]; /* hashes */
-    size_t count;
+    struct upload_set unsized; /* by their ids alone: a key may be shown without what it repeats of a secret */
     uint64_t kept;
     char why[256]; /* of the first; or empty */
 } notices;
-
-static uint64_t hash(const char *text)
-{
-    uint64_t value = 0xcbf29ce484222325u; /* FNV-1a */
-
-    while (*text != '\0')
-        value = (value ^ (unsigned char)*text++) * 0x100000001b3u;
-    return value;
-}
 
 /* Undoes the quotes and escapes in which the library's log shows a string. Returns what comes after it, or NULL. */
 static const char *take_shown(const char *text, char *out)
@@ -87,8 +73,7 @@ static void note_upload(const char *message)
         return;
     if (strncmp(line.text, unsized, sizeof unsized - 1) == 0) {
         why = line.text + sizeof unsized - 1;
-        if (notices.count < UNDER_WAY)
-            notices.ids[notices.count++] = hash(line.upload_id);
+        upload_set_add(&notices.unsized, "", line.upload_id);
     } else if (strncmp(line.text, kept, sizeof kept - 1) == 0) {
         why = line.text + sizeof kept - 1;
         notices.kept++;
@@ -109,18 +94,9 @@ void log_line(int32_t level, const char *message, void *userdata)
     show_log_line(options, level, message);
 }
 
-bool notices_unsized(const char *upload_id)
+bool notices_unsized(const obs_abort_outcome *outcome)
 {
-    uint64_t wanted = hash(upload_id);
-    size_t i;
-
-    for (i = 0; i < notices.count; i++) {
-        if (notices.ids[i] == wanted) {
-            notices.ids[i] = notices.ids[--notices.count];
-            return true;
-        }
-    }
-    return false;
+    return upload_set_remove(&notices.unsized, "", obs_abort_outcome_upload_id(outcome));
 }
 
 uint64_t notices_kept(char *why, size_t size)
@@ -131,5 +107,6 @@ uint64_t notices_kept(char *why, size_t size)
 
 void notices_forget(void)
 {
+    upload_set_free(&notices.unsized);
     memset(&notices, 0, sizeof notices);
 }

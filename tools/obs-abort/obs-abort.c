@@ -66,7 +66,7 @@ static bool is_too_small(struct run *run, const obs_abort_outcome *outcome)
     run->smaller += bytes > 0;
     run->unsized += bytes == 0;
     run->small_bytes += bytes;
-    if (bytes == 0 && notices_unsized(obs_abort_outcome_upload_id(outcome)) && run->unreadable++ == 0)
+    if (bytes == 0 && notices_unsized(outcome) && run->unreadable++ == 0)
         notices_kept(run->unreadable_why, sizeof run->unreadable_why);
     return true;
 }

@@ -428,7 +428,7 @@ bool read_upload_line(const char *message, struct upload_line *line);
 /* A callback for the library's log; `userdata` are the options. Takes note of what matters, and shows the line. */
 void log_line(int32_t level, const char *message, void *userdata);
 /* Whether its parts could not be read. To be asked once, when its outcome comes. */
-bool notices_unsized(const char *upload_id);
+bool notices_unsized(const obs_abort_outcome *outcome);
 /* How many uploads were kept as active because their parts could not be read, and why the first that could not be. */
 uint64_t notices_kept(char *why, size_t size);
 void notices_forget(void);

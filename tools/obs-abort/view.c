@@ -175,7 +175,7 @@ struct measure measure_of(const obs_abort_outcome *outcome, bool measures)
 
     /* Without parts, only the log tells whether that is so, or is not known. */
     measure.sized = measures && obs_abort_outcome_code(outcome) == OBS_ABORT_OK &&
-                    (measure.parts > 0 || !notices_unsized(obs_abort_outcome_upload_id(outcome)));
+                    (measure.parts > 0 || !notices_unsized(outcome));
     return measure;
 }
 
