@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use crate::base::error::{Code, Error};
 use crate::obs::bucket::{check_bucket, check_key, check_upload_id};
 use crate::operation::abort::{CheckedUpload, Outcome, Upload, abort};
-use crate::operation::batch::{BatchResult, abort_many};
+use crate::operation::batch::{BatchResult, ProgressCallback, abort_many};
 
 use super::call::{call_options, obs_abort_call};
 use super::client::obs_abort_client;
@@ -258,7 +258,8 @@ pub unsafe extern "C" fn obs_abort_many(
         let uploads = unsafe { Uploads::new(uploads) };
         // SAFETY: a function that may be called, as the header requires.
         let mut progress = unsafe { progress_callback(progress, userdata) };
-        Ok(abort_many(&client.0, &call, bucket, count, &|i| uploads.entry(i), &mut progress))
+        let progress = progress.as_mut().map(|progress| progress as ProgressCallback<'_>);
+        Ok(abort_many(&client.0, &call, bucket, count, &|i| uploads.entry(i), progress))
     };
     // SAFETY: NULL or valid for a write, as the header requires.
     unsafe { with_report(report, error, run) }
@@ -285,16 +286,16 @@ impl<'a> Uploads<'a> {
     }
 }
 
-/// Wraps the progress callback of the caller.
+/// Wraps the progress callback of the caller, if there is one.
 ///
 /// # Safety
 /// `progress` may be called with `userdata`.
 pub(super) unsafe fn progress_callback(
     progress: obs_abort_progress_fn,
     userdata: *mut c_void,
-) -> impl FnMut(Option<Outcome>, u64, u64) -> ControlFlow<()> {
-    move |outcome, done, total| {
-        let Some(progress) = progress else { return ControlFlow::Continue(()) };
+) -> Option<impl FnMut(Option<Outcome>, u64, u64) -> ControlFlow<()>> {
+    let progress = progress?;
+    Some(move |outcome: Option<Outcome>, done, total| {
         let outcome = outcome.map(obs_abort_outcome::from);
         let pointer = outcome.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: as promised by the caller. The outcome lives until the callback has returned.
@@ -302,7 +303,7 @@ pub(super) unsafe fn progress_callback(
             0 => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         }
-    }
+    })
 }
 
 /// Runs the body of a function that returns a report.

@@ -3,6 +3,7 @@
 use std::ffi::{c_char, c_void};
 
 use crate::obs::bucket::check_bucket;
+use crate::operation::batch::ProgressCallback;
 use crate::operation::sweep::{KeepFilter, sweep};
 
 use super::abort::{obs_abort_progress_fn, progress_callback, with_report};
@@ -98,7 +99,8 @@ pub unsafe extern "C" fn obs_abort_sweep(
         // SAFETY: as above.
         let mut filter = unsafe { selection.filter() };
         let filter = filter.as_mut().map(|filter| filter as KeepFilter<'_>);
-        Ok(sweep(&client.0, &call, bucket, bounds, filter, &mut progress))
+        let progress = progress.as_mut().map(|progress| progress as ProgressCallback<'_>);
+        Ok(sweep(&client.0, &call, bucket, bounds, filter, progress))
     };
     // SAFETY: NULL or valid for a write, as the header requires.
     unsafe { with_report(report, error, run) }
@@ -165,7 +167,8 @@ pub unsafe extern "C" fn obs_abort_stale(
         check_bucket(bucket)?;
         // SAFETY: a function that may be called, as the header requires.
         let mut progress = unsafe { progress_callback(progress, userdata) };
-        Ok(sweep(&client.0, &call, bucket, bounds, None, &mut progress))
+        let progress = progress.as_mut().map(|progress| progress as ProgressCallback<'_>);
+        Ok(sweep(&client.0, &call, bucket, bounds, None, progress))
     };
     // SAFETY: NULL or valid for a write, as the header requires.
     unsafe { with_report(report, error, run) }

@@ -1,9 +1,11 @@
 //! Many uploads at once: a pool of workers for the time of one call, one report, callbacks on the caller's thread.
+//!
+//! Workers record the outcomes themselves, unless there is a callback.
 
 use std::ops::ControlFlow;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::base::deadline::{CHECK_INTERVAL, CancelFlag, Deadline, Interrupted};
@@ -113,19 +115,21 @@ impl BatchResult {
 /// known so far.
 pub type ProgressCallback<'a> = &'a mut dyn FnMut(Option<Outcome>, u64, u64) -> ControlFlow<()>;
 
-/// The thread that made the call, as the pool sees it: it takes each outcome, and gets a beat without one at least every
-/// [`CHECK_INTERVAL`]. The counting is left to `callback`.
-pub struct Observer<'a> {
-    callback: &'a mut dyn FnMut(Option<Outcome>) -> ControlFlow<()>,
+/// Counts an outcome.
+pub type Record<'a> = &'a (dyn Fn(&Outcome) + Sync);
+
+/// Called on the thread that made the call: with each outcome once it is recorded, and for a beat without one at least
+/// every [`CHECK_INTERVAL`].
+pub type Observe<'a> = &'a mut dyn FnMut(Option<Outcome>) -> ControlFlow<()>;
+
+/// What the thread that made the call does with outcomes.
+struct Observer<'r, 'o> {
+    record: Record<'r>,
+    observe: Option<Observe<'o>>,
     last_beat: Instant,
 }
 
-impl<'a> Observer<'a> {
-    /// An observer whose first beat is due after an interval.
-    pub fn new(callback: &'a mut dyn FnMut(Option<Outcome>) -> ControlFlow<()>) -> Observer<'a> {
-        Observer { callback, last_beat: Instant::now() }
-    }
-
+impl Observer<'_, '_> {
     fn beat_is_due(&self) -> bool {
         self.last_beat.elapsed() >= CHECK_INTERVAL
     }
@@ -162,7 +166,7 @@ pub fn abort_many(
     bucket: &str,
     count: usize,
     entry: &(dyn Fn(usize) -> Option<CheckedUpload> + Sync),
-    progress: ProgressCallback<'_>,
+    progress: Option<ProgressCallback<'_>>,
 ) -> BatchResult {
     let total = count as u64;
     let bucket = match client.bucket(bucket) {
@@ -182,18 +186,24 @@ pub fn abort_many(
             }
         })
     };
-    let mut report = Report::default();
-    let mut callback = |outcome: Option<Outcome>| {
-        if let Some(outcome) = &outcome {
-            report.add(outcome);
+    let report = Mutex::new(Report::default());
+    let record = |outcome: &Outcome| lock(&report).add(outcome);
+    let mut observe = progress.map(|progress| {
+        |outcome: Option<Outcome>| {
+            let done = lock(&report).acted_on();
+            progress(outcome, done, total)
         }
-        progress(outcome, report.acted_on(), total)
-    };
-    pool.run(count, &next_job, &mut Observer::new(&mut callback));
+    });
+    pool.run(count, &next_job, &record, observe.as_mut().map(|observe| observe as Observe<'_>));
+    let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
     report.kept = total - report.acted_on();
     report.throttled = pool.throttled();
     let result = pool.result(&report, &report.sums(false), report.kept > 0, None);
     BatchResult { report, result }
+}
+
+fn lock(report: &Mutex<Report>) -> MutexGuard<'_, Report> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The workers of one call, and what they share.
@@ -255,8 +265,17 @@ impl<'a> WorkerPool<'a> {
         !is_ended && self.deadline.check().is_ok()
     }
 
-    /// Runs jobs until there are none, `at_most` being how many can run at once. `observer` runs on this thread.
-    pub fn run(&self, at_most: usize, next_job: NextJob<'_>, observer: &mut Observer<'_>) {
+    /// Runs jobs until there are none, `at_most` being how many can run at once. Workers record the outcomes, unless
+    /// there is somebody to observe them: then this thread does both, one outcome after the other.
+    pub fn run(
+        &self,
+        at_most: usize,
+        next_job: NextJob<'_>,
+        record: Record<'_>,
+        observe: Option<Observe<'_>>,
+    ) {
+        let observed = observe.is_some();
+        let observer = &mut Observer { record, observe, last_beat: Instant::now() };
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
             let (sender, messages) = sync_channel((MESSAGES_PER_WORKER * workers).max(MIN_CHANNEL_CAPACITY));
@@ -271,7 +290,7 @@ impl<'a> WorkerPool<'a> {
                     }
                     let (sender, working) = (sender.clone(), working.clone());
                     let work = move || {
-                        self.contain(|| self.work(next_job, &sender));
+                        self.contain(|| self.work(next_job, &sender, (!observed).then_some(record)));
                         drop(sender);
                         drop(working); // ends the caller's pause, if this was the last
                     };
@@ -313,21 +332,24 @@ impl<'a> WorkerPool<'a> {
         self.rate_limiter.throttled()
     }
 
-    fn work(&self, next_job: NextJob<'_>, sender: &SyncSender<Message>) {
+    /// Without `record`, outcomes are sent to the thread that made the call.
+    fn work(&self, next_job: NextJob<'_>, sender: &SyncSender<Message>, record: Option<Record<'_>>) {
         // Sending fails only if the call has panicked, and then there is nobody to receive.
         let send_line = |level, line| drop(sender.send(Message::LogLine(level, line)));
         let log = self.client.logger().through(&send_line);
         while self.is_running() {
             let Some(job) = next_job(self, log) else { return };
             let Ok(outcome) = self.perform(job, log) else { continue };
-            if sender.send(Message::Outcome(outcome)).is_err() {
+            if let Some(record) = record {
+                outcome.iter().for_each(record);
+            } else if sender.send(Message::Outcome(outcome)).is_err() {
                 return;
             }
         }
     }
 
     /// For a process that can't have another thread: one upload after the other.
-    fn work_on_this_thread(&self, next_job: NextJob<'_>, observer: &mut Observer<'_>) {
+    fn work_on_this_thread(&self, next_job: NextJob<'_>, observer: &mut Observer<'_, '_>) {
         let log = self.client.logger();
         while self.is_running() {
             let Some(job) = next_job(self, log) else { return };
@@ -340,7 +362,7 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// Performs a job. Returns its outcome for the caller's thread, or None for a beat. An error: the job was not begun,
+    /// Performs a job. Returns its outcome, or None for a beat. An error: the job was not begun,
     /// since the call ended first.
     fn perform(&self, job: Job, log: Logger<'_>) -> Result<Option<Outcome>, CutOff> {
         let (upload, earlier) = match job {
@@ -381,7 +403,7 @@ impl<'a> WorkerPool<'a> {
         Err(CutOff)
     }
 
-    fn receive(&self, messages: &Receiver<Message>, ended: &Receiver<()>, observer: &mut Observer<'_>) {
+    fn receive(&self, messages: &Receiver<Message>, ended: &Receiver<()>, observer: &mut Observer<'_, '_>) {
         loop {
             match messages.recv_timeout(CHECK_INTERVAL) {
                 Ok(message) => {
@@ -405,20 +427,25 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    fn take(&self, message: Message, observer: &mut Observer<'_>) {
+    fn take(&self, message: Message, observer: &mut Observer<'_, '_>) {
         match message {
             Message::LogLine(level, line) => self.client.logger().log(level, || line),
             Message::Outcome(outcome) => self.observe(observer, outcome),
         }
     }
 
-    fn beat(&self, observer: &mut Observer<'_>) {
+    fn beat(&self, observer: &mut Observer<'_, '_>) {
         self.observe(observer, None);
         observer.last_beat = Instant::now();
     }
 
-    fn observe(&self, observer: &mut Observer<'_>, outcome: Option<Outcome>) {
-        if (observer.callback)(outcome).is_break() {
+    fn observe(&self, observer: &mut Observer<'_, '_>, outcome: Option<Outcome>) {
+        if let Some(outcome) = &outcome {
+            (observer.record)(outcome);
+        }
+        if let Some(observe) = &mut observer.observe
+            && observe(outcome).is_break()
+        {
             self.stopped.set();
         }
     }
@@ -508,7 +535,7 @@ mod tests {
             }
             None
         };
-        pool.run(4, &next_job, &mut Observer::new(&mut |_| ControlFlow::Continue(())));
+        pool.run(4, &next_job, &|_| (), None);
         assert!(!pool.is_running(), "the others waited for it");
         assert_internal(pool.result(&Report::default(), "", true, None));
     }
@@ -518,7 +545,8 @@ mod tests {
         let client = client();
         let mut progress = |_, _, _| panic!("on purpose");
         let named = |_| Some(Err((Upload::default(), Error::argument("invalid"))));
-        let ended = abort_many(&client, &CallOptions::default(), "bucket", 1_000_000, &named, &mut progress);
+        let ended =
+            abort_many(&client, &CallOptions::default(), "bucket", 1_000_000, &named, Some(&mut progress));
         assert_internal(ended.result);
         assert!(ended.report.acted_on() < 1_000_000, "{:?}", ended.report.acted_on());
     }

@@ -5,6 +5,7 @@
 //! whether to list again.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
@@ -19,7 +20,7 @@ use crate::obs::listing::{
 };
 use crate::obs::operation::Operation;
 use crate::operation::abort::{Inspection, Kept, Outcome, Upload, log_outcome};
-use crate::operation::batch::{BatchResult, Job, Observer, ProgressCallback, WorkerPool};
+use crate::operation::batch::{BatchResult, Job, Observe, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::cycle::CycleDetector;
@@ -44,7 +45,7 @@ pub fn sweep(
     bucket: &str,
     selection: Selection<'_>,
     mut filter: Option<KeepFilter<'_>>,
-    progress: ProgressCallback<'_>,
+    mut progress: Option<ProgressCallback<'_>>,
 ) -> BatchResult {
     let bucket = match client.bucket(bucket) {
         Ok(bucket) => bucket,
@@ -53,23 +54,26 @@ pub fn sweep(
     let pool = WorkerPool::new(client, call, &bucket);
     let sweep = Sweep::new(selection, filter.is_some());
     let next_job = |pool: &WorkerPool<'_>, log: Logger<'_>| sweep.next_job(pool, log);
-    let mut callback = |outcome: Option<Outcome>| {
-        if let Some(outcome) = outcome {
-            let (done, known) = sweep.record(&outcome);
+    let record = |outcome: &Outcome| sweep.record(outcome);
+    let observed = filter.is_some() || progress.is_some();
+    let mut call_back = |outcome: Option<Outcome>| {
+        let (done, known) = sweep.lock().tally.progress();
+        progress.as_mut().map_or(ControlFlow::Continue(()), |progress| progress(outcome, done, known))
+    };
+    let mut observe = |outcome: Option<Outcome>| {
+        if outcome.is_some() {
             // What is kept has no outcome.
-            return progress(Some(outcome).filter(|outcome| outcome.kept.is_none()), done, known);
+            return call_back(outcome.filter(|outcome| outcome.kept.is_none()));
         }
         loop {
             let is_left = filter.as_mut().is_some_and(|filter| sweep.filter(&pool, *filter));
-            let (done, known) = sweep.lock().tally.progress();
-            let next = progress(None, done, known);
+            let next = call_back(None);
             if next.is_break() || !is_left {
                 return next;
             }
         }
     };
-    let mut observer = Observer::new(&mut callback);
-    pool.run(usize::MAX, &next_job, &mut observer);
+    pool.run(usize::MAX, &next_job, &record, observed.then_some(&mut observe as Observe<'_>));
     sweep.into_result(&pool)
 }
 
@@ -305,14 +309,13 @@ impl<'a> Sweep<'a> {
         Inspection::Proceed(None)
     }
 
-    /// Counts an outcome. Returns the progress.
-    fn record(&self, outcome: &Outcome) -> (u64, u64) {
+    /// Counts an outcome.
+    fn record(&self, outcome: &Outcome) {
         let mut state = self.lock();
         state.tally.record(outcome);
         if state.tally.unreached() == 0 {
             self.changed.notify_all();
         }
-        state.tally.progress()
     }
 
     /// Shows the caller the candidates, one after the other, on the caller's thread. Returns whether some are left: a beat
