@@ -163,6 +163,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_elsewhere_is_not_a_buckets() {
+        let grants = "<Grants><Grant><Name>a</Name><Name>b</Name></Grant></Grants>";
+        let page = page(&format!("{grants}<Buckets><Bucket><Name>abc</Name></Bucket></Buckets>"));
+        assert_eq!(page.map(|page| page.buckets), Ok(vec![bucket("abc", None)]));
+    }
+
+    #[test]
     fn pages() {
         for (inner, want) in [
             ("", None),
