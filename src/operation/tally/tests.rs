@@ -336,6 +336,29 @@ fn why_uploads_are_kept() {
     assert_eq!((report.kept, report.younger, report.unknown_age, report.active), (3, 1, 1, 0));
 }
 
+/// Pages overlap by less than one: what the page before the last one showed is forgotten.
+#[test]
+fn of_two_pages_each_upload_that_is_kept_counts_once() {
+    let mut tally = Tally::new();
+    for page in [[1, 2], [2, 3], [4, 5]] {
+        tally.begin_page();
+        for n in page {
+            tally.keep(&listed(n), KeepReason::Younger);
+        }
+    }
+    assert_eq!(tally.kept_of_pages.iter().map(HashSet::len).sum::<usize>(), 4);
+    assert_eq!(tally.into_report(true).younger, 5);
+}
+
+#[test]
+fn an_upload_is_new_if_no_pass_has_shown_it_and_there_was_one() {
+    let mut tally = Tally::new();
+    let _ = tally.list(&listed(1));
+    assert!(!tally.is_new(&listed(1)) && !tally.is_new(&listed(2)));
+    tally.begin_pass();
+    assert!(!tally.is_new(&listed(1)) && tally.is_new(&listed(2)));
+}
+
 /// Uploads that are said to be gone, and are listed again: each one, remembered or not.
 #[test]
 fn beyond_the_bound_the_last_listing_has_the_last_word_too() {
