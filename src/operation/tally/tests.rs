@@ -336,6 +336,20 @@ fn why_uploads_are_kept() {
     assert_eq!((report.kept, report.younger, report.unknown_age, report.active), (3, 1, 1, 0));
 }
 
+#[test]
+fn the_report_has_only_so_many_failures() {
+    let mut tally = Tally::new();
+    for number in 0..2 {
+        if number > 0 {
+            tally.begin_pass();
+        }
+        pass(&mut tally, (0..600).map(|n| (n, DENIED)));
+        pass(&mut tally, (600..1200).map(|n| (n, OK)));
+    }
+    let report = tally.into_report(true);
+    assert_eq!((report.failed, report.failures.len()), (1200, MAX_RECORDED_FAILURES));
+}
+
 /// Pages overlap by less than one: what the page before the last one showed is forgotten.
 #[test]
 fn of_two_pages_each_upload_that_is_kept_counts_once() {
