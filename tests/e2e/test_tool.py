@@ -317,6 +317,14 @@ class List(WithServer):
         self.assertIn("2 unfinished", done.stderr)
         self.assertEqual(len(self.left()), 2)
 
+    def test_of_options_that_do_not_say_what_to_abort_the_last_holds(self):
+        """A script appends to those of its own what its user gives."""
+        endpoint = self.env["OBS_ENDPOINT"]
+        for options in (("--endpoint", "http://127.0.0.1:1", "--endpoint", endpoint),
+                        ("--timeout", "1ms", "--timeout", "60s", "--endpoint", endpoint)):
+            done = run("--list", "--max-attempts", "1", *options, "obs://leftovers", env=self.env)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_prefix(self):
         for key in ("db/1", "db/2", "web/1"):
             self.s3.initiate("leftovers", key)
