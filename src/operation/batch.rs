@@ -1,6 +1,6 @@
 //! Many uploads at once: a pool of workers for the time of one call, one report, callbacks on the caller's thread.
 //!
-//! Workers record the outcomes themselves, unless there is a callback.
+//! Workers count the outcomes themselves, unless there is a callback.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -115,21 +115,21 @@ impl BatchResult {
 /// known so far.
 pub type ProgressCallback<'a> = &'a mut dyn FnMut(Option<Outcome>, u64, u64) -> ControlFlow<()>;
 
-/// Counts an outcome.
-pub type Record<'a> = &'a (dyn Fn(&Outcome) + Sync);
+/// What becomes of the outcomes of a call.
+pub enum Outcomes<'a> {
+    /// Each worker counts its own.
+    Counted(&'a (dyn Fn(&Outcome) + Sync)),
+    /// The thread that made the call takes them, and for a beat None at least every [`CHECK_INTERVAL`].
+    Observed(&'a mut dyn FnMut(Option<Outcome>) -> ControlFlow<()>),
+}
 
-/// Called on the thread that made the call: with each outcome once it is recorded, and for a beat without one at least
-/// every [`CHECK_INTERVAL`].
-pub type Observe<'a> = &'a mut dyn FnMut(Option<Outcome>) -> ControlFlow<()>;
-
-/// What the thread that made the call does with outcomes.
-struct Observer<'r, 'o> {
-    record: Record<'r>,
-    observe: Option<Observe<'o>>,
+/// The thread that made the call.
+struct Observer<'a> {
+    outcomes: Outcomes<'a>,
     last_beat: Instant,
 }
 
-impl Observer<'_, '_> {
+impl Observer<'_> {
     fn beat_is_due(&self) -> bool {
         self.last_beat.elapsed() >= CHECK_INTERVAL
     }
@@ -187,14 +187,18 @@ pub fn abort_many(
         })
     };
     let report = Mutex::new(Report::default());
-    let record = |outcome: &Outcome| lock(&report).add(outcome);
-    let mut observe = progress.map(|progress| {
-        |outcome: Option<Outcome>| {
-            let done = lock(&report).acted_on();
-            progress(outcome, done, total)
+    let count_one = |outcome: &Outcome| lock(&report).add(outcome);
+    match progress {
+        None => pool.run(count, &next_job, Outcomes::Counted(&count_one)),
+        Some(progress) => {
+            let mut observe = |outcome: Option<Outcome>| {
+                outcome.iter().for_each(count_one);
+                let done = lock(&report).acted_on();
+                progress(outcome, done, total)
+            };
+            pool.run(count, &next_job, Outcomes::Observed(&mut observe));
         }
-    });
-    pool.run(count, &next_job, &record, observe.as_mut().map(|observe| observe as Observe<'_>));
+    }
     let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
     report.kept = total - report.acted_on();
     report.throttled = pool.throttled();
@@ -265,17 +269,13 @@ impl<'a> WorkerPool<'a> {
         !is_ended && self.deadline.check().is_ok()
     }
 
-    /// Runs jobs until there are none, `at_most` being how many can run at once. Workers record the outcomes, unless
-    /// there is somebody to observe them: then this thread does both, one outcome after the other.
-    pub fn run(
-        &self,
-        at_most: usize,
-        next_job: NextJob<'_>,
-        record: Record<'_>,
-        observe: Option<Observe<'_>>,
-    ) {
-        let observed = observe.is_some();
-        let observer = &mut Observer { record, observe, last_beat: Instant::now() };
+    /// Runs jobs until there are none, `at_most` being how many can run at once.
+    pub fn run(&self, at_most: usize, next_job: NextJob<'_>, outcomes: Outcomes<'_>) {
+        let count = match outcomes {
+            Outcomes::Counted(count) => Some(count),
+            Outcomes::Observed(_) => None,
+        };
+        let observer = &mut Observer { outcomes, last_beat: Instant::now() };
         let workers = (self.client.settings().max_connections as usize).min(at_most);
         std::thread::scope(|scope| {
             let (sender, messages) = sync_channel((MESSAGES_PER_WORKER * workers).max(MIN_CHANNEL_CAPACITY));
@@ -290,7 +290,7 @@ impl<'a> WorkerPool<'a> {
                     }
                     let (sender, working) = (sender.clone(), working.clone());
                     let work = move || {
-                        self.contain(|| self.work(next_job, &sender, (!observed).then_some(record)));
+                        self.contain(|| self.work(next_job, &sender, count));
                         drop(sender);
                         drop(working); // ends the caller's pause, if this was the last
                     };
@@ -332,16 +332,21 @@ impl<'a> WorkerPool<'a> {
         self.rate_limiter.throttled()
     }
 
-    /// Without `record`, outcomes are sent to the thread that made the call.
-    fn work(&self, next_job: NextJob<'_>, sender: &SyncSender<Message>, record: Option<Record<'_>>) {
+    /// Outcomes that are not counted here are sent to the thread that made the call.
+    fn work(
+        &self,
+        next_job: NextJob<'_>,
+        sender: &SyncSender<Message>,
+        count: Option<&(dyn Fn(&Outcome) + Sync)>,
+    ) {
         // Sending fails only if the call has panicked, and then there is nobody to receive.
         let send_line = |level, line| drop(sender.send(Message::LogLine(level, line)));
         let log = self.client.logger().through(&send_line);
         while self.is_running() {
             let Some(job) = next_job(self, log) else { return };
             let Ok(outcome) = self.perform(job, log) else { continue };
-            if let Some(record) = record {
-                outcome.iter().for_each(record);
+            if let Some(count) = count {
+                outcome.iter().for_each(count);
             } else if sender.send(Message::Outcome(outcome)).is_err() {
                 return;
             }
@@ -349,7 +354,7 @@ impl<'a> WorkerPool<'a> {
     }
 
     /// For a process that can't have another thread: one upload after the other.
-    fn work_on_this_thread(&self, next_job: NextJob<'_>, observer: &mut Observer<'_, '_>) {
+    fn work_on_this_thread(&self, next_job: NextJob<'_>, observer: &mut Observer<'_>) {
         let log = self.client.logger();
         while self.is_running() {
             let Some(job) = next_job(self, log) else { return };
@@ -403,7 +408,7 @@ impl<'a> WorkerPool<'a> {
         Err(CutOff)
     }
 
-    fn receive(&self, messages: &Receiver<Message>, ended: &Receiver<()>, observer: &mut Observer<'_, '_>) {
+    fn receive(&self, messages: &Receiver<Message>, ended: &Receiver<()>, observer: &mut Observer<'_>) {
         loop {
             match messages.recv_timeout(CHECK_INTERVAL) {
                 Ok(message) => {
@@ -427,25 +432,27 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    fn take(&self, message: Message, observer: &mut Observer<'_, '_>) {
+    fn take(&self, message: Message, observer: &mut Observer<'_>) {
         match message {
             Message::LogLine(level, line) => self.client.logger().log(level, || line),
             Message::Outcome(outcome) => self.observe(observer, outcome),
         }
     }
 
-    fn beat(&self, observer: &mut Observer<'_, '_>) {
+    fn beat(&self, observer: &mut Observer<'_>) {
         self.observe(observer, None);
         observer.last_beat = Instant::now();
     }
 
-    fn observe(&self, observer: &mut Observer<'_, '_>, outcome: Option<Outcome>) {
-        if let Some(outcome) = &outcome {
-            (observer.record)(outcome);
-        }
-        if let Some(observe) = &mut observer.observe
-            && observe(outcome).is_break()
-        {
+    fn observe(&self, observer: &mut Observer<'_>, outcome: Option<Outcome>) {
+        let next = match &mut observer.outcomes {
+            Outcomes::Counted(count) => {
+                outcome.iter().for_each(count);
+                return;
+            }
+            Outcomes::Observed(observe) => observe(outcome),
+        };
+        if next.is_break() {
             self.stopped.set();
         }
     }
@@ -535,7 +542,7 @@ mod tests {
             }
             None
         };
-        pool.run(4, &next_job, &|_| (), None);
+        pool.run(4, &next_job, Outcomes::Counted(&|_| ()));
         assert!(!pool.is_running(), "the others waited for it");
         assert_internal(pool.result(&Report::default(), "", true, None));
     }

@@ -20,7 +20,7 @@ use crate::obs::listing::{
 };
 use crate::obs::operation::Operation;
 use crate::operation::abort::{Inspection, Kept, Outcome, Upload, log_outcome};
-use crate::operation::batch::{BatchResult, Job, Observe, ProgressCallback, WorkerPool};
+use crate::operation::batch::{BatchResult, Job, Outcomes, ProgressCallback, WorkerPool};
 use crate::operation::call::CallOptions;
 use crate::operation::client::Client;
 use crate::operation::cycle::CycleDetector;
@@ -54,26 +54,34 @@ pub fn sweep(
     let pool = WorkerPool::new(client, call, &bucket);
     let sweep = Sweep::new(selection, filter.is_some());
     let next_job = |pool: &WorkerPool<'_>, log: Logger<'_>| sweep.next_job(pool, log);
-    let record = |outcome: &Outcome| sweep.record(outcome);
-    let observed = filter.is_some() || progress.is_some();
-    let mut call_back = |outcome: Option<Outcome>| {
-        let (done, known) = sweep.lock().tally.progress();
-        progress.as_mut().map_or(ControlFlow::Continue(()), |progress| progress(outcome, done, known))
+    if filter.is_none() && progress.is_none() {
+        pool.run(usize::MAX, &next_job, Outcomes::Counted(&|outcome| sweep.record(outcome)));
+        return sweep.into_result(&pool);
+    }
+    let mut call_back = |outcome, (done, known)| match &mut progress {
+        Some(progress) => progress(outcome, done, known),
+        None => ControlFlow::Continue(()),
     };
     let mut observe = |outcome: Option<Outcome>| {
-        if outcome.is_some() {
+        if let Some(outcome) = outcome {
+            let counts = sweep.record_and_hold(&outcome);
             // What is kept has no outcome.
-            return call_back(outcome.filter(|outcome| outcome.kept.is_none()));
+            let next = call_back(Some(outcome).filter(|outcome| outcome.kept.is_none()), counts);
+            if next.is_continue() {
+                sweep.release();
+            }
+            return next;
         }
         loop {
             let is_left = filter.as_mut().is_some_and(|filter| sweep.filter(&pool, *filter));
-            let next = call_back(None);
+            let counts = sweep.lock().tally.progress();
+            let next = call_back(None, counts);
             if next.is_break() || !is_left {
                 return next;
             }
         }
     };
-    pool.run(usize::MAX, &next_job, &record, observed.then_some(&mut observe as Observe<'_>));
+    pool.run(usize::MAX, &next_job, Outcomes::Observed(&mut observe));
     sweep.into_result(&pool)
 }
 
@@ -103,6 +111,8 @@ struct State {
     /// it would leave its mark in the heap of each, since the system's allocator gives threads heaps of their own: half a
     /// megabyte each time.
     lister: Option<usize>,
+    /// The caller is called back about an outcome.
+    is_held: bool,
     failure: Option<Error>,
 }
 
@@ -139,6 +149,7 @@ impl State {
             && !self.is_listing
             && self.candidates.is_empty()
             && self.tally.unreached() == 0
+            && !self.is_held
     }
 
     /// Begins another pass, if this one is not the last.
@@ -163,6 +174,7 @@ impl<'a> Sweep<'a> {
             cycle: CycleDetector::default(),
             is_listing: false,
             lister: None,
+            is_held: false,
             failure: None,
         };
         Sweep {
@@ -313,6 +325,26 @@ impl<'a> Sweep<'a> {
     fn record(&self, outcome: &Outcome) {
         let mut state = self.lock();
         state.tally.record(outcome);
+        self.wake(&state);
+    }
+
+    /// Counts an outcome, and holds the next pass back until [`Sweep::release`]: a callback that is told of the last one
+    /// may want no other listing. Returns the progress.
+    fn record_and_hold(&self, outcome: &Outcome) -> (u64, u64) {
+        let mut state = self.lock();
+        state.tally.record(outcome);
+        state.is_held = true;
+        state.tally.progress()
+    }
+
+    fn release(&self) {
+        let mut state = self.lock();
+        state.is_held = false;
+        self.wake(&state);
+    }
+
+    /// Wakes the workers if the pass may be over.
+    fn wake(&self, state: &State) {
         if state.tally.unreached() == 0 {
             self.changed.notify_all();
         }
