@@ -198,11 +198,12 @@ apt_install llvm
         ;;
     *-apple-darwin)
         install_zig
-        zig_cc "$arch-macos.11.0"
+        # Linked files would name the folder of each object, in which the debug information stays.
+        zig_cc "$arch-macos.11.0 -Wl,-S"
         apt_install lld
         make_sdk
         echo "export SDKROOT='$dir/sdk'"
-        echo "export CARGO_TARGET_${upper}_RUSTFLAGS='-Clinker-flavor=ld64.lld -Clinker=$(echo /usr/bin/ld64.lld-*)'"
+        echo "export CARGO_TARGET_${upper}_RUSTFLAGS='-Clinker-flavor=ld64.lld -Clinker=$(echo /usr/bin/ld64.lld-*) -Clink-arg=-S'"
         # rustc would strip with a tool that only macOS has.
         echo "export MACOSX_DEPLOYMENT_TARGET=11.0 CARGO_PROFILE_RELEASE_STRIP=none"
         ;;
