@@ -1,6 +1,6 @@
 //! Many uploads at once: a pool of workers for the time of one call, one report, callbacks on the caller's thread.
 //!
-//! Workers count the outcomes themselves, unless there is a callback.
+//! The outcomes are counted by the workers, or by the caller's thread if it looks at each.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ use crate::operation::retry::Attempts;
 pub const MAX_RECORDED_FAILURES: usize = 1000;
 
 /// The pause of the caller's thread after a message that woke it, before it takes what has come meanwhile. Without it, nearly
-/// every outcome would wake it: 4.6 futex calls an upload, and 1.4 times the processor time of callers' own threads
+/// every outcome that it observes would wake it: 4.6 futex calls an upload, and 1.4 times the processor time of callers' own threads
 /// instead of 1.15.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -317,7 +317,7 @@ impl<'a> WorkerPool<'a> {
     fn contain(&self, run: impl FnOnce()) {
         if let Err(panic) = caught(run) {
             let _ = self.panic.set(panic); // the first says enough
-            self.stopped.set();
+            self.stop();
         }
     }
 
@@ -453,8 +453,13 @@ impl<'a> WorkerPool<'a> {
             Outcomes::Observed(observe) => observe(outcome),
         };
         if next.is_break() {
-            self.stopped.set();
+            self.stop();
         }
+    }
+
+    /// No new upload is begun.
+    pub fn stop(&self) {
+        self.stopped.set();
     }
 
     /// The result of the call, the first that applies: a panic, cancelled, out of time, the listing's failure, some failed.

@@ -54,23 +54,22 @@ pub fn sweep(
     let pool = WorkerPool::new(client, call, &bucket);
     let sweep = Sweep::new(selection, filter.is_some());
     let next_job = |pool: &WorkerPool<'_>, log: Logger<'_>| sweep.next_job(pool, log);
-    if filter.is_none() && progress.is_none() {
-        pool.run(usize::MAX, &next_job, Outcomes::Counted(&|outcome| sweep.record(outcome)));
-        return sweep.into_result(&pool);
-    }
-    let mut call_back = |outcome, (done, known)| match &mut progress {
-        Some(progress) => progress(outcome, done, known),
-        None => ControlFlow::Continue(()),
+    let mut call_back = |outcome, (done, known)| {
+        let next = match &mut progress {
+            Some(progress) => progress(outcome, done, known),
+            None => ControlFlow::Continue(()),
+        };
+        if next.is_break() {
+            pool.stop(); // before a worker finds that the pass is over
+        }
+        sweep.resume();
+        next
     };
     let mut observe = |outcome: Option<Outcome>| {
         if let Some(outcome) = outcome {
-            let counts = sweep.record_and_hold(&outcome);
+            let counts = sweep.record(&outcome);
             // What is kept has no outcome.
-            let next = call_back(Some(outcome).filter(|outcome| outcome.kept.is_none()), counts);
-            if next.is_continue() {
-                sweep.release();
-            }
-            return next;
+            return call_back(Some(outcome).filter(|outcome| outcome.kept.is_none()), counts);
         }
         loop {
             let is_left = filter.as_mut().is_some_and(|filter| sweep.filter(&pool, *filter));
@@ -81,6 +80,7 @@ pub fn sweep(
             }
         }
     };
+    // Counted on one thread, since the memory of the tally would else be in the heaps of many: see `State::lister`.
     pool.run(usize::MAX, &next_job, Outcomes::Observed(&mut observe));
     sweep.into_result(&pool)
 }
@@ -111,8 +111,8 @@ struct State {
     /// it would leave its mark in the heap of each, since the system's allocator gives threads heaps of their own: half a
     /// megabyte each time.
     lister: Option<usize>,
-    /// The caller is called back about an outcome.
-    is_held: bool,
+    /// The caller's thread has counted something of which it calls back.
+    calls_back: bool,
     failure: Option<Error>,
 }
 
@@ -149,7 +149,7 @@ impl State {
             && !self.is_listing
             && self.candidates.is_empty()
             && self.tally.unreached() == 0
-            && !self.is_held
+            && !self.calls_back
     }
 
     /// Begins another pass, if this one is not the last.
@@ -174,7 +174,7 @@ impl<'a> Sweep<'a> {
             cycle: CycleDetector::default(),
             is_listing: false,
             lister: None,
-            is_held: false,
+            calls_back: false,
             failure: None,
         };
         Sweep {
@@ -321,30 +321,18 @@ impl<'a> Sweep<'a> {
         Inspection::Proceed(None)
     }
 
-    /// Counts an outcome.
-    fn record(&self, outcome: &Outcome) {
+    /// Counts an outcome. The pass is not over before [`Sweep::resume`]: a callback that is told of the last outcome may want
+    /// no other listing. Returns the progress.
+    fn record(&self, outcome: &Outcome) -> (u64, u64) {
         let mut state = self.lock();
         state.tally.record(outcome);
-        self.wake(&state);
-    }
-
-    /// Counts an outcome, and holds the next pass back until [`Sweep::release`]: a callback that is told of the last one
-    /// may want no other listing. Returns the progress.
-    fn record_and_hold(&self, outcome: &Outcome) -> (u64, u64) {
-        let mut state = self.lock();
-        state.tally.record(outcome);
-        state.is_held = true;
+        state.calls_back = true;
         state.tally.progress()
     }
 
-    fn release(&self) {
+    fn resume(&self) {
         let mut state = self.lock();
-        state.is_held = false;
-        self.wake(&state);
-    }
-
-    /// Wakes the workers if the pass may be over.
-    fn wake(&self, state: &State) {
+        state.calls_back = false;
         if state.tally.unreached() == 0 {
             self.changed.notify_all();
         }
@@ -361,6 +349,7 @@ impl<'a> Sweep<'a> {
             let is_kept = is_valid && keep(&upload_of(candidate.clone()));
             let state = &mut *self.lock();
             state.candidates.pop_front();
+            state.calls_back = true;
             if is_kept {
                 state.tally.keep_filtered(&candidate);
             } else {

@@ -138,14 +138,23 @@ fn both_callbacks_run_on_the_callers_thread_only() {
     }
     assert!(events.iter().filter(|what| matches!(what, What::Progress(_))).count() >= 60);
 
+    // The log callback without the other: the workers count, and hand over their lines as before.
+    server.clear_faults();
+    trouble(&server);
+    let list = uploads(&server, 60);
+    let ending = client.many_unwatched(None, "backups", &entries(&list));
+    assert_eq!(ending.report.unwrap().total, 60);
+    let events = heard.here();
+    assert!(lines_with(&events, "DELETE ") > 60 && lines_with(&events, "aborted upload") > 50, "{events:#?}");
+
     // A sweep lists on its workers, too.
     server.clear_faults();
     trouble(&server);
     server.fault(Fault::answer(500).error("InternalError").query("uploads").skip(2).times(2));
     uploads(&server, 60);
     let ending = heard.stale(&client, None);
-    // With those that the first call was redirected away from.
-    assert_eq!(ending.report.unwrap().total, 62);
+    // With those that the calls before were redirected away from.
+    assert_eq!(ending.report.unwrap().total, 64);
     let events = heard.here();
     assert!(lines_with(&events, "GET ") > 6 && lines_with(&events, "aborted upload") > 50, "{events:#?}");
 

@@ -4,6 +4,7 @@
 
 mod bad;
 mod ends;
+mod unwatched;
 
 use std::collections::BTreeSet;
 use std::ffi::c_void;

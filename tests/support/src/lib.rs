@@ -446,7 +446,22 @@ impl Client {
         call: Option<&Call>,
         bucket: &str,
         uploads: &[(&str, &str)],
-        mut progress: Progress<'_>,
+        progress: Progress<'_>,
+    ) -> Ending {
+        self.many_by(call, bucket, uploads, Some(progress))
+    }
+
+    /// Without a callback.
+    pub fn many_unwatched(&self, call: Option<&Call>, bucket: &str, uploads: &[(&str, &str)]) -> Ending {
+        self.many_by(call, bucket, uploads, None)
+    }
+
+    fn many_by(
+        &self,
+        call: Option<&Call>,
+        bucket: &str,
+        uploads: &[(&str, &str)],
+        mut progress: Option<Progress<'_>>,
     ) -> Ending {
         let bucket = c(bucket);
         let strings: Vec<_> = uploads.iter().map(|(key, upload_id)| (c(key), c(upload_id))).collect();
@@ -461,8 +476,8 @@ impl Client {
                 bucket.as_ptr(),
                 list.as_ptr(),
                 list.len(),
-                Some(progress_thunk),
-                (&raw mut progress).cast(),
+                progress.as_ref().map(|_| progress_thunk as _),
+                progress.as_mut().map_or(null_mut(), |progress| (&raw mut *progress).cast()),
                 &raw mut report,
                 &raw mut error,
             )
