@@ -432,6 +432,8 @@ mod tests {
             bucket("h.com", Addressing::Path, "abc").uploads_target("a b", "k", "", true).request_target,
             "/abc/?uploads&encoding-type=url&max-uploads=1000&prefix=a%20b&key-marker=k"
         );
+        let first = bucket("http://h.com", auto, "abc").parts_target("a b", "i/d", 0).expect("a target");
+        assert!(first.request_target.ends_with("&max-parts=1000"), "no marker: {}", first.request_target);
         let parts = bucket("http://h.com", auto, "abc").parts_target("a b", "i/d", 1000).expect("a target");
         assert_eq!(parts.request_target, "/a%20b?uploadId=i/d&max-parts=1000&part-number-marker=1000");
         assert_eq!(parts.canonical_resource, "/abc/a%20b?uploadId=i/d", "only the upload id is signed");

@@ -164,9 +164,12 @@ mod tests {
 
     #[test]
     fn what_is_elsewhere_is_not_a_buckets() {
-        let grants = "<Grants><Grant><Name>a</Name><Name>b</Name></Grant></Grants>";
-        let page = page(&format!("{grants}<Buckets><Bucket><Name>abc</Name></Bucket></Buckets>"));
-        assert_eq!(page.map(|page| page.buckets), Ok(vec![bucket("abc", None)]));
+        let one = "<Bucket><Name>abc</Name></Bucket>";
+        for (before, within) in [("Grants", "Grant"), ("Grants", "Bucket"), ("Buckets", "Grant")] {
+            let names = format!("<{before}><{within}><Name>a</Name><Name>b</Name></{within}></{before}>");
+            let page = page(&format!("{names}<Buckets>{one}</Buckets>"));
+            assert_eq!(page.map(|page| page.buckets), Ok(vec![bucket("abc", None)]), "{names}");
+        }
     }
 
     #[test]
