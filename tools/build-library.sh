@@ -20,9 +20,14 @@ messages=$(build "$@" --message-format json) || { build "$@"; messages=$(build "
 printf '%s\n' "$messages" | sed -n 's/.*native-static-libs: \([^"\\]*\).*/\1/p' | head -n 1 >"$release/native-static-libs"
 [ -s "$release/native-static-libs" ] || { echo "build-library.sh: rustc names no native libraries" >&2; exit 1; }
 
-case $triple in *-darwin) exit ;; esac
 # rustc's own archives bring debug information that names the folders of other machines, and the compiler's builtins a
 # copy of themselves as LLVM bitcode, which other linkers and older LLVMs stumble over: 15 MB in place of 6.
-"${OBJCOPY:-objcopy}" -D --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
-    "$release/libobsabort.a" "$release/libobsabort.a.$$"
+set -- --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd
+case $triple in
+*-darwin)
+    [ -n "${OBJCOPY:-}" ] || exit 0 # a Mac has none
+    set -- --strip-debug            # there is no bitcode
+    ;;
+esac
+"${OBJCOPY:-objcopy}" -D "$@" "$release/libobsabort.a" "$release/libobsabort.a.$$"
 mv "$release/libobsabort.a.$$" "$release/libobsabort.a"
