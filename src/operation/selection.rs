@@ -109,3 +109,91 @@ impl Cutoffs {
         Inspection::Proceed(Some(parts))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn selection() -> Selection<'static> {
+        Selection {
+            prefix: "",
+            older_than_seconds: 0,
+            initiated_before: None,
+            idle_seconds: 0,
+            measure: false,
+            dry_run: false,
+            include_live: false,
+        }
+    }
+
+    fn listed(key: &str, initiated: Option<i64>) -> ListedUpload {
+        ListedUpload { key: key.to_owned(), is_decoded: true, upload_id: "id".to_owned(), initiated }
+    }
+
+    #[test]
+    fn a_time_that_has_not_come_must_be_meant() {
+        let before = |bound| Selection { initiated_before: Some(bound), ..selection() };
+        assert!(before(NOW).check_initiated_before(NOW).is_ok());
+        let later = before(NOW + 1);
+        assert!(later.check_initiated_before(NOW).is_err());
+        for meant in [Selection { dry_run: true, ..later }, Selection { include_live: true, ..later }] {
+            assert!(meant.check_initiated_before(NOW).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_not_older_than_its_age_is_younger() {
+        let selection = Selection { older_than_seconds: 10, ..selection() };
+        let (cutoffs, tally) = (selection.cutoffs(NOW), Tally::new());
+        let reason = |initiated| selection.keep_reason(&listed("k", initiated), &cutoffs, &tally);
+        assert_eq!(reason(Some(NOW - 11)), None);
+        assert_eq!(reason(Some(NOW - 10)), Some(KeepReason::Younger));
+        assert_eq!(reason(None), Some(KeepReason::UnknownAge));
+    }
+
+    #[test]
+    fn without_an_age_a_later_pass_leaves_what_began_after_the_first_page() {
+        let selection = selection();
+        let (cutoffs, mut tally) = (selection.cutoffs(NOW), Tally::new());
+        let _ = tally.list(&listed("before", Some(NOW + 1)));
+        for (pass, want) in [(1, None), (2, Some(KeepReason::Younger))] {
+            for (key, initiated, want) in [
+                ("new", Some(NOW + 1), want),
+                ("new", Some(NOW), None),
+                ("new", None, None),
+                ("before", Some(NOW + 1), None),
+            ] {
+                let upload = listed(key, initiated);
+                assert_eq!(selection.keep_reason(&upload, &cutoffs, &tally), want, "{pass}: {upload:?}");
+            }
+            tally.begin_pass();
+        }
+    }
+
+    #[test]
+    fn parts_at_the_bounds() {
+        let cutoffs = Selection { idle_seconds: 10, ..selection() }.cutoffs(NOW);
+        let initiated = NOW - 10 + MAX_SKEW.cast_signed();
+        let upload = Upload { initiated: Some(initiated), ..Upload::default() };
+        let kept = |count, newest| match cutoffs.judge(&upload, Parts { count, bytes: 0, newest }) {
+            Inspection::Keep(kept, why) => Some((kept, why)),
+            _ => None,
+        };
+        assert_eq!(kept(0, None), None, "no parts");
+        for (newest, want) in [
+            (None, "the time of a part is missing, or can't be right"),
+            (Some(NOW - 11), "its last part is dated before its initiation"),
+            (Some(NOW - 10), "its last part came 0 s after the cutoff"),
+            (Some(NOW - 8), "its last part came 2 s after the cutoff"),
+        ] {
+            assert_eq!(kept(1, newest).map(|(_, why)| why).as_deref(), Some(want));
+        }
+        let old = Upload { initiated: Some(NOW - 20), ..Upload::default() };
+        assert!(matches!(
+            cutoffs.judge(&old, Parts { count: 1, bytes: 0, newest: Some(NOW - 11) }),
+            Inspection::Proceed(Some(_))
+        ));
+    }
+}
