@@ -116,10 +116,10 @@ install_zig() {
     "$dir/venv/bin/pip" install -q $zig >&2
 }
 
-# A C compiler by zig for one of zig's targets, under a name without spaces.
+# A C compiler by zig, under a name without spaces: zig_cc ZIG_TARGET [FLAG...]
 zig_cc() {
     cc=$dir/cc-$target
-    printf '#!/bin/sh\nexec "%s/venv/bin/python" -m ziglang cc -target %s "$@"\n' "$dir" "$1" >"$cc"
+    printf '#!/bin/sh\nexec "%s/venv/bin/python" -m ziglang cc -target %s "$@"\n' "$dir" "$*" >"$cc"
     chmod 755 "$cc"
     echo "export CROSS_CC='$cc' CROSS_CARGO=cargo-zigbuild CROSS_TARGET='$target$glibc'"
     echo "export PATH=\"$dir/venv/bin:\$PATH\""
@@ -191,7 +191,7 @@ apt_install llvm
         install_zig
         # -fPIC: zig's list of musl's symbols gives stdin, stdout and stderr one address, to which a program without it
         # copies one of the three.
-        zig_cc "$arch-linux-musl -fPIC"
+        zig_cc "$arch-linux-musl" -fPIC
         # A shared library can't bring a libc of its own; and a std that was built here has no startup objects for a
         # static program.
         echo "export CARGO_TARGET_${upper}_RUSTFLAGS='-Ctarget-feature=-crt-static -Clink-self-contained=no'"
@@ -199,7 +199,7 @@ apt_install llvm
     *-apple-darwin)
         install_zig
         # Linked files would name the folder of each object, in which the debug information stays.
-        zig_cc "$arch-macos.11.0 -Wl,-S"
+        zig_cc "$arch-macos.11.0" -Wl,-S
         apt_install lld
         make_sdk
         echo "export SDKROOT='$dir/sdk'"
