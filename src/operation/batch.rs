@@ -27,9 +27,9 @@ use crate::operation::retry::Attempts;
 /// cbindgen:ignore
 pub const MAX_RECORDED_FAILURES: usize = 1000;
 
-/// The pause of the caller's thread after a message that woke it, before it takes what has come meanwhile. Without it, nearly
-/// every outcome that it observes would wake it: 4.6 futex calls an upload, and 1.4 times the processor time of callers' own threads
-/// instead of 1.15.
+/// The pause of the caller's thread after a message that woke it, before it takes what has come meanwhile. Without it,
+/// nearly every outcome that it observes would wake it: 4.6 futex calls an upload, and 1.4 times the processor time of
+/// callers' own threads instead of 1.15.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Messages for each worker that may wait for the caller's thread: more than come in a pause. Workers wait if the channel
@@ -367,8 +367,7 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// Performs a job. Returns its outcome, or None for a beat. An error: the job was not begun,
-    /// since the call ended first.
+    /// Performs a job. Returns its outcome, or None for a beat. An error: the job was not begun, since the call ended first.
     fn perform(&self, job: Job, log: Logger<'_>) -> Result<Option<Outcome>, CutOff> {
         let (upload, earlier) = match job {
             Job::Done(outcome) => return Ok(Some(*outcome)),

@@ -111,8 +111,8 @@ struct State {
     /// it would leave its mark in the heap of each, since the system's allocator gives threads heaps of their own: half a
     /// megabyte each time.
     lister: Option<usize>,
-    /// The caller's thread has counted something of which it calls back.
-    calls_back: bool,
+    /// The caller's thread is in a callback about what it has counted last, which may end the call.
+    in_callback: bool,
     failure: Option<Error>,
 }
 
@@ -149,7 +149,7 @@ impl State {
             && !self.is_listing
             && self.candidates.is_empty()
             && self.tally.unreached() == 0
-            && !self.calls_back
+            && !self.in_callback
     }
 
     /// Begins another pass, if this one is not the last.
@@ -174,7 +174,7 @@ impl<'a> Sweep<'a> {
             cycle: CycleDetector::default(),
             is_listing: false,
             lister: None,
-            calls_back: false,
+            in_callback: false,
             failure: None,
         };
         Sweep {
@@ -321,18 +321,19 @@ impl<'a> Sweep<'a> {
         Inspection::Proceed(None)
     }
 
-    /// Counts an outcome. The pass is not over before [`Sweep::resume`]: a callback that is told of the last outcome may want
-    /// no other listing. Returns the progress.
+    /// Counts an outcome. The pass is not over before [`Sweep::resume`]: a callback that is told of the last outcome may
+    /// want no other listing. Returns the progress.
     fn record(&self, outcome: &Outcome) -> (u64, u64) {
         let mut state = self.lock();
         state.tally.record(outcome);
-        state.calls_back = true;
+        state.in_callback = true;
         state.tally.progress()
     }
 
+    /// Lets the pass end, once the callback has returned.
     fn resume(&self) {
         let mut state = self.lock();
-        state.calls_back = false;
+        state.in_callback = false;
         if state.tally.unreached() == 0 {
             self.changed.notify_all();
         }
@@ -349,7 +350,7 @@ impl<'a> Sweep<'a> {
             let is_kept = is_valid && keep(&upload_of(candidate.clone()));
             let state = &mut *self.lock();
             state.candidates.pop_front();
-            state.calls_back = true;
+            state.in_callback = true;
             if is_kept {
                 state.tally.keep_filtered(&candidate);
             } else {
